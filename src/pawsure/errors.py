@@ -1,0 +1,90 @@
+"""Everything that pawsure raises on purpose.
+
+    PawsureError
+    ├── UsageError             the call itself is wrong                    exit code 2
+    │   ├── RecipeError        an unknown key or a value out of range
+    │   ├── RunFolderError     the run folder exists, or is not one
+    │   ├── WeightsError       weights that can't be had or don't fit
+    │   ├── MissingExtraError  an optional dependency is not installed
+    │   └── ShapeError         arrays that do not go together (also a ValueError)
+    ├── PictureError           one picture can't be read                   exit code 3
+    ├── DataError              the data as a whole can't be used           exit code 4
+    │   ├── SourceError        no such folder, archive or name
+    │   └── ManifestError      a manifest lacks a column or is malformed
+    └── ModelFileError         not a model file, or one that is damaged    exit code 5
+        ├── ExportError        a layer or format that can't be exported
+        └── ParityError        the exported file disagrees with its source
+
+A message says what happened, what was expected and found, and the way out.
+"""
+
+from __future__ import annotations
+
+
+class PawsureError(Exception):
+    """Base of every error that pawsure raises on purpose."""
+
+
+class UsageError(PawsureError):
+    """The call itself is wrong: an argument, an option, a combination."""
+
+
+class RecipeError(UsageError):
+    """A recipe has an unknown key, a wrong type or a value out of range."""
+
+
+class RunFolderError(UsageError):
+    """A run folder exists already, or what was named is not a run folder."""
+
+
+class WeightsError(UsageError):
+    """Weights can't be found, fetched or fitted to the network."""
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        """Name the module that is missing and the extra that brings it."""
+        super().__init__(
+            f"This needs '{module}', which is not installed. "
+            f"Install it with: pip install 'pawsure[{extra}]'"
+        )
+
+
+class ShapeError(UsageError, ValueError):
+    """Arrays whose shapes or lengths do not go together."""
+
+
+class PictureError(PawsureError):
+    """One picture can't be read; `reason` says why in a few words."""
+
+    def __init__(self, reason: str, *, name: str | None = None) -> None:
+        """Keep the bare reason for tables; put the name before it for people."""
+        super().__init__(f"{name}: {reason}" if name else reason)
+        self.reason = reason
+        self.name = name
+
+
+class DataError(PawsureError):
+    """The data as a whole can't be used."""
+
+
+class SourceError(DataError):
+    """There is no such folder, archive, manifest or name, or it holds no pictures."""
+
+
+class ManifestError(DataError):
+    """A manifest lacks a column, or a row of it is malformed."""
+
+
+class ModelFileError(PawsureError):
+    """A file is not a pawsure model, was cut short, or is of a newer format."""
+
+
+class ExportError(ModelFileError):
+    """A layer or a format that can't be exported."""
+
+
+class ParityError(ModelFileError):
+    """An exported file disagrees with the model that it came from."""
