@@ -182,9 +182,7 @@ def find_backbone(name: str) -> Backbone:
         UsageError: there is none; the message lists those there are.
     """
     if name not in BACKBONES:
-        raise UsageError(
-            f"There is no backbone '{name}'. Those there are: {', '.join(BACKBONES)}."
-        )
+        raise UsageError(f"There is no backbone '{name}'. Those there are: {', '.join(BACKBONES)}.")
     return BACKBONES[name]
 
 

@@ -120,9 +120,7 @@ def layer_index(model: keras.Model, layer: str | int) -> int:
         return layer
     if layer not in names:
         near = get_close_matches(layer, names, n=3) or names[1:4]
-        raise UsageError(
-            f"{model.name} has no layer '{layer}'. Did you mean {' or '.join(near)}?"
-        )
+        raise UsageError(f"{model.name} has no layer '{layer}'. Did you mean {' or '.join(near)}?")
     return names.index(layer)
 
 
