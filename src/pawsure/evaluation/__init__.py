@@ -1,0 +1,1 @@
+"""Figures that can be believed: metrics, intervals, paired comparison. NumPy only."""

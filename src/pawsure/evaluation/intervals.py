@@ -1,0 +1,158 @@
+"""How far a figure can be believed: 95% intervals for proportions and for anything else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from pawsure.errors import ShapeError
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`, both included."""
+
+    low: float
+    high: float
+
+
+def wilson(successes: int, n: int, *, level: float = LEVEL) -> Interval:
+    """Score interval for a proportion: close to its level on average, never outside [0, 1].
+
+    Args:
+        successes: in [0, n].
+        n: trials, at least 1.
+        level: of confidence, in (0, 1).
+
+    Raises:
+        ShapeError: the counts are no such counts.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical
+    inference", J. Am. Stat. Assoc. 22(158); recommended by Brown, Cai and DasGupta 2001,
+    Statistical Science 16(2).
+    """
+    _check_counts(successes, n, level)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = successes / n
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    # At the ends the interval reaches the end exactly; rounding must not cut it off.
+    low = 0.0 if successes == 0 else max(0.0, (centre - half) / scale)
+    high = 1.0 if successes == n else min(1.0, (centre + half) / scale)
+    return Interval(low, high)
+
+
+def clopper_pearson(successes: int, n: int, *, level: float = LEVEL) -> Interval:
+    """Exact interval for a proportion: never below its level, so wider than Wilson's.
+
+    Args:
+        successes: in [0, n].
+        n: trials, at least 1.
+        level: of confidence, in (0, 1).
+
+    Raises:
+        ShapeError: the counts are no such counts.
+
+    Source: Clopper and Pearson 1934, "The use of confidence or fiducial limits illustrated
+    in the case of the binomial", Biometrika 26(4).
+    """
+    _check_counts(successes, n, level)
+    tail = (1 - level) / 2
+    low, high = 0.0, 1.0
+    if successes > 0:  # the share at which this many or more would be just rare enough
+        low = _solve(lambda share: binomial_tail(successes, n, share) - tail)
+    if successes < n:  # and the one at which this many or fewer would be
+        high = 1 - _solve(lambda share: binomial_tail(n - successes, n, share) - tail)
+    return Interval(low, high)
+
+
+def binomial_tail(least: int, n: int, share: float) -> float:
+    """P(X >= least) for X binomial with n trials and probability `share`, summed exactly."""
+    if least <= 0:
+        return 1.0
+    if share <= 0 or share >= 1:
+        return float(share >= 1)
+    count = np.arange(least, n + 1)
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    log_terms = (
+        log_factorial[n]
+        - log_factorial[count]
+        - log_factorial[n - count]
+        + count * math.log(share)
+        + (n - count) * math.log1p(-share)
+    )
+    return float(min(1.0, np.exp(log_terms).sum()))
+
+
+def bootstrap(
+    statistic: Callable[..., float],
+    *arrays: np.ndarray,
+    num_resamples: int = 1000,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval for any figure of a set of pictures.
+
+    Args:
+        statistic: gives the figure of arrays like these.
+        arrays: each (N, ...), one row a picture; rows are drawn together, so paired
+            figures stay paired.
+        num_resamples: draws of N pictures with replacement; 1000 are enough for the ends
+            of a 95% interval (Efron and Tibshirani 1993, section 14.3).
+        level: of confidence, in (0, 1).
+        seed: same seed, same interval.
+
+    Raises:
+        ShapeError: the arrays are empty or differ in length.
+
+    Source: Efron 1979, "Bootstrap methods: another look at the jackknife", Annals of
+    Statistics 7(1); percentile interval: Efron and Tibshirani 1993, section 13.3.
+    """
+    figures = resample(statistic, *arrays, num_resamples=num_resamples, seed=seed)
+    low, high = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def resample(
+    statistic: Callable[..., float], *arrays: np.ndarray, num_resamples: int, seed: int
+) -> np.ndarray:
+    """Float64 (num_resamples,): the figure of each draw; see `bootstrap`.
+
+    Raises:
+        ShapeError: the arrays are empty or differ in length.
+    """
+    lengths = {len(array) for array in arrays}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ShapeError(f"Arrays to draw from are to be of one length above 0; got {lengths}.")
+    (n,) = lengths
+    rng = np.random.default_rng(seed)
+    figures = np.empty(num_resamples)
+    for turn in range(num_resamples):
+        drawn = rng.integers(0, n, n)
+        figures[turn] = statistic(*(array[drawn] for array in arrays))
+    return figures
+
+
+def _solve(rising: Callable[[float], float]) -> float:
+    """The zero in [0, 1] of a function that rises: halving, to the last bit."""
+    low, high = 0.0, 1.0
+    while (middle := (low + high) / 2) not in (low, high):
+        if rising(middle) > 0:
+            high = middle
+        else:
+            low = middle
+    return middle
+
+
+def _check_counts(successes: int, n: int, level: float) -> None:
+    if n < 1 or not 0 <= successes <= n:
+        raise ShapeError(f"A proportion needs 0 <= successes <= n and n >= 1; got {successes}/{n}.")
+    if not 0 < level < 1:
+        raise ShapeError(f"A level of confidence is between 0 and 1; got {level}.")
