@@ -1,0 +1,123 @@
+"""`pawsure evaluate`: how good a model file is on labelled pictures."""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pawsure.cli import screen
+from pawsure.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from pawsure.data.catalog import Catalog
+    from pawsure.model.metadata import ModelMetadata
+    from pawsure.progress import Progress
+
+EXAMPLE = "Example: pawsure evaluate runs/mine/model.onnx my-folder"
+
+
+class Split(StrEnum):
+    """Which pictures of the data to measure on."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+    TRAIN = "train"
+    ALL = "all"
+
+
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model file, or the run folder that holds it.")
+    ],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Labelled pictures, as for 'pawsure train'.")
+    ],
+    split: Annotated[
+        Split, typer.Option(help="Which of them; 'all' suits pictures kept apart from training.")
+    ] = Split.TEST,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Measure a model on labelled pictures, with 95% intervals.
+
+    The split is drawn as in training, so that the test pictures of the same data are those
+    that training never saw.
+    """
+    from pawsure.cli.progress import terminal_progress
+    from pawsure.evaluation.evaluate import evaluate as evaluate_split
+    from pawsure.model.predictor import Predictor
+
+    predictor = Predictor(model)
+    progress = terminal_progress()
+    catalog = _catalog(data, split, predictor.metadata, progress)
+    figures = evaluate_split(
+        predictor,
+        catalog,
+        split=None if split is Split.ALL else split.value,
+        progress=progress,
+    )
+    if as_json:
+        screen.answer_json(figures | {"split": split.value})
+    else:
+        _show(figures, split)
+        _tell_unreadable(figures["unreadable"])
+        screen.next_command("To use it", "predict", "PICTURES", "--model", model)
+    if figures["unreadable"]:
+        raise typer.Exit(ExitCode.SOME_PICTURES)
+
+
+def _catalog(data: str, split: Split, metadata: ModelMetadata, progress: Progress) -> Catalog:
+    """The pictures, split as the run that made the model would have split them."""
+    from pawsure.data.catalog import build_catalog
+    from pawsure.data.split import assign_splits
+
+    catalog = build_catalog(data, progress=progress)
+    if split is Split.ALL:
+        return catalog
+    recipe = tomllib.loads(metadata.recipe)
+    return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
+
+
+def _show(figures: dict[str, Any], split: Split) -> None:
+    """A table for people."""
+    screen.answer(f"{figures['n']:,} pictures (split: {split.value}), 95% intervals in brackets")
+    for name, title, form in (
+        ("accuracy", "accuracy", ".1%"),
+        ("log_loss", "log loss", ".3f"),
+        ("brier_score", "Brier score", ".3f"),
+        ("calibration_error", "calibration error", ".1%"),
+    ):
+        chance = figures[name].get("by_chance")
+        expected = "" if chance is None else f", of which chance explains {chance:{form}}"
+        screen.answer(f"  {title:<18}{_with_interval(figures[name], form)}{expected}")
+    screen.answer("Of the pictures of each label, found (recall):")
+    width = max(map(len, figures["labels"]))
+    for label, own in figures["per_class"].items():
+        found = _with_interval(own["recall"], ".1%") if own["recall"] else "no pictures"
+        screen.answer(f"  {label:<{width}}  {found}  of {own['n']:,}{_mistaken(figures, label)}")
+
+
+def _with_interval(figure: dict[str, float], form: str) -> str:
+    return f"{figure['value']:{form}} [{figure['low']:{form}}, {figure['high']:{form}}]"
+
+
+def _mistaken(figures: dict[str, Any], label: str) -> str:
+    """What pictures of a label were taken for, most often first."""
+    labels = figures["labels"]
+    row = figures["confusion_matrix"][labels.index(label)]
+    others = sorted(
+        ((count, other) for other, count in zip(labels, row, strict=True) if other != label),
+        reverse=True,
+    )
+    wrong = [f"{count:,} as {other}" for count, other in others[:3] if count]
+    return f"; taken {', '.join(wrong)}" if wrong else ""
+
+
+def _tell_unreadable(unreadable: list[dict[str, str]]) -> None:
+    for picture in unreadable[:20]:
+        screen.note(f"{screen.printable(picture['path'])}: {picture['error']}")
+    if len(unreadable) > 20:
+        screen.note(f"… and {len(unreadable) - 20:,} more that could not be read; --json has all.")

@@ -1,0 +1,44 @@
+"""What a person or a program reads: answers on standard output, the rest on standard error."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import Any
+
+
+def answer(line: str) -> None:
+    """Show a line of what was asked for; safe to pipe."""
+    print(line)
+
+
+def answer_json(content: dict[str, Any]) -> None:
+    """Show one object as one line of JSON."""
+    print(json.dumps(content))
+
+
+def note(line: str) -> None:
+    """Tell a person something beside the answer."""
+    print(line, file=sys.stderr)
+
+
+def next_command(why: str, *words: object) -> None:
+    """Close with the command that most people want next.
+
+    Args:
+        why: what it is for, such as "To use it".
+        words: the command after `pawsure`; quoted where a shell needs it. Words in capitals
+            stand for what only the reader knows.
+    """
+    note(f"{why}: pawsure {shlex.join(str(word) for word in words)}")
+
+
+def printable(text: str) -> str:
+    """Text with everything that could move a terminal's cursor written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )

@@ -1,0 +1,104 @@
+"""`pawsure train`: from labelled pictures to a run folder with a model."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pawsure.cli import screen
+from pawsure.cli.progress import terminal_progress
+from pawsure.errors import MissingExtraError, UsageError
+
+EXAMPLE = "Example: pawsure train my-folder --weights pets --out runs/mine"
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder of class folders, a folder with train and val, a zip of these, a CSV "
+            "or Parquet manifest (path,label[,split]), or 'sample'.",
+        ),
+    ],
+    recipe: Annotated[
+        str, typer.Option(help="default, classic, or a TOML file of your own.")
+    ] = "default",
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder to make; it must not exist.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the square that pictures are resized to.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="The network to start from, such as mobilenet_v2.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Where it starts: imagenet, pets, none, or a file.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed, same machine: the same model.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a key of the recipe, such as stages.fine-tune.epochs=8.",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a run that was cut off.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Close with one JSON object, for machines.")
+    ] = False,
+) -> None:
+    """Train a classifier, measure it, and write its run folder."""
+    named = {"image_size": image_size, "backbone": backbone, "weights": weights, "seed": seed}
+    overrides = {key: value for key, value in named.items() if value is not None}
+    for setting in settings or []:
+        key, value = _setting(setting)
+        overrides[key] = value
+
+    run = _training()(
+        data,
+        recipe=recipe,
+        out=out,
+        overrides=overrides,
+        resume=resume,
+        progress=terminal_progress(),
+    )
+    if as_json:
+        screen.answer_json(
+            {"folder": str(run.folder), "model": str(run.model_file), "metrics": run.metrics}
+        )
+        return
+    for line in run.summary:
+        screen.answer(line)
+    screen.next_command("To use it", "predict", "PICTURES", "--model", run.model_file)
+
+
+def _training() -> Any:
+    """The function that trains; here so that only training waits for TensorFlow."""
+    try:
+        from pawsure.training.run import train as run_training
+    except ModuleNotFoundError as error:
+        if error.name in {"tensorflow", "keras", "onnx"}:
+            raise MissingExtraError(error.name, "train") from error
+        raise
+    return run_training
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """One `key=value`, the value read as TOML where it is TOML, else as text."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not (key and equals and value):
+        raise UsageError(f"--set takes KEY=VALUE, such as --set seed=7; got '{text}'.")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tiny_models import red_or_blue_model_file
+from typer.testing import CliRunner, Result
+
+from pawsure.cli.app import app
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return red_or_blue_model_file(tmp_path / "model.onnx")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Ten red and ten blue pictures, all different; one of the reds is filed as blue."""
+    folder = tmp_path / "pictures"
+    for number in range(10):
+        for label, colour in (("red", (200 + number, 0, 0)), ("blue", (0, 0, 200 + number))):
+            wrong = (label, number) == ("red", 0)
+            path = folder / ("blue" if wrong else label) / f"{label}{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20), colour).save(path)
+    return folder
+
+
+def evaluate(*words: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, words)])
+
+
+def test_figures_are_those_that_can_be_counted_by_hand(model, pictures):
+    result = evaluate(model, pictures, "--split", "all", "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["n"] == 20
+    assert figures["split"] == "all"
+    assert figures["accuracy"]["value"] == pytest.approx(19 / 20)
+    assert figures["accuracy"]["low"] < 19 / 20 < figures["accuracy"]["high"]
+    assert figures["confusion_matrix"] == [[10, 1], [0, 9]]
+
+
+def test_text_shows_intervals_and_what_was_mistaken_for_what(model, pictures):
+    result = evaluate(model, pictures, "--split", "all")
+    assert "20 pictures (split: all)" in result.stdout
+    assert "accuracy          95.0% [" in result.stdout
+    assert "taken 1 as red" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("To use it: pawsure predict")
+
+
+def test_the_test_split_is_what_is_measured_by_default(model, pictures):
+    figures = json.loads(evaluate(model, pictures, "--json").stdout)
+    assert figures["split"] == "test"
+    assert 0 < figures["n"] < 20
+
+
+def test_unreadable_pictures_are_named_and_change_the_exit_code(model, pictures):
+    (pictures / "red" / "broken.jpg").write_bytes(b"no picture")
+    result = evaluate(model, pictures, "--split", "all")
+    assert result.exit_code == 3
+    assert "broken.jpg: " in result.stderr
+    assert "20 pictures" in result.stdout
+
+
+def test_labels_that_the_model_does_not_know_are_code_4(model, pictures):
+    (pictures / "red").rename(pictures / "green")
+    result = evaluate(model, pictures, "--split", "all")
+    assert result.exit_code == 4
+    assert "The model knows 2 labels (blue, red); the pictures have 2 (blue, green)" in (
+        result.stderr
+    )
+
+
+def test_no_such_data_is_code_4_and_no_such_model_code_5(model, pictures, tmp_path):
+    assert evaluate(model, tmp_path / "nowhere").exit_code == 4
+    assert evaluate(tmp_path / "nowhere.onnx", pictures).exit_code == 5
+
+
+def test_an_unknown_split_is_wrong_usage(model, pictures):
+    assert evaluate(model, pictures, "--split", "tset").exit_code == 2

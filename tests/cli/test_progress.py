@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from pawsure.cli.progress import Bar, PlainLines, terminal_progress
+
+
+def drawn(terminal: bool = True) -> tuple[Bar, io.StringIO]:
+    screen = io.StringIO()
+    return Bar(Console(file=screen, force_terminal=terminal, width=120)), screen
+
+
+def test_a_pipe_gets_no_bars():
+    assert isinstance(terminal_progress(), PlainLines)
+
+
+def test_plain_lines_keep_what_is_said_off_standard_output(capsys):
+    progress = PlainLines()
+    progress.start("Reading", 10)
+    progress.advance(10)
+    progress.finish()
+    progress.say("Read 10 pictures")
+    assert capsys.readouterr() == ("", "Read 10 pictures\n")
+
+
+def test_a_bar_shows_what_how_far_and_how_fast():
+    bar, screen = drawn()
+    bar.start("Reading", 200)
+    bar.advance(50)
+    bar.advance(150)
+    bar.finish()
+    assert "Reading" in screen.getvalue()
+    assert "200/200" in screen.getvalue()
+    assert "pictures/s" in screen.getvalue()
+
+
+def test_lines_are_said_while_a_bar_runs_and_are_not_read_as_markup():
+    bar, screen = drawn()
+    bar.start("Reading", None, unit="files")
+    bar.say("odd name: [bold].jpg")
+    bar.finish()
+    assert "odd name: [bold].jpg" in screen.getvalue()
+
+
+def test_a_bar_may_be_finished_twice_or_never_started():
+    bar, _ = drawn()
+    bar.advance()
+    bar.finish()
+    bar.start("One", 1)
+    bar.start("Two", 1)
+    bar.finish()
+    bar.finish()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pawsure.cli import train as train_command
+from pawsure.cli.app import app
+
+
+@dataclass
+class FakeRun:
+    folder: Path = Path("runs/x")
+    model_file: Path = Path("runs/x/model.onnx")
+    metrics: dict[str, Any] = field(default_factory=lambda: {"accuracy": 0.9})
+    summary: tuple[str, ...] = ("test accuracy 90.0%",)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the command asks of the function that trains, which is not run."""
+    seen: list[dict[str, Any]] = []
+
+    def run_training(data: str, **options: Any) -> FakeRun:
+        seen.append({"data": data, **options})
+        return FakeRun()
+
+    monkeypatch.setattr(train_command, "_training", lambda: run_training)
+    return seen
+
+
+def train(*words: object) -> Result:
+    return CliRunner().invoke(app, ["train", *map(str, words)])
+
+
+def test_options_reach_the_run(calls):
+    result = train(
+        *("photos", "--recipe", "classic", "--out", "runs/x", "--image-size", 160),
+        *("--backbone", "mobilenet", "--weights", "none", "--seed", 7),
+    )
+    assert result.exit_code == 0, result.stderr
+    (call,) = calls
+    call.pop("progress")
+    assert call == {
+        "data": "photos",
+        "recipe": "classic",
+        "out": Path("runs/x"),
+        "resume": None,
+        "overrides": {"image_size": 160, "backbone": "mobilenet", "weights": "none", "seed": 7},
+    }
+
+
+def test_what_is_not_given_is_left_to_the_recipe(calls):
+    train("photos")
+    assert calls[0]["overrides"] == {}
+    assert calls[0]["recipe"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("seed=7", "seed", 7),
+        ("learning_rate = 1e-4", "learning_rate", 1e-4),
+        ("flip=true", "flip", True),
+        ("weights=pets", "weights", "pets"),
+        ("weights='a=b'", "weights", "a=b"),
+        ("sizes=[1, 2]", "sizes", [1, 2]),
+    ],
+)
+def test_settings_are_read_as_toml_and_else_as_text(calls, text, key, value):
+    train("photos", "--set", text)
+    assert calls[0]["overrides"] == {key: value}
+
+
+@pytest.mark.parametrize("text", ["seed", "=7", "seed="])
+def test_a_setting_without_key_or_value_is_wrong_usage(calls, text):
+    result = train("photos", "--set", text)
+    assert result.exit_code == 2
+    assert "KEY=VALUE" in result.stderr
+    assert not calls
+
+
+def test_text_ends_with_the_next_command(calls):
+    result = train("photos")
+    assert result.stdout == "test accuracy 90.0%\n"
+    assert result.stderr == ("To use it: pawsure predict PICTURES --model runs/x/model.onnx\n")
+
+
+def test_json_is_one_object(calls):
+    result = train("photos", "--json")
+    assert json.loads(result.stdout) == {
+        "folder": "runs/x",
+        "model": "runs/x/model.onnx",
+        "metrics": {"accuracy": 0.9},
+    }
+    assert result.stderr == ""
