@@ -1,0 +1,86 @@
+"""A backbone with a pooled linear head: the one network shape that pawsure trains.
+
+Its parts share their layers with the models that are made of them here, so what a stage
+teaches a part, the whole has learned.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from pawsure.network.backbones import Scaling
+from pawsure.network.cuts import Cut, suffix
+
+
+class Classifier:
+    """A backbone, and a linear layer on the mean of its feature map.
+
+    Args:
+        backbone: scaled pictures (N, S, S, 3) to a feature map (N, h, w, F).
+        num_labels: K, two or more.
+        head: "softmax" with K units, or "sigmoid" with one that stands for the second of
+            two labels.
+        dropout: share of the pooled features dropped while training.
+        seed: draws the head's first weights and what dropout drops.
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        num_labels: int,
+        *,
+        head: str = "softmax",
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.backbone = backbone
+        self.num_labels = num_labels
+        self.is_sigmoid = head == "sigmoid"
+        self._pool = keras.layers.GlobalAveragePooling2D(name="embedding")
+        self._dropout = keras.layers.Dropout(dropout, seed=seed, name="dropout")
+        self._dense = keras.layers.Dense(
+            1 if self.is_sigmoid else num_labels,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+            name="head",
+        )
+        self._dense.build((None, backbone.output.shape[-1]))
+
+    def head_part(self) -> keras.Model:
+        """Pooled features (N, F) to logits."""
+        pooled = keras.Input((self.backbone.output.shape[-1],), name="pooled")
+        return keras.Model(pooled, self._logits(pooled), name="head_part")
+
+    def part_from(self, cut: Cut, scaling: Scaling) -> keras.Model:
+        """The tensor at a cut to logits; at the input's cut, pixels in [0, 255]."""
+        stored = keras.Input(cut.shape, name="stored")
+        rows = self._scaled(stored, scaling) if cut.is_input else stored
+        feature_map = suffix(self.backbone, cut)(rows)
+        return keras.Model(stored, self._logits(self._pool(feature_map)), name="part")
+
+    def whole(self, scaling: Scaling) -> keras.Model:
+        """Pixels in [0, 255], float32 (N, S, S, 3), to probabilities: what is saved."""
+        pixels = keras.Input(self.backbone.input.shape[1:], name="image")
+        logits = self._logits(self._pool(self.backbone(self._scaled(pixels, scaling))))
+        activation = "sigmoid" if self.is_sigmoid else "softmax"
+        probability = keras.layers.Activation(activation, name="probability")(logits)
+        return keras.Model(pixels, probability, name="pawsure")
+
+    def kernel_and_bias(self) -> tuple[np.ndarray, np.ndarray]:
+        """The head's weights: float32 (F, units) and (units,)."""
+        kernel, bias = self._dense.get_weights()
+        return kernel, bias
+
+    @staticmethod
+    def _scaled(pixels: keras.KerasTensor, scaling: Scaling) -> keras.KerasTensor:
+        return keras.layers.Rescaling(list(scaling.scale), list(scaling.offset))(pixels)
+
+    def _logits(self, pooled: keras.KerasTensor) -> keras.KerasTensor:
+        return self._dense(self._dropout(pooled))
+
+
+def save_whole(classifier: Classifier, scaling: Scaling, path: Path) -> None:
+    """Save the whole network in Keras's own format, to go on with in Keras."""
+    classifier.whole(scaling).save(path)
