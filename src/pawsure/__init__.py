@@ -1,5 +1,62 @@
-"""pawsure: from labelled pictures to an image classifier that can be trusted."""
+"""pawsure: from labelled pictures to an image classifier that can be trusted.
+
+    import pawsure
+
+    run = pawsure.train("photos/")
+    model = pawsure.load(run.model_file)
+    answer = model("rex.jpg")
+
+Nothing is imported before it is used, so `import pawsure` costs a millisecond and using a
+model never loads what training one needs.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pawsure.errors import PawsureError as PawsureError
+    from pawsure.model.answer import Answer as Answer
+    from pawsure.model.answer import Failure as Failure
+    from pawsure.model.onboard import load as load
+    from pawsure.model.predictor import Predictor as Predictor
+    from pawsure.training.run import Run as Run
+    from pawsure.training.run import train as train
+
 __version__ = "0.1.0"
+
+_WHERE = {
+    "Answer": "pawsure.model.answer",
+    "Failure": "pawsure.model.answer",
+    "PawsureError": "pawsure.errors",
+    "Predictor": "pawsure.model.predictor",
+    "Run": "pawsure.training.run",
+    "load": "pawsure.model.onboard",
+    "train": "pawsure.training.run",
+}
+
+__all__ = [
+    "Answer",
+    "Failure",
+    "PawsureError",
+    "Predictor",
+    "Run",
+    "__version__",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'pawsure' has no attribute '{name}'")
+    value = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names first of all, for completion."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from pawsure.model.answer import Answer, Failure, decide
+
+
+def an_answer(**changes) -> Answer:
+    given = {
+        "path": "rex.jpg",
+        "answer": "dog",
+        "label": "dog",
+        "probability": 0.75,
+        "probabilities": {"cat": 0.25, "dog": 0.75},
+    }
+    return Answer(**(given | changes))
+
+
+def test_json_is_one_line_with_the_fields_of_the_contract():
+    text = an_answer(evidence=np.zeros((4, 4), np.float32)).to_json()
+    assert "\n" not in text
+    assert json.loads(text) == {
+        "path": "rex.jpg",
+        "answer": "dog",
+        "label": "dog",
+        "probability": 0.75,
+        "probabilities": {"cat": 0.25, "dog": 0.75},
+        "familiarity": None,
+    }
+
+
+def test_failure_has_a_path_and_an_error_and_no_answer():
+    assert json.loads(Failure(path="rex.jpg", error="truncated").to_json()) == {
+        "path": "rex.jpg",
+        "error": "truncated",
+    }
+
+
+@pytest.mark.parametrize("path", ["größe/été.jpg", os.fsdecode(b"\xff.jpg"), "line\nbreak.jpg"])
+def test_any_path_survives_json_in_plain_ascii(path):
+    text = an_answer(path=path).to_json()
+    assert text.isascii() and "\n" not in text
+    assert json.loads(text)["path"] == path
+
+
+NONE = {"unsure_below": None, "neither_below": None}
+BOTH = {"unsure_below": 0.9, "neither_below": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("probability", "familiarity", "thresholds", "answer"),
+    [
+        (0.51, None, NONE, "dog"),
+        (0.51, 0.0, NONE, "dog"),
+        (0.51, None, {}, "dog"),
+        (0.95, 0.5, BOTH, "dog"),
+        (0.9, 0.2, BOTH, "dog"),
+        (0.89, 0.5, BOTH, "unsure"),
+        (0.95, 0.1, BOTH, "neither"),
+        (0.51, 0.1, BOTH, "neither"),
+        (0.95, None, BOTH, "dog"),
+    ],
+)
+def test_answer_to_act_on(probability, familiarity, thresholds, answer):
+    assert decide("dog", probability, familiarity, thresholds) == answer

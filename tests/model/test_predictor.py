@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from tiny_models import (
+    SIZE_PX,
+    red_or_blue_model_file,
+    tiny_backbone,
+    tiny_model_file,
+)
+
+from pawsure.errors import ModelFileError, PictureError, ShapeError
+from pawsure.model.answer import Answer, Failure
+from pawsure.model.predictor import Predictor
+
+RED, BLUE = (230, 20, 30), (10, 30, 220)
+
+
+@pytest.fixture
+def red_or_blue(tmp_path) -> Predictor:
+    return Predictor(red_or_blue_model_file(tmp_path / "model.onnx"))
+
+
+def paint(path, colour, size=(40, 30)):
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def test_labels_sizes_and_metadata_come_from_the_file(tmp_path):
+    model = Predictor(tiny_model_file(tmp_path / "model.onnx", labels=("a", "b", "c"), recipe="x"))
+    assert model.labels == ("a", "b", "c")
+    assert model.size_px == SIZE_PX
+    assert model.metadata.recipe == "x"
+
+
+def test_run_folder_stands_for_the_model_in_it(tmp_path):
+    tiny_model_file(tmp_path / "model.onnx")
+    assert Predictor(tmp_path).path == tmp_path / "model.onnx"
+
+
+def test_batch_gives_every_output_and_pictures_do_not_mix(tmp_path):
+    model = Predictor(tiny_model_file(tmp_path / "model.onnx"))
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    together = model.predict_batch(pictures)
+    assert len(together) == 5
+    assert together.familiarity is None
+    for name in ("probability", "logit", "embedding", "evidence"):
+        value = getattr(together, name)
+        assert value.dtype == np.float32
+        alone = [getattr(model.predict_batch(pictures[i : i + 1]), name) for i in range(5)]
+        np.testing.assert_allclose(value, np.concatenate(alone), atol=1e-6)
+    np.testing.assert_allclose(together.probability.sum(axis=1), 1, atol=1e-6)
+
+
+def test_batch_may_be_empty(tmp_path):
+    model = Predictor(tiny_model_file(tmp_path / "model.onnx"))
+    assert model.predict_batch(np.zeros((0, 16, 16, 3), np.uint8)).probability.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        np.zeros((1, 16, 16, 3), np.float32),
+        np.zeros((16, 16, 3), np.uint8),
+        np.zeros((1, 8, 16, 3), np.uint8),
+        np.zeros((1, 3, 16, 16), np.uint8),
+    ],
+)
+def test_batch_of_another_shape_or_type_says_what_is_taken(tmp_path, pictures):
+    model = Predictor(tiny_model_file(tmp_path / "model.onnx"))
+    with pytest.raises(ShapeError, match=r"takes uint8 \(N, 16, 16, 3\); got .*images\.read"):
+        model.predict_batch(pictures)
+
+
+def test_answer_for_a_picture_however_it_comes(tmp_path, red_or_blue):
+    path = paint(tmp_path / "a.png", RED)
+    sources = [
+        path,
+        str(path),
+        path.read_bytes(),
+        np.asarray(Image.open(path)),
+        Image.open(path),
+    ]
+    answers = [red_or_blue(source) for source in sources]
+    assert {answer.answer for answer in answers} == {"red"}
+    assert len({answer.probability for answer in answers}) == 1
+    assert [answer.path for answer in answers] == [str(path), str(path), None, None, None]
+
+
+def test_answer_has_all_probabilities_and_the_evidence_for_its_label(tmp_path, red_or_blue):
+    half = np.zeros((16, 16, 3), np.uint8)
+    half[:, :8, 0] = 255  # red on the left, black on the right
+    answer = red_or_blue(half)
+    assert answer.label == answer.answer == "red"
+    assert list(answer.probabilities) == ["blue", "red"]
+    assert answer.probability == answer.probabilities["red"] == max(answer.probabilities.values())
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.evidence.shape == (4, 4)
+    assert (answer.evidence[:, :2] > 7).all() and (answer.evidence[:, 2:] < 1).all()
+    assert answer.familiarity is None
+
+
+def test_thresholds_in_the_file_decide(tmp_path):
+    path = tiny_model_file(
+        tmp_path / "model.onnx", thresholds={"unsure_below": 1.1, "neither_below": None}
+    )
+    answer = Predictor(path)(np.zeros((16, 16, 3), np.uint8))
+    assert answer.answer == "unsure"
+    assert answer.label in ("cat", "dog")
+
+
+def test_picture_that_cannot_be_read_is_an_error_that_names_it(tmp_path, red_or_blue):
+    path = tmp_path / "no-picture.jpg"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(PictureError, match="no-picture.jpg"):
+        red_or_blue(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Forty files: red and blue in turn, each seventh damaged, one missing."""
+    paths = []
+    for number in range(40):
+        path = paint(tmp_path / f"{number:02}.jpg", RED if number % 2 else BLUE)
+        if number % 7 == 3:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        paths.append(path)
+    paths[20].unlink()
+    return paths
+
+
+def test_many_files_are_answered_in_order_and_bad_ones_named(folder, red_or_blue):
+    results = list(red_or_blue.predict_paths(folder, batch_size=6, workers=3))
+    assert [result.path for result in results] == [str(path) for path in folder]
+    for number, result in enumerate(results):
+        if number % 7 == 3 or number == 20:
+            assert isinstance(result, Failure) and result.error
+            assert not result.error.startswith(str(folder[0].parent))
+        else:
+            assert isinstance(result, Answer)
+            assert result.answer == ("red" if number % 2 else "blue")
+
+
+def test_many_files_give_what_each_gives_alone(folder, red_or_blue):
+    together = list(red_or_blue.predict_paths(folder, batch_size=7))
+    alone = [next(red_or_blue.predict_paths([path])) for path in folder]
+    for one, other in zip(together, alone, strict=True):
+        if isinstance(one, Failure):
+            assert one == other
+        else:
+            assert one.answer == other.answer
+            assert one.probability == pytest.approx(other.probability, abs=1e-6)
+
+
+def test_first_answers_come_before_the_last_file_is_touched(tmp_path, red_or_blue):
+    paths = [paint(tmp_path / f"{number:03}.png", RED) for number in range(300)]
+    results = red_or_blue.predict_paths(paths, batch_size=4, workers=2)
+    for _ in range(4):
+        next(results)
+    for path in paths[-50:]:  # not read ahead: they can still go away
+        path.unlink()
+    rest = list(results)
+    assert sum(isinstance(result, Failure) for result in rest) == 50
+
+
+def test_no_files_no_answers(red_or_blue):
+    assert list(red_or_blue.predict_paths([])) == []
+
+
+def test_only_bad_files(tmp_path, red_or_blue):
+    paths = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    assert [type(result) for result in red_or_blue.predict_paths(paths)] == [Failure, Failure]
+
+
+def test_many_threads_may_ask_at_once(red_or_blue):
+    pictures = [np.full((16, 16, 3), colour, np.uint8) for colour in (RED, BLUE)] * 50
+    start = threading.Barrier(4)
+
+    def ask(_):
+        start.wait()
+        return [red_or_blue(picture).answer for picture in pictures]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [["red", "blue"] * 50] * 4
+
+
+def test_damaged_graph_inside_a_whole_file_is_a_model_file_error(tmp_path):
+    path = tiny_model_file(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    model.graph.node[0].op_type = "Nonsense"
+    onnx.save(model, path)
+    with pytest.raises(ModelFileError, match=r"can't be loaded by ONNX Runtime .*Nonsense"):
+        Predictor(path)
+
+
+def test_missing_outputs_are_named(tmp_path):
+    path = tiny_model_file(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    del model.graph.output[2:]
+    onnx.save(model, path)
+    with pytest.raises(ModelFileError, match="lacks the outputs embedding, evidence"):
+        Predictor(path)
+
+
+def change_metadata(path, **changes):
+    model = onnx.load(path)
+    content = json.loads(model.metadata_props[0].value) | changes
+    model.metadata_props[0].value = json.dumps(content)
+    onnx.save(model, path)
+    return path
+
+
+def test_labels_that_do_not_fit_the_graph_are_refused(tmp_path):
+    path = change_metadata(tiny_model_file(tmp_path / "model.onnx"), labels=["a", "b", "c"])
+    with pytest.raises(ModelFileError, match=r"names 3 labels \(a, b, c\), but its probability"):
+        Predictor(path)
+
+
+def test_size_that_does_not_fit_the_graph_is_refused(tmp_path):
+    path = change_metadata(tiny_model_file(tmp_path / "model.onnx"), size_px=32)
+    with pytest.raises(ModelFileError, match=r"takes 'image' tensor\(uint8\) \['N', 16, 16, 3\]"):
+        Predictor(path)
+
+
+def test_bad_files_are_refused_before_the_runtime_sees_them(tmp_path):
+    whole = tiny_model_file(tmp_path / "model.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.onnx").write_text("a text")
+    onnx.save(tiny_backbone(), tmp_path / "other.onnx")
+    for name, words in (
+        ("cut.onnx", "was cut short"),
+        ("text.onnx", "is not an ONNX file"),
+        ("other.onnx", "not a pawsure model"),
+        ("none.onnx", "no model file"),
+    ):
+        with pytest.raises(ModelFileError, match=words):
+            Predictor(tmp_path / name)
