@@ -1,5 +1,7 @@
 """What `--weights` means: ImageNet's, those on board, a file of one's own, or none.
 
+Finding the file needs no Keras, which only the functions that load import.
+
 Nothing falls back in silence: weights that can't be had end with an error that says where
 they were looked for and which ways out there are.
 """
@@ -17,31 +19,21 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from pawsure.errors import WeightsError
 from pawsure.network.backbones import Backbone
-from pawsure.network.weight_files import (
-    HDF5_START,
-    load_weights_file,
-    save_weights_float16,
-    weights_id,
-)
 
-__all__ = [
-    "find_imagenet_file",
-    "follow_text_link",
-    "load_weights",
-    "pets_file",
-    "save_weights_float16",
-    "weights_id",
-]
+if TYPE_CHECKING:
+    import keras
 
 PETS_BACKBONE = "mobilenet_v2"
 """The backbone that there are weights on board for."""
+
+_HDF5_START = b"\x89HDF\r\n\x1a\n"
 
 # How long a download may show no sign of life. Without a network, name resolution fails in
 # a second or two; a firewall that swallows packets would keep Keras waiting for minutes.
@@ -67,6 +59,8 @@ def load_weights(
     Raises:
         WeightsError: they can't be had or don't fit; the message names the ways out.
     """
+    from pawsure.network.weight_files import load_weights_file
+
     if str(weights) == "none":
         return
     if str(weights) == "imagenet":
@@ -74,7 +68,30 @@ def load_weights(
     elif str(weights) == "pets":
         load_weights_file(model, _checked_pets_file(backbone))
     else:
-        _load_own(model, Path(weights))
+        load_weights_file(model, _own_file(Path(weights)))
+
+
+def weights_identity(
+    backbone: Backbone, weights: str | Path, *, size_px: int, seed: int
+) -> str | None:
+    """What tells starting weights apart, without loading them.
+
+    Returns:
+        SHA-256 of the file that `load_weights` would read; for drawn weights, their seed. None
+        for ImageNet weights that are yet to be fetched.
+
+    Raises:
+        WeightsError: a file that is not there, or weights on board of another backbone.
+    """
+    if str(weights) == "none":
+        return f"drawn from seed {seed}"
+    if str(weights) == "imagenet":
+        path = find_imagenet_file(backbone, size_px)
+    elif str(weights) == "pets":
+        path = _checked_pets_file(backbone)
+    else:
+        path = _own_file(Path(weights))
+    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def keras_models_dir() -> Path:
@@ -143,20 +160,20 @@ def _is_hdf5(path: Path) -> bool:
     """Whether a file is there and begins as HDF5 does."""
     try:
         with path.open("rb") as file:
-            return file.read(len(HDF5_START)) == HDF5_START
+            return file.read(len(_HDF5_START)) == _HDF5_START
     except OSError:
         return False
 
 
-def _load_own(model: keras.Model, path: Path) -> None:
-    """Load a file that the user named."""
+def _own_file(path: Path) -> Path:
+    """The file that the user named."""
     if not path.is_file():
         raise WeightsError(
             f"There are no weights '{path}'. "
             "Give 'imagenet', 'pets', 'none', or the path of a file "
             "(.npz, .keras, .weights.h5 or .h5)."
         )
-    load_weights_file(model, follow_text_link(path))
+    return follow_text_link(path)
 
 
 # On board
@@ -191,6 +208,8 @@ def _checked_pets_file(backbone: Backbone) -> Path:
 
 def _load_imagenet(model: keras.Model, backbone: Backbone, size_px: int) -> None:
     """Load ImageNet weights from Keras's cache, or let Keras fetch them."""
+    from pawsure.network.weight_files import load_weights_file
+
     path = find_imagenet_file(backbone, size_px)
     if path is not None:
         load_weights_file(model, path)
@@ -206,6 +225,8 @@ def _fetch(backbone: Backbone, size_px: int) -> list[npt.NDArray[np.float32]]:
     """
 
     def build() -> list[npt.NDArray[np.float32]]:
+        import keras
+
         constructor = getattr(keras.applications, backbone.constructor)
         network = constructor(
             input_shape=(size_px, size_px, 3),

@@ -1,0 +1,1 @@
+"""The whole story from data to model file: recipe, stages, the run."""

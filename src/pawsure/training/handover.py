@@ -1,0 +1,95 @@
+"""From the Keras network to the model file, with the gate in between.
+
+The file is written under another name, run through the public predictor, and gets its name
+only if it agrees with Keras picture by picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from pawsure.data.catalog import Catalog
+from pawsure.data.files import atomic_path
+from pawsure.data.images import read
+from pawsure.evaluation.evaluate import Predictions, predict
+from pawsure.export.model_file import attach_head, two_class_kernel, write_model_file
+from pawsure.export.parity import ParityReport, compare
+from pawsure.model.metadata import ModelMetadata
+from pawsure.model.predictor import Predictor
+from pawsure.network.backbones import Scaling
+from pawsure.network.classifier import Classifier
+from pawsure.network.onnx_graph import to_onnx
+from pawsure.progress import NO_PROGRESS, Progress
+
+PIXEL_CHECKS = 16
+"""Pictures that are also sent through the whole of Keras, pixels to probabilities."""
+
+PIXEL_TOLERANCE = 1e-3
+"""The same float32 network in two runtimes: measured differences stay below 1e-4."""
+
+STORED_TOLERANCE = 0.02
+"""Keras saw features that were stored as float16, the file sees pixels: a rounding of 2^-11
+in every feature moves a probability near one half by up to about 0.01."""
+
+
+@contextmanager
+def checked_model_file(path: Path) -> Iterator[Path]:
+    """A temporary path whose file becomes `path` only if the block ends without an error."""
+    with atomic_path(path) as temporary:
+        yield Path(temporary)
+
+
+def write_model(
+    classifier: Classifier, scaling: Scaling, metadata: ModelMetadata, path: Path
+) -> None:
+    """Write the network as a model file, unchecked."""
+    kernel, bias = classifier.kernel_and_bias()
+    if classifier.is_sigmoid:
+        kernel, bias = two_class_kernel(kernel, bias)
+    graph = attach_head(to_onnx(classifier.backbone, scaling=scaling), kernel, bias)
+    write_model_file(graph, metadata, path)
+
+
+def check_against_stored(
+    predictor: Predictor,
+    catalog: Catalog,
+    expected: np.ndarray,
+    *,
+    progress: Progress = NO_PROGRESS,
+) -> tuple[Predictions, ParityReport]:
+    """Compare a file with what Keras said of the validation pictures while it was trained.
+
+    Args:
+        predictor: the file.
+        catalog: its validation pictures are run from their bytes.
+        expected: (M, K) probabilities by Keras, in the order of `catalog.where("validation")`.
+        progress: told of every picture.
+
+    Raises:
+        ParityError: they disagree.
+    """
+    found = predict(predictor, catalog, split="validation", progress=progress)
+    report = compare(expected, found.probability, tolerance=STORED_TOLERANCE)
+    return found, report
+
+
+def check_from_pixels(
+    classifier: Classifier, scaling: Scaling, predictor: Predictor, catalog: Catalog
+) -> ParityReport:
+    """Compare a file with the whole Keras network on some pictures, from the pixels on.
+
+    Raises:
+        ParityError: they disagree.
+    """
+    some = catalog.where("validation")[:PIXEL_CHECKS]
+    pictures = np.stack([read(catalog.read(row), size_px=predictor.size_px) for row in some])
+    whole = np.asarray(classifier.whole(scaling).predict_on_batch(pictures.astype(np.float32)))
+    if classifier.is_sigmoid:
+        whole = np.concatenate([1.0 - whole, whole], axis=1)
+    return compare(
+        whole, predictor.predict_batch(pictures).probability, tolerance=PIXEL_TOLERANCE
+    )

@@ -1,0 +1,346 @@
+"""Recipes: everything that decides a training run, as data.
+
+A recipe is a TOML file. Reading is strict: a key that nobody knows is an error that lists
+those there are, because a misspelt setting that is ignored costs somebody an afternoon.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pawsure.data.augment import Augmentation
+from pawsure.errors import RecipeError
+
+HEAD = "head"
+"""`train_from` of a stage in which only the new classifier learns."""
+
+WHOLE = "all"
+"""`train_from` of a stage in which every layer learns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecipe:
+    """The network.
+
+    Attributes:
+        backbone: a name in the table of backbones.
+        image_size: side of the square pictures, in pixels.
+        weights: what the backbone starts from: imagenet, pets, none, or a file.
+        scaling: "backbone" scales pixels to the range that the weights were trained on;
+            "unit" to [0, 1] whatever they were trained on, as many scripts do.
+        head: "softmax" with a unit a label, or "sigmoid" with one unit for two labels.
+        dropout: share of embedding features dropped while training, in [0, 1).
+    """
+
+    backbone: str = "mobilenet_v2"
+    image_size: int = 128
+    weights: str = "imagenet"
+    scaling: Literal["backbone", "unit"] = "backbone"
+    head: Literal["softmax", "sigmoid"] = "softmax"
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRecipe:
+    """Shares of the pictures held out where the data do not say so themselves.
+
+    Attributes:
+        validation: chooses and calibrates.
+        test: touched once, at the end. Taken from the training pictures where the data give
+            validation but no test split.
+    """
+
+    validation: float = 0.1
+    test: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training.
+
+    Attributes:
+        name: how it is called on screen and in the history.
+        train_from: "head", "all", or the first layer that learns: its name, or its number as
+            Keras counts `model.layers`.
+        epochs: passes over the training pictures.
+        optimizer: as in `keras.optimizers`.
+        learning_rate: at its highest.
+        schedule: "constant", or "cosine" down to zero after a warm-up.
+        warmup: share of the steps in which the rate climbs from zero, in [0, 1).
+        weight_decay: decoupled (Loshchilov & Hutter 2019, arXiv:1711.05101); AdamW only.
+        batch_size: pictures a step.
+        batch_norm: "frozen" keeps scale, shift and statistics of every BatchNormalization;
+            "train" does as a plain Keras script does.
+        label_smoothing: share of the target spread over all labels (Szegedy et al. 2016).
+        head_rate: how many times faster than the backbone the head learns.
+        mixup: strength of blending pairs of rows and their targets; 0: none
+            (Zhang et al. 2018, arXiv:1710.09412, alpha).
+        average: share of the running average of the weights that each step keeps, in [0, 1);
+            the average is what is judged and kept (Polyak & Juditsky 1992). 0: none.
+        augment: how pictures are changed at random; the defaults leave them as they are.
+        views: how many changes of each picture are stored and taken in turn; 0 changes the
+            pixels anew in every epoch, which a stage with train_from = "all" can do.
+        refresh: epochs after which the stored views are replaced by new ones; 0: never.
+        keep: weights after the "best" epoch by validation loss, or after the "last".
+        patience: epochs without a lower validation loss before the stage ends; 0: never.
+    """
+
+    name: str
+    train_from: str | int = HEAD
+    epochs: int = 8
+    optimizer: Literal["rmsprop", "adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    batch_size: int = 32
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    label_smoothing: float = 0.0
+    head_rate: float = 1.0
+    mixup: float = 0.0
+    average: float = 0.0
+    augment: Augmentation = field(default_factory=Augmentation)
+    views: int = 0
+    refresh: int = 0
+    keep: Literal["best", "last"] = "best"
+    patience: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a training run.
+
+    Attributes:
+        name: of the file it came from.
+        description: what it is for and what it reaches.
+        seed: decides splits, initial weights, order and dropout.
+        model: the network.
+        split: what is held out.
+        stages: in order.
+    """
+
+    name: str = "custom"
+    description: str = ""
+    seed: int = 0
+    model: ModelRecipe = field(default_factory=ModelRecipe)
+    split: SplitRecipe = field(default_factory=SplitRecipe)
+    stages: tuple[Stage, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be trained."""
+        _check(self)
+
+
+def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe on board or a TOML file, and change some of its keys.
+
+    Args:
+        name: of a recipe on board, or a path to a TOML file.
+        overrides: value by key: `seed`, `model.dropout`, or `stages.fine-tune.epochs` with the
+            stage's name or number. A key that stands in one table only may go without it.
+
+    Raises:
+        RecipeError: no such recipe, a key that is not known, a value of the wrong kind.
+    """
+    table, title = _read_table(name)
+    for key, value in (overrides or {}).items():
+        _override(table, key, value, title)
+    return _build(Recipe, {"name": title, **table}, title)
+
+
+def recipe_from_text(text: str, name: str) -> Recipe:
+    """Read a recipe from TOML text; `name` is what errors call it.
+
+    Raises:
+        RecipeError: see `load_recipe`.
+    """
+    return _build(Recipe, _parse(text, name), name)
+
+
+def recipe_names() -> list[str]:
+    """The recipes on board."""
+    files = resources.files("pawsure.training.recipes").iterdir()
+    return sorted(Path(file.name).stem for file in files if file.name.endswith(".toml"))
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """A recipe as TOML text, every key written out; `recipe_from_text` reads it back."""
+    table = dataclasses.asdict(recipe)
+    stages = table.pop("stages")
+    lines = [_line(key, value) for key, value in table.items() if not isinstance(value, dict)]
+    for section, content in table.items():
+        if isinstance(content, dict):
+            lines += ["", f"[{section}]", *(_line(key, value) for key, value in content.items())]
+    for stage in stages:
+        lines += ["", "[[stages]]", *(_line(key, value) for key, value in stage.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{key} = {{ {', '.join(_line(*item) for item in value.items())} }}"
+    # JSON's strings, numbers, booleans and lists of these are TOML's as well.
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _read_table(name: str | Path) -> tuple[dict[str, Any], str]:
+    """The raw table of a recipe, and what to call it."""
+    if str(name) in recipe_names():
+        file = resources.files("pawsure.training.recipes") / f"{name}.toml"
+        return _parse(file.read_text(encoding="utf-8"), str(name)), str(name)
+    path = Path(name)
+    if not path.is_file():
+        raise RecipeError(
+            f"There is no recipe '{name}'. Those on board are {', '.join(recipe_names())}; "
+            "for one of your own, give the path of a TOML file."
+        )
+    return _parse(path.read_text(encoding="utf-8"), path.name), path.stem
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name} is not valid TOML: {error}.") from error
+
+
+def _override(table: dict[str, Any], key: str, value: Any, title: str) -> None:
+    """Set one dotted key in a raw table."""
+    section, _, rest = key.partition(".")
+    if section in ("stage", "stages"):
+        stage, _, inner = rest.rpartition(".")
+        _stage_table(table, stage, title)[inner] = value
+    elif rest:
+        table.setdefault(section, {})[rest] = value
+    else:
+        homes = [
+            home
+            for home, kind in (("model", ModelRecipe), ("split", SplitRecipe))
+            if key in {item.name for item in fields(kind)}
+        ]
+        (table.setdefault(homes[0], {}) if homes else table)[key] = value
+
+
+def _stage_table(table: dict[str, Any], which: str, title: str) -> dict[str, Any]:
+    stages: list[dict[str, Any]] = table.get("stages", [])
+    for number, stage in enumerate(stages):
+        if which in (str(number), stage.get("name")):
+            return stage
+    names = ", ".join(str(stage.get("name")) for stage in stages)
+    raise RecipeError(f"Recipe {title} has no stage '{which}'. Its stages are {names}.")
+
+
+def _build(kind: Any, table: Any, where: str) -> Any:
+    """Make a dataclass from a raw table, strictly."""
+    if not isinstance(table, Mapping):
+        raise RecipeError(f"{where} should be a table of keys and values; got {table!r}.")
+    hints = typing.get_type_hints(kind)
+    _refuse_unknown(table, hints, where)
+    missing = [
+        item.name
+        for item in fields(kind)
+        if item.name not in table
+        and item.default is dataclasses.MISSING
+        and item.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise RecipeError(f"{where} lacks {', '.join(missing)}.")
+    return kind(
+        **{key: _value(hints[key], value, f"{where}: {key}") for key, value in table.items()}
+    )
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str] | Any, where: str) -> None:
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise RecipeError(
+                f"{where} has a key '{key}' that no recipe knows.{hint} "
+                f"Known keys: {', '.join(known)}."
+            )
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """One value, checked against its annotation."""
+    origin = typing.get_origin(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, where)
+    if origin is tuple:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise RecipeError(f"{where} should be a list; got {value!r}.")
+        inner = typing.get_args(hint)[0]
+        return tuple(_value(inner, each, f"{where} {place}") for place, each in enumerate(value))
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise RecipeError(
+                f"{where} should be one of {', '.join(map(str, choices))}; got {value!r}."
+            )
+        return value
+    if origin in (typing.Union, types.UnionType):
+        kinds = typing.get_args(hint)
+    else:
+        kinds = (hint,)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise RecipeError(f"{where} should be {names}; got {value!r}.")
+    return value
+
+
+def _check(recipe: Recipe) -> None:
+    """Ranges and combinations that types can't say."""
+
+    def need(fine: bool, message: str) -> None:
+        if not fine:
+            raise RecipeError(f"Recipe {recipe.name}: {message}")
+
+    model, split = recipe.model, recipe.split
+    need(recipe.seed >= 0, f"seed must be 0 or more; got {recipe.seed}.")
+    need(model.image_size >= 1, f"image_size must be at least 1; got {model.image_size}.")
+    need(0 <= model.dropout < 1, f"dropout must be in [0, 1); got {model.dropout}.")
+    need(
+        0 < split.validation and 0 < split.test and split.validation + split.test < 1,
+        "split.validation and split.test must be above 0 and leave something to train on; "
+        f"got {split.validation} and {split.test}.",
+    )
+    need(bool(recipe.stages), "it has no stages. Add a [[stages]] table.")
+    names = [stage.name for stage in recipe.stages]
+    need(len(set(names)) == len(names), f"stages need different names; got {', '.join(names)}.")
+    for stage in recipe.stages:
+        at = f"stage {stage.name}: "
+        need(stage.epochs >= 1, f"{at}epochs must be at least 1; got {stage.epochs}.")
+        need(stage.batch_size >= 1, f"{at}batch_size must be at least 1; got {stage.batch_size}.")
+        need(stage.learning_rate > 0, f"{at}learning_rate must be above 0.")
+        need(0 <= stage.warmup < 1, f"{at}warmup must be in [0, 1); got {stage.warmup}.")
+        need(0 <= stage.label_smoothing < 1, f"{at}label_smoothing must be in [0, 1).")
+        need(stage.head_rate > 0, f"{at}head_rate must be above 0.")
+        need(stage.mixup >= 0, f"{at}mixup must be 0 or more.")
+        need(0 <= stage.average < 1, f"{at}average must be in [0, 1).")
+        need(stage.views >= 0 and stage.refresh >= 0, f"{at}views and refresh are 0 or more.")
+        need(
+            stage.views > 0 or stage.train_from == WHOLE or stage.augment == Augmentation(),
+            f"{at}augment needs views = 1 or more, unless train_from is '{WHOLE}'.",
+        )
+        need(
+            stage.weight_decay == 0 or stage.optimizer == "adamw",
+            f"{at}weight_decay goes with optimizer adamw; got {stage.optimizer}.",
+        )
+        need(
+            stage.label_smoothing == 0 or model.head == "softmax",
+            f"{at}label_smoothing goes with a softmax head.",
+        )
+
+

@@ -1,0 +1,1 @@
+"""The recipes on board, one TOML file each."""

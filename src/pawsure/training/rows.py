@@ -1,0 +1,94 @@
+"""What a stage learns from, epoch by epoch: pictures, stored views, or changes made live."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+from pawsure.data.augment import Augmentation
+from pawsure.data.catalog import Catalog
+from pawsure.data.images import WAY_IN_VERSION
+from pawsure.features.extract import extract
+from pawsure.features.prefix import PIXELS, Prefix, identity
+from pawsure.features.views import ORIGINAL, ROOM, LiveRows, Rows, View, ViewedRows
+from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.training.recipe import Stage
+
+
+class TrainingRows:
+    """The training rows of a stage as a function of the epoch.
+
+    Args:
+        catalog: its training pictures are taken, in its order.
+        prefix: what is run on them.
+        output: of the prefix, that the stage is fed with.
+        stage: its augment, views and refresh decide.
+        seed: of the run.
+        progress: told when views are computed.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        prefix: Prefix,
+        output: str,
+        stage: Stage,
+        seed: int,
+        progress: Progress = NO_PROGRESS,
+    ) -> None:
+        self._catalog = catalog
+        self._indices = catalog.where("train")
+        self._contents = catalog.content[self._indices]
+        self._prefix = prefix
+        self._output = output
+        self._stage = stage
+        self._seed = seed
+        self._progress = progress
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="augment")
+
+    def __call__(self, epoch: int) -> Rows:
+        """The rows of one epoch, computed first where they are not stored yet."""
+        if self._stage.augment == Augmentation():
+            return self._stored(self._prefix, [ORIGINAL])[0]
+        if self._stage.views:
+            return self._stored_views(epoch)
+        return self._live(epoch)
+
+    def _stored_views(self, epoch: int) -> Rows:
+        """The views whose turn it is; `refresh` epochs later others take it."""
+        num_views, refresh = self._stage.views, self._stage.refresh
+        first = epoch // refresh * num_views if refresh else 0
+        views = [
+            View(augmentation=self._stage.augment, number=first + number, seed=self._seed)
+            for number in range(num_views)
+        ]
+        return ViewedRows(self._stored(self._prefix, views), turn=epoch)
+
+    def _live(self, epoch: int) -> Rows:
+        """Pixels with room to crop, changed anew in this epoch."""
+        size_px = self._prefix.size_px
+        roomy = _roomy_pixels(size_px)
+        pixels = self._stored(roomy, [ORIGINAL], PIXELS)[0]
+        view = View(augmentation=self._stage.augment, number=epoch, seed=self._seed)
+        return LiveRows(pixels, self._contents, view, size_px, self._pool.map)
+
+    def _stored(self, prefix: Prefix, views: list[View], output: str | None = None) -> list[Rows]:
+        """Rows of each view, filled in where they are missing."""
+        output = output or self._output
+        extract(
+            self._catalog.read,
+            self._catalog.content,
+            self._indices,
+            prefix,
+            [output],
+            views=views,
+            progress=self._progress,
+        )
+        return [prefix.store(output, view.name).rows(self._contents) for view in views]
+
+
+def _roomy_pixels(size_px: int) -> Prefix:
+    """No network at all: pictures as they are read, larger than the network takes."""
+    side_px = math.ceil(size_px * ROOM)
+    key = identity(pixels=side_px, way_in=WAY_IN_VERSION)
+    return Prefix(key=key, size_px=side_px, shapes={PIXELS: (side_px, side_px, 3)}, path=None)

@@ -1,0 +1,113 @@
+"""The run folder: where it lies, what is in it, and that it is never half a result."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pawsure.data.files import atomic_path
+from pawsure.errors import RunFolderError
+
+MODEL_FILE = "model.onnx"
+KERAS_FILE = "model.keras"
+CHECKPOINTS = "checkpoint"
+HISTORY = "history.csv"
+RECIPE = "recipe.toml"
+METRICS = "metrics.json"
+
+
+class RunFolder:
+    """A folder that fills while a run goes on; `model.onnx` in it means that it came to an end.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: str | Path | None, name: str) -> RunFolder:
+        """Make a new folder; None takes the first free `runs/NAME-N`.
+
+        Raises:
+            RunFolderError: it exists, or can't be made.
+        """
+        cls.check_free(path)
+        folder = Path(path) if path is not None else _first_free(name)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise RunFolderError(f"{folder} can't be made: {error.strerror}.") from error
+        return cls(folder)
+
+    @staticmethod
+    def check_free(path: str | Path | None) -> None:
+        """Refuse a folder that exists.
+
+        Raises:
+            RunFolderError: it does.
+        """
+        if path is not None and Path(path).exists():
+            raise RunFolderError(
+                f"{path} exists already. Choose another --out, remove it, or, if its run was "
+                f"cut off, go on with it: --resume {path}"
+            )
+
+    @classmethod
+    def reopen(cls, path: str | Path) -> RunFolder:
+        """A run folder that was cut off, to go on with.
+
+        Raises:
+            RunFolderError: there is nothing in it to go on with, or nothing left to do.
+        """
+        folder = cls(Path(path))
+        if not (folder / RECIPE).is_file():
+            raise RunFolderError(
+                f"{path} is not a run that can be gone on with: it has no {RECIPE}. "
+                "Start a new one without --resume."
+            )
+        if (folder / METRICS).is_file():
+            raise RunFolderError(f"The run in {path} came to its end; its model is {MODEL_FILE}.")
+        return folder
+
+    def __truediv__(self, name: str) -> Path:
+        """A file in the folder."""
+        return self.path / name
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file, whole or not at all."""
+        with atomic_path(self / name) as temporary:
+            Path(temporary).write_text(text, encoding="utf-8")
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file, whole or not at all."""
+        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write history.csv: a row an epoch, all stages below each other."""
+        with atomic_path(self / HISTORY) as temporary, open(
+            temporary, "w", encoding="utf-8", newline=""
+        ) as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def checkpoint(self, stage: str) -> Path:
+        """Where a stage keeps its state while the run goes on."""
+        return self / CHECKPOINTS / f"{stage}.npz"
+
+    def drop_checkpoints(self) -> None:
+        """Remove what only an unfinished run needs."""
+        shutil.rmtree(self / CHECKPOINTS, ignore_errors=True)
+
+
+def _first_free(name: str) -> Path:
+    number = 1
+    while (folder := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return folder
