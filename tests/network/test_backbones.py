@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -97,3 +99,12 @@ def test_building_leaves_the_global_random_state_alone():
 def test_pictures_too_small_are_refused():
     with pytest.raises(UsageError, match="at least 32 pixels a side; 16 were asked for"):
         build_backbone("mobilenet_v2", size_px=16, weights="none")
+
+
+def test_the_table_is_read_without_importing_keras():
+    code = (
+        "import sys; from pawsure.network.backbones import BACKBONES; "
+        "assert list(BACKBONES)[0] == 'mobilenet_v2'; "
+        "assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

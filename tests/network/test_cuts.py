@@ -37,7 +37,7 @@ TOLERANCE = 1e-5
 
 @pytest.mark.parametrize(
     ("backbone", "size_px", "count"),
-    [("mobilenet_v2", 64, 5), ("mobilenet_v3_small", 64, 4), ("convnext_tiny", 32, 3)],
+    [("mobilenet_v2", 64, 4), ("mobilenet_v3_small", 32, 4)],
 )
 def test_prefix_and_suffix_compose_to_the_whole_at_some_cuts(randomise, backbone, size_px, count):
     model = randomise(build_backbone(backbone, size_px=size_px, weights="none"))
@@ -92,10 +92,10 @@ def test_a_tensor_that_only_the_end_of_a_branch_needs_is_found():
     assert len(names) == 3  # the addition of `trunk`, which is no layer, is one too
 
 
-@pytest.mark.parametrize("backbone", ["mobilenet_v2", "mobilenet_v3_small", "convnext_tiny"])
+@pytest.mark.parametrize("backbone", ["mobilenet_v3_small", "convnext_tiny"])
 def test_a_suffix_has_exactly_the_layers_after_the_cut(backbone):
     model = build_backbone(backbone, size_px=32, weights="none")
-    for cut in find_cuts(model)[::7]:
+    for cut in find_cuts(model)[::11]:
         after = {layer.name for layer in model.layers[cut.index + 1 :]}
         assert {layer.name for layer in suffix(model, cut).layers[1:]} == after
         assert len(prefix(model, cut).layers) == cut.index + 1

@@ -13,9 +13,21 @@ from pawsure.network.trainable import freeze_batch_norm, set_trainable_from
 keras = pytest.importorskip("keras")
 
 
-@pytest.fixture
-def mobilenet_v2():
+@pytest.fixture(scope="module")
+def untouched():
     return build_backbone("mobilenet_v2", size_px=32, weights="none")
+
+
+@pytest.fixture
+def mobilenet_v2(untouched):
+    set_trainable_from(untouched, 0)
+    return untouched
+
+
+@pytest.fixture
+def last_block(mobilenet_v2):
+    """The end of the network, which trains in a moment."""
+    return suffix(mobilenet_v2, cut_before(mobilenet_v2, "block_16_expand"))
 
 
 def fit_a_little(model):
@@ -64,25 +76,24 @@ def test_unknown_layers_are_refused(mobilenet_v2):
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_frozen_batch_norm_does_not_move_by_one_bit_in_fit(mobilenet_v2, nested):
-    set_trainable_from(mobilenet_v2, "block_16_expand")
-    freeze_batch_norm(mobilenet_v2)
-    before = mobilenet_v2.get_weights()
-    model = mobilenet_v2
+def test_frozen_batch_norm_does_not_move_by_one_bit_in_fit(last_block, nested):
+    freeze_batch_norm(last_block)
+    before = last_block.get_weights()
+    model = last_block
     if nested:
-        outer = keras.Input(mobilenet_v2.input_shape[1:])
-        model = keras.Model(outer, mobilenet_v2(outer))
+        outer = keras.Input(last_block.input_shape[1:])
+        model = keras.Model(outer, last_block(outer))
     fit_a_little(model)
-    layers = {path.split("/")[-2] for path in moved(mobilenet_v2, before)}
+    layers = {path.split("/")[-2] for path in moved(last_block, before)}
     assert layers == {"block_16_expand", "block_16_depthwise", "block_16_project", "Conv_1"}
 
 
-def test_batch_norm_that_is_not_frozen_moves(mobilenet_v2):
+def test_batch_norm_that_is_not_frozen_moves(last_block):
     # The control of the test above: without freezing, the statistics do move.
-    set_trainable_from(mobilenet_v2, "Conv_1")
-    before = mobilenet_v2.get_weights()
-    fit_a_little(mobilenet_v2)
-    names = {"/".join(path.split("/")[-2:]) for path in moved(mobilenet_v2, before)}
+    set_trainable_from(last_block, "Conv_1")
+    before = last_block.get_weights()
+    fit_a_little(last_block)
+    names = {"/".join(path.split("/")[-2:]) for path in moved(last_block, before)}
     assert {"Conv_1/kernel", "Conv_1_bn/moving_mean", "Conv_1_bn/moving_variance"} <= names
 
 

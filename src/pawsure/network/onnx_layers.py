@@ -82,14 +82,14 @@ def _identity(writer: GraphWriter, call: Call) -> None:
 
 def _conv2d(writer: GraphWriter, call: Call) -> None:
     """Conv2D, grouped or not. Kernel (h, w, C / groups, F) becomes (F, C / groups, h, w)."""
-    kernel = np.asarray(call.operation.kernel).transpose(3, 2, 0, 1)
+    kernel = _numbers(call.operation.kernel).transpose(3, 2, 0, 1)
     _convolve(writer, call, kernel, call.operation.groups)
 
 
 def _depthwise_conv2d(writer: GraphWriter, call: Call) -> None:
     """DepthwiseConv2D. Kernel (h, w, C, M) becomes (C * M, 1, h, w) in C groups."""
     height, width, channels, multiplier = call.operation.kernel.shape
-    kernel = np.asarray(call.operation.kernel).transpose(2, 3, 0, 1)
+    kernel = _numbers(call.operation.kernel).transpose(2, 3, 0, 1)
     kernel = kernel.reshape(channels * multiplier, 1, height, width)
     _convolve(writer, call, kernel, channels)
 
@@ -245,7 +245,7 @@ def _layer_scale(writer: GraphWriter, call: Call) -> None:
     """ConvNeXt's LayerScale: a learnt factor for each channel."""
     tensor = call.inputs[0]
     layout = writer.layout(tensor)
-    factor = _along_channels(np.asarray(call.operation.gamma), layout)
+    factor = _along_channels(_numbers(call.operation.gamma), layout)
     inputs = [writer.read(tensor, layout), writer.parameter(call.operation.gamma, factor)]
     writer.bind(call.outputs[0], writer.emit("Mul", inputs), layout)
 
@@ -259,7 +259,7 @@ def _rescaling(writer: GraphWriter, call: Call) -> None:
 def _normalization(writer: GraphWriter, call: Call) -> None:
     """Normalization with a mean and a variance for each channel."""
     layer, tensor = call.operation, call.inputs[0]
-    mean, variance = np.asarray(layer.mean).ravel(), np.asarray(layer.variance).ravel()
+    mean, variance = _numbers(layer.mean).ravel(), _numbers(layer.variance).ravel()
     if layer.invert or {mean.size, variance.size} - {1, tensor.shape[-1]}:
         raise _refuse(layer, "statistics that are not one for each channel")
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
@@ -279,6 +279,11 @@ def write_affine(
         shifts = writer.constant("offset", _along_channels(offsets, layout))
         name = writer.emit("Add", [name, shifts])
     writer.bind(output, name, layout)
+
+
+def _numbers(variable: Any) -> npt.NDArray[np.float32]:
+    """The values of a Keras variable or tensor."""
+    return np.asarray(keras.ops.convert_to_numpy(variable), dtype=np.float32)
 
 
 def _along_channels(values: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -109,7 +110,7 @@ class GraphWriter:
             variable: a float32 variable.
             values: its values as ONNX wants them, if that is not how Keras has them.
         """
-        held = np.asarray(variable) if values is None else values
+        held = keras.ops.convert_to_numpy(variable) if values is None else values
         return self._keep(self._variable_names[id(variable)], held.astype(np.float32))
 
     def _keep(self, name: str, values: npt.NDArray[Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from pawsure.data.files import atomic_path
 from pawsure.errors import WeightsError
 from pawsure.network.variables import named_variables
 
@@ -71,10 +73,8 @@ def save_weights_float16(model: keras.Model, path: Path, provenance: Mapping[str
         path: the `.npz` to write; the provenance goes beside it as `.json`.
         provenance: what they were trained on, how, by which version: anything JSON can hold.
     """
-    from pawsure.data.files import atomic_path
-
     arrays = {
-        name: _rounded(np.asarray(variable), name)
+        name: _rounded(keras.ops.convert_to_numpy(variable), name)
         for name, variable in named_variables(model).items()
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -98,7 +98,7 @@ def weights_id(model: keras.Model) -> str:
     """
     digest = hashlib.sha256()
     for name, variable in named_variables(model).items():
-        values = np.ascontiguousarray(variable)
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
         digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()
@@ -141,7 +141,10 @@ def _read_archive(path: Path) -> Arrays:
             members = archive.namelist()
         if "config.json" in members:
             whole = keras.saving.load_model(path, compile=False)
-            return {name: np.asarray(held) for name, held in named_variables(whole).items()}
+            return {
+                name: keras.ops.convert_to_numpy(variable)
+                for name, variable in named_variables(whole).items()
+            }
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as exc:
@@ -286,7 +289,12 @@ def _matched_by_layer(
 def _load_keras3(model: keras.Model, path: Path) -> None:
     """Load a `.weights.h5`, which holds layers by kind and number and not by name."""
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings(record=True) as told:
+            model.load_weights(path)
+        # What Keras finds no values for it only warns about, layer by layer.
+        skipped = [each for each in told if "Skipping" in str(each.message)]
+        if skipped:
+            raise ValueError(str(skipped[0].message))
     except (ValueError, KeyError, OSError) as exc:
         raise WeightsError(
             f"{path} does not fit {model.name}: {exc} "
