@@ -1,0 +1,89 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, which takes its place if all goes well.
+
+    The temporary path has the same suffix, as some writers choose their format by it. What
+    was written is flushed to the disk before the rename, so that a power cut leaves the old
+    file or the new one. After an error, `path` is as it was and nothing lies beside it.
+
+    Args:
+        path: the file to write; one that exists is replaced. Its folder must exist.
+
+    Raises:
+        FileNotFoundError: the block wrote nothing to the temporary path.
+
+    Example:
+        >>> with atomic_path("figures.json") as temporary:  # doctest: +SKIP
+        ...     temporary.write_text("{}")
+    """
+    path = Path(path)
+    temporary = _beside(path)
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give a new, empty folder beside `path`, which is renamed to it if all goes well.
+
+    When another process made `path` in the meantime, that one stays and ours is dropped:
+    two runs that fill the same cache both find it filled.
+
+    Args:
+        path: the folder to make. Folders above it are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+            shutil.rmtree(temporary)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name in the same folder, so in the same file system, that nobody else takes."""
+    # Long names are cut: most file systems take 255 bytes.
+    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{path.suffix}")
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename itself last; systems that can't open folders need no such thing."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,178 @@
+"""What a file is, told from its name and its first and last bytes."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import PurePath
+
+READABLE_SUFFIXES = frozenset(
+    # fmt: off
+    [
+        ".apng",
+        ".avif",
+        ".bmp",
+        ".cur",
+        ".dds",
+        ".dib",
+        ".fits",
+        ".gif",
+        ".icns",
+        ".ico",
+        ".im",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpf",
+        ".jpg",
+        ".jpx",
+        ".mpo",
+        ".pbm",
+        ".pcx",
+        ".pfm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".psd",
+        ".qoi",
+        ".sgi",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".xbm",
+        ".xpm",
+    ]
+    # fmt: on
+)
+"""Suffixes of pictures that can be read, in lower case."""
+
+OTHER_PICTURE_SUFFIXES = frozenset(
+    # fmt: off
+    [
+        ".arw",
+        ".cr2",
+        ".cr3",
+        ".dng",
+        ".eps",
+        ".heic",
+        ".heif",
+        ".jxl",
+        ".nef",
+        ".orf",
+        ".raf",
+        ".raw",
+        ".rw2",
+        ".svg",
+        ".wmf",
+    ]
+    # fmt: on
+)
+"""Suffixes of pictures that can't; they are named as unreadable, not passed over in silence."""
+
+PICTURE_SUFFIXES = READABLE_SUFFIXES | OTHER_PICTURE_SUFFIXES
+"""Files with these suffixes are taken for pictures when a folder is searched."""
+
+# What people feed to picture tools by mistake: how it begins, and what to say of it.
+_NOT_A_PICTURE = (
+    (b"<!doctype html", "not a picture but a web page; was it saved from a refused download?"),
+    (b"<html", "not a picture but a web page; was it saved from a refused download?"),
+    (b"<svg", "an SVG drawing, which has no pixels; save it as PNG"),
+    (b"<?xml", "not a picture but XML; if it is a drawing, save it as PNG"),
+    (b"%pdf", "not a picture but a PDF document; save its pages as PNG"),
+    (b"pk\x03\x04", "not a picture but a zip archive"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the picture itself; run git lfs pull"),
+)
+
+_HEIF_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"])
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"8BPS", "PSD"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+)
+
+_PNG_END = b"IEND\xaeB`\x82"  # the last chunk's name and checksum, the same in every file
+_PNG_SIZE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(.{8})", re.DOTALL)
+_JPEG_2000_SIZE = re.compile(rb"ihdr(.{8})", re.DOTALL)
+_JPEG_END = b"\xff\xd9"
+
+
+def is_picture_name(path: str | PurePath) -> bool:
+    """Whether a file name is that of a picture, readable or not."""
+    return PurePath(path).suffix.lower() in PICTURE_SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Whether one part of a path is left out of searches: hidden, or an archiver's litter."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def why_unknown(data: bytes) -> str:
+    """Say in a few words what bytes are that no reader takes.
+
+    Args:
+        data: a whole file, or at least its first 64 bytes.
+    """
+    if not data:
+        return "the file is empty"
+    beginning = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for start, reason in _NOT_A_PICTURE:
+        if beginning.startswith(start):
+            return reason
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return "a HEIC picture, which can't be read here; save it as JPEG"
+    if looks_like := _signature(data):
+        return f"damaged or cut short: it begins as a {looks_like} but can't be opened"
+    if not any(data[:64]):
+        return "not a picture: it begins with zeros; was its copying interrupted?"
+    return "not a picture: it is of no format that can be read"
+
+
+def ends_whole(data: bytes, format: str) -> bool:
+    """Whether a file's last bytes show that it is not cut short.
+
+    False means "can't tell from here": only JPEG and PNG, nearly all of what there is, end
+    in a mark of their own, and even those may have something appended.
+
+    Args:
+        data: the whole file.
+        format: Pillow's name of it.
+    """
+    if format in ("JPEG", "MPO"):
+        return data.endswith(_JPEG_END)
+    return format == "PNG" and data.endswith(_PNG_END)
+
+
+def sizes_in_icon(data: bytes) -> list[tuple[int, int]]:
+    """(width, height) of the PNG and JPEG 2000 pictures inside an ICO, CUR or ICNS file.
+
+    Such a file states sizes of its own, which need not be true, so limits go by these.
+
+    Args:
+        data: a whole file of any kind; gives an empty list for other kinds.
+    """
+    if not data.startswith((b"\0\0\1\0", b"\0\0\2\0", b"icns")):
+        return []
+    # A PNG's header chunk has width, then height; a JPEG 2000's has height first.
+    wide_first = [struct.unpack(">II", match[1]) for match in _PNG_SIZE.finditer(data)]
+    high_first = [struct.unpack(">II", match[1]) for match in _JPEG_2000_SIZE.finditer(data)]
+    return wide_first + [(width, height) for height, width in high_first]
+
+
+def _signature(data: bytes) -> str | None:
+    for start, name in _SIGNATURES:
+        if data.startswith(start):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    return "AVIF" if data[4:12] in (b"ftypavif", b"ftypavis") else None
