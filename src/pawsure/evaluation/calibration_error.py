@@ -63,7 +63,7 @@ def reliability(
         ShapeError: the arrays do not go together.
         UsageError: no such binning.
     """
-    return _sort_into_bins(*_confidence(probability, label), num_bins, binning)
+    return _SortedAnswers(probability, label, num_bins, binning).reliability()
 
 
 def expected_calibration_error(
@@ -145,15 +145,19 @@ def calibration_error_interval(
     and Smith 2007, "Increasing the Reliability of Reliability Diagrams", Weather and
     Forecasting 22(3).
     """
-    confidence, right = _confidence(probability, label)
+    answers = _SortedAnswers(probability, label, num_bins, binning)
+    n = len(answers.confidence)
+    estimate = answers.reliability().error
 
-    def error(confidence: np.ndarray, right: np.ndarray) -> float:
-        return _sort_into_bins(confidence, right, num_bins, binning).error
+    def error_of_draw(drawn: np.ndarray) -> float:
+        return answers.reliability(times=np.bincount(drawn, minlength=n)).error
 
-    estimate = error(confidence, right)
-    resampled = resample(error, confidence, right, num_resamples=num_resamples, seed=seed)
+    resampled = resample(error_of_draw, np.arange(n), num_resamples=num_resamples, seed=seed)
     rng = np.random.default_rng(seed)
-    chance = [error(confidence, rng.random(len(right)) < confidence) for _ in range(num_resamples)]
+    chance = [
+        answers.reliability(right=rng.random(n) < answers.confidence).error
+        for _ in range(num_resamples)
+    ]
     high = float(np.quantile(resampled, (1 + level) / 2))
     calibrated = estimate <= np.quantile(chance, level)
     return CalibrationInterval(
@@ -162,28 +166,48 @@ def calibration_error_interval(
     )
 
 
-def _confidence(probability: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Float64 (N,) probability of the most probable label, bool (N,) whether it is right."""
-    right = correct(probability, label)
-    return probability.max(axis=1).astype(np.float64), right
+class _SortedAnswers:
+    """Answers in order of confidence, so that a resample is binned without sorting again."""
 
+    def __init__(
+        self, probability: np.ndarray, label: np.ndarray, num_bins: int, binning: str
+    ) -> None:
+        if binning not in ("width", "mass"):
+            raise UsageError(f"Bins are of equal 'width' or of equal 'mass'; got '{binning}'.")
+        right = correct(probability, label)
+        confidence = probability.max(axis=1).astype(np.float64)
+        order = np.argsort(confidence, kind="stable")
+        self.confidence = confidence[order]
+        self._right = right[order]
+        self._num_bins = num_bins
+        # Where equal confidences begin: they share the lowest rank, so are in one bin.
+        self._first_equal = np.searchsorted(self.confidence, self.confidence, side="left")
+        self._by_width = None
+        if binning == "width":
+            upper_edge = np.ceil(self.confidence * num_bins).astype(np.int64)
+            self._by_width = upper_edge.clip(1, num_bins) - 1
 
-def _sort_into_bins(
-    confidence: np.ndarray, right: np.ndarray, num_bins: int, binning: str
-) -> Reliability:
-    if binning == "width":
-        which = np.ceil(confidence * num_bins).astype(np.int64).clip(1, num_bins) - 1
-    elif binning == "mass":
-        # By rank, ties at their lowest: equal confidences are never told apart.
-        rank = np.searchsorted(np.sort(confidence), confidence, side="left")
-        which = rank * num_bins // len(confidence)
-    else:
-        raise UsageError(f"Bins are of equal 'width' or of equal 'mass'; got '{binning}'.")
-    count = np.bincount(which, minlength=num_bins)
-    filled = count > 0
-    count = count[filled]
-    return Reliability(
-        count=count,
-        confidence=np.bincount(which, confidence, minlength=num_bins)[filled] / count,
-        accuracy=np.bincount(which, right, minlength=num_bins)[filled] / count,
-    )
+    def reliability(
+        self, *, times: np.ndarray | None = None, right: np.ndarray | None = None
+    ) -> Reliability:
+        """The bins, with each answer taken `times` times, or with other answers right."""
+        times = np.ones(len(self.confidence), np.int64) if times is None else times
+        right = self._right if right is None else right
+        which = self._by_rank(times) if self._by_width is None else self._by_width
+        count, confidence, hits = (
+            np.bincount(which, weight, minlength=self._num_bins)
+            for weight in (times, times * self.confidence, times * right)
+        )
+        filled = count > 0
+        return Reliability(
+            count=count[filled].astype(np.int64),
+            confidence=confidence[filled] / count[filled],
+            accuracy=hits[filled] / count[filled],
+        )
+
+    def _by_rank(self, times: np.ndarray) -> np.ndarray:
+        """Int64 (N,) in [0, num_bins): bins of equally many answers."""
+        up_to = np.cumsum(times)
+        rank = (up_to - times)[self._first_equal]
+        # An answer that was not drawn, at the very end, has a rank beyond the last.
+        return np.minimum(rank * self._num_bins // up_to[-1], self._num_bins - 1)
