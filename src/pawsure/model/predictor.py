@@ -132,7 +132,7 @@ class Predictor:
         """
         pixels = images.read(picture, size_px=self.size_px)
         path = os.fspath(picture) if isinstance(picture, (str, Path)) else None
-        return self._answer(path, self.predict_batch(pixels[np.newaxis]), 0)
+        return self.answer(self.predict_batch(pixels[np.newaxis]), 0, path=path)
 
     def predict_paths(
         self,
@@ -206,11 +206,18 @@ class Predictor:
             index: Failure(path=names[index], error=reason) for index, reason in batch.problems
         }
         for row, index in enumerate(batch.indices.tolist()):
-            results[index] = self._answer(names[index], batch.outputs, row)
+            results[index] = self.answer(batch.outputs, row, path=names[index])
         for index in sorted(results):
             yield results[index]
 
-    def _answer(self, path: str | None, outputs: Outputs, row: int) -> Answer:
+    def answer(self, outputs: Outputs, row: int, *, path: str | None = None) -> Answer:
+        """What the outputs of `predict_batch` say of one picture.
+
+        Args:
+            outputs: of any number of pictures.
+            row: which of them, in [0, N).
+            path: to name in the answer.
+        """
         probability = outputs.probability[row]
         best = int(probability.argmax())
         label, largest = self.labels[best], float(probability[best])
