@@ -27,7 +27,9 @@ class Pictures:
     def read(self, index: int) -> bytes:
         return json.dumps(self.rows[index][1]).encode()
 
-    def where(self, split: str) -> np.ndarray:
+    def where(self, split: str | None = None) -> np.ndarray:
+        if split is None:
+            return np.flatnonzero(self.problem == "")
         return np.array(self.splits.get(split, []), np.int64)
 
 

@@ -68,8 +68,8 @@ class LabelledPictures(Protocol):
     def read(self, index: int, /) -> bytes:
         """The bytes of one picture."""
 
-    def where(self, split: str, /) -> np.ndarray:
-        """int64, the readable pictures of a split."""
+    def where(self, split: str | None, /) -> np.ndarray:
+        """int64, the readable pictures of a split; None: of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,17 +134,19 @@ def predict(
 ) -> Predictions:
     """Run the pictures of a split through a predictor; see `evaluate`."""
     column = _columns(predictor.labels, pictures.labels)
-    rows = np.flatnonzero(pictures.problem == "") if split is None else pictures.where(split)
+    rows = pictures.where(split)
     indices: list[np.ndarray] = []
     probability: list[np.ndarray] = []
     problems: list[tuple[int, str]] = []
     progress.start("Evaluating", len(rows))
-    for batch in predictor.predict_series(pictures.read, rows):
-        indices.append(batch.indices)
-        probability.append(batch.outputs.probability)
-        problems.extend(batch.problems)
-        progress.advance(len(batch.indices) + len(batch.problems))
-    progress.finish()
+    try:
+        for batch in predictor.predict_series(pictures.read, rows):
+            indices.append(batch.indices)
+            probability.append(batch.outputs.probability)
+            problems.extend(batch.problems)
+            progress.advance(len(batch.indices) + len(batch.problems))
+    finally:
+        progress.finish()
     if not sum(map(len, indices)):
         raise DataError(_nothing_to_measure(split, problems))
     answered = np.concatenate(indices)
