@@ -114,7 +114,7 @@ def is_picture_name(path: str | PurePath) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Whether one part of a path is left out of searches: hidden, or an archiver's litter."""
-    return name.startswith(".") or name == "__MACOSX"
+    return (name.startswith(".") and name not in (".", "..")) or name == "__MACOSX"
 
 
 def why_unknown(data: bytes) -> str:

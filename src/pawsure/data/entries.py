@@ -1,0 +1,70 @@
+"""What a source of pictures is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One picture as its source names it.
+
+    Attributes:
+        path: what `Source.read` takes, and what people are shown.
+        label: the class, or None where the source has none for it.
+        split: one of `SPLITS`, or None where the source leaves it open.
+        problem: why it can't be used, if that shows without reading it; else empty.
+    """
+
+    path: str
+    label: str | None
+    split: str | None = None
+    problem: str = ""
+
+
+class Source(Protocol):
+    """A place that pictures come from."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+
+    @property
+    def kind(self) -> str:
+        """'folder', 'zip' or 'manifest'."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """All its pictures, in an order that does not change from run to run."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one picture; safe to call from many threads.
+
+        Raises:
+            PictureError: it is missing, too large, or can't be read.
+        """
+
+
+def split_named(name: str) -> str | None:
+    """The split that a word stands for, in any of its usual spellings; None if it does not.
+
+    Example:
+        >>> split_named("Valid"), split_named("test1"), split_named("cats")
+        ('validation', 'test', None)
+    """
+    word = name.strip().lower().rstrip("0123456789")
+    for split, spellings in _SPELLINGS.items():
+        if word in spellings:
+            return split
+    return None
+
+
+_SPELLINGS = {
+    "train": {"train", "training", "trn"},
+    "validation": {"val", "valid", "validation", "dev"},
+    "test": {"test", "testing", "tst"},
+}

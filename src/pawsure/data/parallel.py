@@ -1,0 +1,45 @@
+"""Work by threads, with results in order and no more under way than memory allows."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def available_cores() -> int:
+    """How many cores this process may use, which in a container are fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int
+) -> Iterator[Result]:
+    """Apply a function to items by threads; give the results in the order of the items.
+
+    When the consumer stops early, or an item raises, what has not begun is dropped.
+
+    Args:
+        function: must be safe to call from many threads.
+        items: taken one at a time, as they are needed.
+        workers: threads, at least 1.
+        ahead: items that may be under way or done beyond the one that is waited for.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="pawsure")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,171 @@
+"""Where pictures come from: everything that DATA may be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pawsure.data.entries import Entry as Entry
+from pawsure.data.entries import Source as Source
+from pawsure.data.formats import is_hidden, is_picture_name
+from pawsure.data.images import DEFAULT_LIMITS, Limits, read_file
+from pawsure.data.layouts import labelled
+from pawsure.data.manifests import CSV_SUFFIXES, PARQUET_SUFFIXES, ManifestSource
+from pawsure.data.zips import ZipSource
+from pawsure.errors import PictureError, SourceError
+
+NAMES = ("sample",)
+"""Data sets that can be had by name."""
+
+_NAMES_TO_COME = ("cats-vs-dogs", "oxford-pets")
+
+FORMS = (
+    "a folder with a folder for each label, a zip archive of one, a CSV or Parquet file with the "
+    "columns path and label, or the name 'sample'"
+)
+
+
+class FolderSource:
+    """A folder of labelled pictures, in any of the layouts.
+
+    Hidden files and files that are not named as pictures are passed over.
+
+    Args:
+        root: the folder.
+        limits: that its pictures must keep.
+        name: what the user called it; the path by default.
+
+    Raises:
+        SourceError: it holds no labelled pictures, or can't be searched.
+    """
+
+    kind = "folder"
+
+    def __init__(self, root: Path, *, limits: Limits, name: str | None = None) -> None:
+        self.name = name or str(root)
+        self._root = root
+        self._limits = limits
+        self.entries = labelled(_pictures_under(root), where=self.name)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one picture; safe to call from many threads.
+
+        Raises:
+            PictureError: it is missing, too large, or can't be read.
+        """
+        try:
+            return read_file(self._root / path, limits=self._limits)
+        except PictureError as exc:
+            raise PictureError(exc.reason, name=path) from exc
+
+
+def open_source(data: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Source:
+    """Find what DATA is, and list its pictures; none is read yet.
+
+    Args:
+        data: a folder (of label folders, of train/validation/test folders, of names such as
+            cat.0.jpg), a zip archive of one, a CSV or Parquet manifest (`path,label[,split]`,
+            paths relative to it), or 'sample'. What exists as a path is taken as that.
+        limits: that every picture must keep.
+
+    Raises:
+        SourceError: there is no such thing, or it holds no labelled pictures.
+        ManifestError: a manifest lacks a column, or a row is malformed.
+    """
+    path = Path(data).expanduser()
+    if path.is_dir():
+        return FolderSource(path, limits=limits)
+    if path.is_file():
+        return _open_file(path, limits)
+    if str(data) == "sample":
+        return FolderSource(_drawn_sample(), limits=limits, name="sample")
+    if str(data) in _NAMES_TO_COME:
+        raise SourceError(
+            f"'{data}' can't be fetched by name yet, and there is no folder of that name here. "
+            "Fetch it yourself and name its folder or zip, or use 'sample'."
+        )
+    raise SourceError(f"There is no '{data}'. DATA is {FORMS}.")
+
+
+def list_pictures(paths: Iterable[str | Path]) -> list[Path]:
+    """The pictures that paths stand for, in their order.
+
+    Args:
+        paths: files, taken as they are (that a file is missing or no picture shows when it is
+            read); and folders, searched with all inside them for files named as pictures,
+            sorted by path, hidden ones left out.
+
+    Raises:
+        SourceError: a folder holds no pictures, or can't be searched.
+    """
+    pictures: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            pictures.append(path)
+            continue
+        inside = sorted(_pictures_under(path))
+        if not inside:
+            raise SourceError(
+                f"{path} holds no pictures, nor do the folders in it. Name another folder, or "
+                "the files themselves."
+            )
+        pictures.extend(path / name for name in inside)
+    return pictures
+
+
+def _open_file(path: Path, limits: Limits) -> Source:
+    suffix = path.suffix.lower()
+    if suffix in CSV_SUFFIXES + PARQUET_SUFFIXES:
+        return ManifestSource(path, limits=limits)
+    if suffix == ".zip" or _begins(path, b"PK"):
+        return ZipSource(path, limits=limits)
+    if _begins(path, b"PAR1"):
+        raise SourceError(f"{path} looks like a Parquet file; give it the suffix .parquet.")
+    if is_picture_name(path):
+        raise SourceError(f"{path} is one picture; a classifier learns from many. DATA is {FORMS}.")
+    raise SourceError(
+        f"{path} is neither a zip archive nor a CSV or Parquet file. DATA is {FORMS}. Unpack "
+        "other kinds of archive first."
+    )
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(start)) == start
+
+
+def _pictures_under(root: Path) -> Iterator[str]:
+    """Paths relative to a folder, with forward slashes; links are followed, loops are not."""
+    seen = set()
+    for folder, inside, names in os.walk(root, followlinks=True, onerror=_refuse):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            inside.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        inside[:] = sorted(name for name in inside if not is_hidden(name))
+        prefix = Path(folder).relative_to(root).as_posix() + "/"
+        for name in names:
+            if is_picture_name(name) and not is_hidden(name):
+                yield (prefix + name).removeprefix("./")
+
+
+def _refuse(exc: OSError) -> None:
+    raise SourceError(
+        f"The folder {exc.filename} can't be searched ({exc.strerror}). Make it readable, or "
+        "move it away."
+    ) from exc
+
+
+def _drawn_sample() -> Path:
+    """The folder of the sample, drawn the first time it is asked for."""
+    from pawsure.data.cache import cache_dir
+    from pawsure.data.files import atomic_folder
+    from pawsure.data.sample import VERSION, draw_sample
+
+    folder = cache_dir() / "sample" / f"version-{VERSION}"
+    if not folder.is_dir():
+        with atomic_folder(folder) as temporary:
+            draw_sample(temporary)
+    return folder
