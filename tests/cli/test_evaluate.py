@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny_models import red_or_blue_model_file
+from tiny_models import red_or_blue_model_file, tiny_model_file
 from typer.testing import CliRunner, Result
 
 from pawsure.cli.app import app
+from pawsure.data.catalog import build_catalog
+from pawsure.data.split import assign_splits
 
 
 @pytest.fixture
@@ -56,6 +58,15 @@ def test_the_test_split_is_what_is_measured_by_default(model, pictures):
     figures = json.loads(evaluate(model, pictures, "--json").stdout)
     assert figures["split"] == "test"
     assert 0 < figures["n"] < 20
+
+
+def test_the_split_is_drawn_as_the_run_drew_it(pictures, tmp_path):
+    recipe = "seed = 3\n[split]\nvalidation = 0.2\ntest = 0.5\n"
+    model = tiny_model_file(tmp_path / "m.onnx", labels=("blue", "red"), recipe=recipe)
+    drawn = assign_splits(build_catalog(pictures), seed=3, validation=0.2, test=0.5)
+    for split in ("test", "validation", "train"):
+        figures = json.loads(evaluate(model, pictures, "--split", split, "--json").stdout)
+        assert figures["n"] == len(drawn.where(split))
 
 
 def test_unreadable_pictures_are_named_and_change_the_exit_code(model, pictures):

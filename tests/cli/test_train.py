@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from pawsure.cli import train as train_command
 from pawsure.cli.app import app
+from pawsure.training import run
 
 
 @dataclass
@@ -29,7 +29,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         seen.append({"data": data, **options})
         return FakeRun()
 
-    monkeypatch.setattr(train_command, "_training", lambda: run_training)
+    monkeypatch.setattr(run, "train", run_training)
     return seen
 
 
@@ -98,3 +98,22 @@ def test_json_is_one_object(calls):
         "metrics": {"accuracy": 0.9},
     }
     assert result.stderr == ""
+
+
+def test_resuming_takes_no_other_recipe(calls):
+    result = train("photos", "--resume", "runs/x", "--seed", 1)
+    assert result.exit_code == 2
+    assert "pawsure train photos --resume runs/x" in result.stderr
+    assert not calls
+    train("photos", "--resume", "runs/x")
+    assert calls[0]["resume"] == Path("runs/x")
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    def run_training(data: str, **options: Any) -> FakeRun:
+        raise ModuleNotFoundError("No module named 'keras'", name="keras")
+
+    monkeypatch.setattr(run, "train", run_training)
+    result = train("photos")
+    assert result.exit_code == 2
+    assert "pip install 'pawsure[train]'" in result.stderr

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +13,12 @@ from pawsure.cli import screen
 from pawsure.cli.progress import terminal_progress
 from pawsure.errors import MissingExtraError, UsageError
 
+if TYPE_CHECKING:
+    from pawsure.training.run import Run
+
 EXAMPLE = "Example: pawsure train my-folder --weights pets --out runs/mine"
+
+_OF_THE_EXTRA = {"tensorflow", "keras", "onnx"}
 
 
 def train(
@@ -60,11 +66,13 @@ def train(
     """Train a classifier, measure it, and write its run folder."""
     named = {"image_size": image_size, "backbone": backbone, "weights": weights, "seed": seed}
     overrides = {key: value for key, value in named.items() if value is not None}
-    for setting in settings or []:
-        key, value = _setting(setting)
-        overrides[key] = value
-
-    run = _training()(
+    overrides |= dict(_setting(text) for text in settings or [])
+    if resume is not None and (overrides or out or recipe != "default"):
+        raise UsageError(
+            "--resume goes on in the run's own folder, by its own recipe. "
+            f"Leave the other options out: pawsure train {data} --resume {resume}"
+        )
+    run = _train(
         data,
         recipe=recipe,
         out=out,
@@ -82,15 +90,18 @@ def train(
     screen.next_command("To use it", "predict", "PICTURES", "--model", run.model_file)
 
 
-def _training() -> Any:
-    """The function that trains; here so that only training waits for TensorFlow."""
+def _train(data: str, **options: Any) -> Run:
+    """Train; what only training needs is imported no earlier, and missed by its name."""
+    # Read once, when TensorFlow is loaded; its start-up chatter would bury what matters.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         from pawsure.training.run import train as run_training
+
+        return run_training(data, **options)
     except ModuleNotFoundError as error:
-        if error.name in {"tensorflow", "keras", "onnx"}:
+        if error.name in _OF_THE_EXTRA:
             raise MissingExtraError(error.name, "train") from error
         raise
-    return run_training
 
 
 def _setting(text: str) -> tuple[str, Any]:
