@@ -39,7 +39,7 @@ check: setup
 lock: setup
 	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(COMPILE) --output-file requirements/base.txt
-	$(COMPILE) --constraints requirements/base.txt --extra train --extra dev \
+	$(COMPILE) --constraints requirements/base.txt --extra train --extra serve --extra dev \
 		--output-file requirements/dev.txt
 
 # Goes on top of the locked packages: nothing is resolved or built in isolation here.
