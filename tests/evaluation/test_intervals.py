@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pawsure.errors import ShapeError
-from pawsure.evaluation.intervals import binomial_tail, bootstrap, clopper_pearson, wilson
+from pawsure.evaluation.intervals import (
+    binomial_tail,
+    bootstrap,
+    clopper_pearson,
+    newcombe,
+    wilson,
+)
 
 counts = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 levels = st.sampled_from([0.5, 0.9, 0.95, 0.99])
@@ -113,3 +119,28 @@ def test_bootstrap_draws_rows_of_all_arrays_together():
 def test_bootstrap_refuses_arrays_of_no_one_length(arrays):
     with pytest.raises(ShapeError, match="one length above 0"):
         bootstrap(lambda *drawn: 0.0, *arrays)
+
+
+# The same author and year, Statistics in Medicine 17, 873-890, table II, method 10.
+NEWCOMBE_DIFFERENCES = [
+    ((56, 70, 48, 80), (0.0524, 0.3339)),
+    ((9, 10, 3, 10), (0.1705, 0.8090)),
+    ((6, 7, 2, 7), (0.0582, 0.8062)),
+    ((5, 56, 0, 29), (-0.0381, 0.1926)),
+    ((0, 10, 0, 20), (-0.1611, 0.2775)),
+    ((10, 10, 0, 20), (0.6791, 1.0000)),
+]
+
+
+@pytest.mark.parametrize(("counts", "printed"), NEWCOMBE_DIFFERENCES)
+def test_published_intervals_of_differences(counts, printed):
+    interval = newcombe(*counts)
+    assert (round(interval.low, 4), round(interval.high, 4)) == printed
+
+
+@given(counts, counts)
+def test_a_difference_lies_inside_its_interval_and_turns_its_sign(one, other):
+    interval, turned = newcombe(*one, *other), newcombe(*other, *one)
+    difference = one[0] / one[1] - other[0] / other[1]
+    assert -1 <= interval.low <= difference <= interval.high <= 1
+    assert (interval.low, interval.high) == pytest.approx((-turned.high, -turned.low))

@@ -49,6 +49,36 @@ def wilson(successes: int, n: int, *, level: float = LEVEL) -> Interval:
     return Interval(low, high)
 
 
+def newcombe(
+    first: int, num_first: int, second: int, num_second: int, *, level: float = LEVEL
+) -> Interval:
+    """Interval for the difference of two shares of different pictures: first less second.
+
+    Args:
+        first: successes of the first kind, in [0, num_first].
+        num_first: trials of the first kind, at least 1.
+        second: successes of the second kind, in [0, num_second].
+        num_second: trials of the second kind, at least 1.
+        level: of confidence, in (0, 1).
+
+    Returns:
+        In [-1, 1]; made of the two score intervals, so it holds near 0 and 1 too.
+
+    Raises:
+        ShapeError: the counts are no such counts.
+
+    Source: Newcombe 1998, "Interval estimation for the difference between independent
+    proportions: comparison of eleven methods", Statistics in Medicine 17, method 10.
+    """
+    one, other = wilson(first, num_first, level=level), wilson(second, num_second, level=level)
+    share, other_share = first / num_first, second / num_second
+    difference = share - other_share
+    return Interval(
+        difference - math.hypot(share - one.low, other.high - other_share),
+        difference + math.hypot(one.high - share, other_share - other.low),
+    )
+
+
 def clopper_pearson(successes: int, n: int, *, level: float = LEVEL) -> Interval:
     """Exact interval for a proportion: never below its level, so wider than Wilson's.
 

@@ -1,0 +1,223 @@
+"""What to try after a run, as settings of its recipe: from its diagnosis, not by rote.
+
+A suggestion is made only if the diagnosis calls for it and the recipe does not do it yet.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pawsure.evaluation.diagnosis import Diagnosis
+
+Limit = Literal["nothing-learned", "fit", "training-pictures", "validation-pictures"]
+"""What keeps a model from being better: it is no better than guessing; it does not fit its own
+training pictures; what it learned from them does not carry over; or the validation pictures
+are too few to see a better one."""
+
+SIZES_PX = (96, 128, 160, 192, 224)
+"""Sides that ImageNet weights are trained at. A linear probe on MobileNetV2, 2,000 pictures of
+cats and dogs: 128 pixels 94.9%, 160 97.5%, 192 98.1%, 224 98.8%."""
+
+_LARGEST_SHARE = 0.5
+"""Of the pictures held out for validation; a larger one leaves too little to learn from."""
+
+_AUGMENT = {"crop": 0.6, "stretch": 1.25, "flip": True, "brightness": 0.2, "contrast": 0.2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """One thing to try.
+
+    Attributes:
+        why: in one sentence.
+        settings: recipe keys and their new values; empty where it takes something else.
+        command: that does it, for a shell.
+    """
+
+    why: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    command: str
+
+
+def suggest(
+    diagnosis: Diagnosis, recipe: Mapping[str, Any], *, data: str, recipe_name: str
+) -> tuple[Suggestion, ...]:
+    """What to try next, most promising first.
+
+    Args:
+        diagnosis: of the run; its `next` is not looked at.
+        recipe: of the run, as plain tables; without it only what needs none is suggested.
+        data: what the run was given.
+        recipe_name: the same of its recipe: a name on board or a file.
+    """
+    wanted = {
+        "nothing-learned": (_own_scaling, _lower_rate, _larger_pictures, _other_backbone),
+        "fit": (_own_scaling, _longer, _deeper, _larger_pictures, _other_backbone),
+        "training-pictures": (_own_scaling, _augmented, _larger_pictures, _more_pictures),
+        "validation-pictures": (_larger_validation,),
+    }[diagnosis.limit]
+    makers = [_frozen_batch_norm, _keep_best, _gentler, *wanted, _head_alone]
+    found = (made for maker in makers for made in maker(diagnosis, recipe))
+    return tuple(_spelled(*one, data, recipe_name) for one in found)
+
+
+_Found = tuple[str, dict[str, Any], str]
+"""Why, settings, and the command where it is not that of the run; in it DATA stands for what
+the run was given."""
+
+
+def _spelled(
+    why: str, settings: Mapping[str, Any], command: str, data: str, recipe_name: str
+) -> Suggestion:
+    own = ["--recipe", recipe_name] if recipe_name != "default" else []
+    words = command.split() if command else ["pawsure", "train", "DATA", *own]
+    words = [data if word == "DATA" else word for word in words]
+    for key, value in settings.items():
+        words += ["--set", f"{key}={_toml(value)}"]
+    return Suggestion(why=why, settings=settings, command=shlex.join(words))
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _stages(recipe: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return recipe.get("stages", ())
+
+
+def _stage(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return next((stage for stage in _stages(recipe) if stage["name"] == name), {})
+
+
+# What went wrong in the run
+
+
+def _frozen_batch_norm(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    troubled = diagnosis.overfitting.verdict != "no" or diagnosis.limit == "training-pictures"
+    settings = {
+        f"stages.{stage['name']}.batch_norm": "frozen"
+        for stage in _stages(recipe)
+        if stage.get("batch_norm") == "train" and stage.get("train_from") != "head"
+    }
+    if troubled and settings:
+        yield "Batch statistics of few pictures replace those of a million.", settings, ""
+
+
+def _keep_best(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    seen = diagnosis.overfitting
+    stage = _stage(recipe, seen.end.stage)
+    if seen.verdict == "no" or not stage:
+        return
+    at = f"stages.{stage['name']}"
+    if stage.get("keep") == "last":
+        why = f"The weights after epoch {seen.best.epoch} were better than those that were kept."
+        yield why, {f"{at}.keep": "best", f"{at}.patience": 2}, ""
+    elif not stage.get("patience") and stage["name"] == seen.best.stage:
+        wasted = seen.end.epoch - seen.best.epoch
+        yield f"The last {wasted} epochs were for nothing.", {f"{at}.patience": 2}, ""
+
+
+def _gentler(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    for gain in diagnosis.gains:
+        rate = _stage(recipe, gain.stage).get("learning_rate")
+        if gain.verdict == "hurt" and rate:
+            key = f"stages.{gain.stage}.learning_rate"
+            yield f"{gain.stage} undid what {gain.before} had learned.", {key: rate / 10}, ""
+
+
+def _lower_rate(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    settings = {
+        f"stages.{stage['name']}.learning_rate": stage["learning_rate"] / 10
+        for stage in _stages(recipe)
+        if "learning_rate" in stage and stage.get("optimizer") != "logistic"
+    }
+    if settings:
+        yield "Steps that are too large look like learning nothing.", settings, ""
+
+
+# What would make it better
+
+
+def _own_scaling(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    model = recipe.get("model", {})
+    if model.get("scaling") == "unit" and model.get("weights") != "none":
+        why = "The weights were trained on another range of pixel values than they are given."
+        yield why, {"model.scaling": "backbone"}, ""
+
+
+def _longer(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    stage = _stage(recipe, diagnosis.overfitting.end.stage)
+    if diagnosis.still_improving and stage.get("epochs"):
+        key = f"stages.{stage['name']}.epochs"
+        yield "It was still getting better when it ended.", {key: 2 * stage["epochs"]}, ""
+
+
+def _deeper(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    stages = _stages(recipe)
+    if stages and all(stage.get("train_from") == "head" for stage in stages):
+        why = "Only the head learned; layers before it can learn what the pictures need."
+        yield why, {}, "pawsure train DATA"
+
+
+def _larger_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    now = recipe.get("model", {}).get("image_size")
+    larger = next((size for size in SIZES_PX if now and size > now), None)
+    if larger:
+        yield (
+            f"At {larger} pixels it would see more than at {now}.",
+            {"model.image_size": larger},
+            "",
+        )
+
+
+def _other_backbone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    yield "Another network may suit these pictures better.", {}, "pawsure compare DATA"
+
+
+def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    """Changed pictures for the deepest stage; more dropout where it has them already."""
+    learning = [stage for stage in _stages(recipe) if stage.get("optimizer") != "logistic"]
+    if not learning:
+        return
+    stage, model = learning[-1], recipe.get("model", {})
+    is_augmented = bool(stage.get("views")) or bool(stage.get("augment", {}).get("flip"))
+    if not is_augmented:
+        at = f"stages.{stage['name']}"
+        settings: dict[str, Any] = {f"{at}.augment": _AUGMENT}
+        if stage.get("train_from") != "all":
+            settings |= {f"{at}.views": 4}
+        yield "It has never seen a picture that was changed at random.", settings, ""
+    elif model.get("dropout", 0) < 0.4:
+        dropout = round(model.get("dropout", 0) + 0.2, 2)
+        yield "The head leans on single features.", {"model.dropout": dropout}, ""
+
+
+def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    gap = diagnosis.gap
+    known = f"{gap.num_train:,} training pictures are" if gap.num_train else "They are"
+    yield f"{known} learned by heart; more of them help most.", {}, "pawsure train MORE-DATA"
+
+
+def _larger_validation(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    precision, share = diagnosis.precision, recipe.get("split", {}).get("validation")
+    if not share:
+        return
+    wanted = math.ceil(100 * share * precision.pictures_needed / precision.n) / 100
+    if wanted <= _LARGEST_SHARE:
+        why = f"{precision.pictures_needed:,} validation pictures would show halved mistakes."
+        yield why, {"split.validation": wanted}, ""
+
+
+def _head_alone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    gains = diagnosis.gains
+    if gains and all(gain.verdict == "noise" for gain in gains) and diagnosis.precision.is_enough:
+        why = "The head alone is as good here, and takes seconds."
+        yield why, {}, "pawsure train DATA --recipe fast"

@@ -1,0 +1,495 @@
+"""What a training run shows about itself: overfitting, the gap, what each stage brought.
+
+Facts here; `verdict` puts them into words and `advice` into what to try next. Everything is
+computed from what the run did on its own pictures, with the noise of those pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from pawsure.errors import ShapeError
+from pawsure.evaluation.advice import Limit, Suggestion, suggest
+from pawsure.evaluation.compare import compare_paired
+from pawsure.evaluation.intervals import LEVEL, Interval, bootstrap, newcombe, wilson
+from pawsure.evaluation.metrics import correct, log_losses
+from pawsure.evaluation.power import pictures_to_tell, pictures_to_tell_half
+from pawsure.evaluation.verdict import sentences
+
+_RESAMPLES = 4000
+"""Enough for the ends of the widest interval here, 99.5%: ten draws lie beyond each."""
+
+_MOST_CHOICES = 10
+"""Epochs next to each other are nearly the same model; more count as this many choices."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """What a stage leaves behind to be judged by.
+
+    Attributes:
+        name: of the stage.
+        history: a row an epoch: "epoch" (from 1), "loss", "accuracy" (both while learning),
+            "validation_loss", "validation_accuracy".
+        kept_epoch: the epoch whose weights the stage left behind.
+        probability: float (M, K), validation by those weights.
+        epoch_probability: the same after other epochs, as far as it was kept; with it noise
+            can be told from change.
+        in_time: False where the rows are alternatives, such as penalties, and not one
+            after another.
+    """
+
+    name: str
+    history: Sequence[Mapping[str, Any]]
+    kept_epoch: int
+    probability: np.ndarray
+    epoch_probability: Mapping[int, np.ndarray] = field(default_factory=dict)
+    in_time: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """The end of one epoch.
+
+    Attributes:
+        stage: its name.
+        epoch: of the stage, from 1.
+        loss: on validation.
+        train_loss: while learning, with what the stage does to pictures and targets.
+    """
+
+    stage: str
+    epoch: int
+    loss: float
+    train_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overfitting:
+    """Whether validation got worse while training went on.
+
+    Attributes:
+        verdict: "yes" and "no" are beyond noise and within it; "perhaps": the history rises,
+            and there are no figures of single pictures to tell noise by.
+        best: the lowest validation loss of the run.
+        end: after the last epoch.
+        kept: of the weights that the run left behind.
+        rise: loss at the end less the best, 0 or more.
+        interval: for the rise, over pictures; wider than 95%, because the best epoch was
+            picked from many.
+        level: of the interval.
+        since: the first epoch from which on every loss is above the best beyond noise.
+        is_kept: whether the weights that were kept are themselves above the best beyond noise.
+    """
+
+    verdict: Literal["yes", "no", "perhaps"]
+    best: Moment
+    end: Moment
+    kept: Moment
+    rise: float
+    interval: Interval | None
+    level: float
+    since: Moment | None
+    is_kept: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """How much better the network is on the pictures that it learned from.
+
+    Attributes:
+        train_accuracy: in [0, 1].
+        validation_accuracy: in [0, 1].
+        value: the first less the second.
+        interval: None where the training accuracy was only seen while learning.
+        num_train: pictures behind it; None likewise.
+    """
+
+    train_accuracy: float
+    validation_accuracy: float
+    value: float
+    interval: Interval | None
+    num_train: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageGain:
+    """What a stage brought over the one before, on the same validation pictures.
+
+    Attributes:
+        stage: its name.
+        before: name of the stage before.
+        verdict: "helped" and "hurt" are beyond noise (McNemar, p < 0.05).
+        difference: of the accuracies, after less before.
+        interval: for it.
+        p_value: of McNemar's exact test.
+        only_before: pictures that were right before and are not any more.
+        only_after: pictures that are right only now.
+        loss_difference: of the log losses, after less before; below 0 is better.
+        loss_interval: for it.
+        pictures_needed: to tell a difference like this one from noise; None where it was told
+            or is 0.
+    """
+
+    stage: str
+    before: str
+    verdict: Literal["helped", "hurt", "noise"]
+    difference: float
+    interval: Interval
+    p_value: float
+    only_before: int
+    only_after: int
+    loss_difference: float
+    loss_interval: Interval
+    pictures_needed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """How much the validation pictures can tell.
+
+    Attributes:
+        n: how many there are.
+        mistakes: on them.
+        accuracy: in [0, 1].
+        interval: for it.
+        pictures_needed: to tell this model from one with half its mistakes.
+        is_enough: whether there are that many.
+    """
+
+    n: int
+    mistakes: int
+    accuracy: float
+    interval: Interval
+    pictures_needed: int
+    is_enough: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What a run shows about itself.
+
+    Attributes:
+        overfitting: whether validation got worse while training went on.
+        gap: between the pictures learned from and those held out.
+        gains: what each stage after the first brought.
+        precision: how much the validation pictures can tell.
+        still_improving: whether validation was still getting better when the run ended.
+        limit: what keeps the model from being better.
+        next: what to try, most promising first.
+        sentences: all of it in plain words.
+    """
+
+    overfitting: Overfitting
+    gap: Gap
+    gains: tuple[StageGain, ...]
+    precision: Precision
+    still_improving: bool
+    limit: Limit
+    next: tuple[Suggestion, ...] = ()
+
+    @property
+    def sentences(self) -> list[str]:
+        """The diagnosis in plain words."""
+        return sentences(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, ready for JSON, "sentences" included.
+
+        A loss that is not a number, or infinite, becomes None.
+        """
+        return {**_finite(asdict(self)), "sentences": self.sentences}
+
+
+def diagnose(
+    stages: Sequence[StageRecord],
+    validation_label: np.ndarray,
+    *,
+    train_probability: np.ndarray | None = None,
+    train_label: np.ndarray | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    data: str = "DATA",
+    recipe_name: str = "default",
+    seed: int = 0,
+) -> Diagnosis:
+    """Say what a run shows about itself.
+
+    Args:
+        stages: in order, at least one.
+        validation_label: int (M,), in [0, K).
+        train_probability: float (N, K) by the final weights, of training pictures as they
+            are, unaugmented; None if it is not known.
+        train_label: int (N,).
+        recipe: as plain tables (`dataclasses.asdict`); what is advised starts from it.
+        data: what the run was given, to be named in what is advised.
+        recipe_name: the same of its recipe: a name on board or a file.
+        seed: of the bootstrap.
+
+    Raises:
+        ShapeError: no stages, a stage without history, or arrays that do not go together.
+    """
+    _check(stages)
+    validation_label = np.asarray(validation_label)
+    last = stages[-1]
+    precision = _precision(last.probability, validation_label)
+    gap = _gap(last, precision, train_probability, train_label)
+    overfitting = _overfitting(stages, validation_label, seed)
+    gains = tuple(_gain(*pair, validation_label, seed) for pair in pairwise(stages))
+    improving = _still_improving(last, validation_label, seed)
+    limit = _limit(gap, precision, _chance(validation_label))
+    diagnosis = Diagnosis(
+        overfitting=overfitting,
+        gap=gap,
+        gains=gains,
+        precision=precision,
+        still_improving=improving,
+        limit=limit,
+    )
+    advised = suggest(diagnosis, recipe or {}, data=data, recipe_name=recipe_name)
+    return Diagnosis(**{**vars(diagnosis), "next": advised})
+
+
+def _check(stages: Sequence[StageRecord]) -> None:
+    if not stages:
+        raise ShapeError("A diagnosis needs the record of at least one stage.")
+    for stage in stages:
+        epochs = [row["epoch"] for row in stage.history]
+        if stage.kept_epoch not in epochs:
+            raise ShapeError(
+                f"Stage {stage.name} kept epoch {stage.kept_epoch}; its history has {epochs}."
+            )
+
+
+def _precision(probability: np.ndarray, label: np.ndarray) -> Precision:
+    n = len(label)
+    hits = int(correct(probability, label).sum())
+    # Without a mistake, one is what would most likely have come next.
+    needed = pictures_to_tell_half(max(n - hits, 1) / n)
+    return Precision(
+        n=n,
+        mistakes=n - hits,
+        accuracy=hits / n,
+        interval=wilson(hits, n),
+        pictures_needed=needed,
+        is_enough=n >= needed,
+    )
+
+
+def _gap(
+    last: StageRecord,
+    validation: Precision,
+    train_probability: np.ndarray | None,
+    train_label: np.ndarray | None,
+) -> Gap:
+    if train_probability is None or train_label is None:
+        while_learning = float(_row(last, last.kept_epoch)["accuracy"])
+        return Gap(
+            train_accuracy=while_learning,
+            validation_accuracy=validation.accuracy,
+            value=while_learning - validation.accuracy,
+            interval=None,
+            num_train=None,
+        )
+    right = correct(np.asarray(train_probability), np.asarray(train_label))
+    hits, n = int(right.sum()), len(right)
+    return Gap(
+        train_accuracy=hits / n,
+        validation_accuracy=validation.accuracy,
+        value=hits / n - validation.accuracy,
+        interval=newcombe(hits, n, validation.n - validation.mistakes, validation.n),
+        num_train=n,
+    )
+
+
+# Overfitting
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """One epoch of the run, with the loss of each validation picture where it is known."""
+
+    moment: Moment
+    losses: np.ndarray | None
+
+    @property
+    def value(self) -> float:
+        """The loss; one that is no number is no best, and above every other."""
+        return self.moment.loss if math.isfinite(self.moment.loss) else math.inf
+
+
+def _epochs(stages: Sequence[StageRecord], label: np.ndarray) -> list[_Epoch]:
+    """Every epoch in the order of time; of alternatives only the one that was kept."""
+    return [
+        _epoch(stage, row["epoch"], label)
+        for stage in stages
+        for row in stage.history
+        if stage.in_time or row["epoch"] == stage.kept_epoch
+    ]
+
+
+def _epoch(stage: StageRecord, epoch: int, label: np.ndarray) -> _Epoch:
+    row = _row(stage, epoch)
+    is_kept = epoch == stage.kept_epoch
+    probability = stage.probability if is_kept else stage.epoch_probability.get(epoch)
+    return _Epoch(
+        Moment(
+            stage=stage.name,
+            epoch=int(epoch),
+            loss=float(row["validation_loss"]),
+            train_loss=float(row["loss"]),
+        ),
+        None if probability is None else log_losses(np.asarray(probability), label),
+    )
+
+
+def _overfitting(stages: Sequence[StageRecord], label: np.ndarray, seed: int) -> Overfitting:
+    epochs = _epochs(stages, label)
+    best_at = int(np.argmin([epoch.value for epoch in epochs]))
+    best, end = epochs[best_at], epochs[-1]
+    level = 1 - (1 - LEVEL) / min(max(len(epochs) - 1, 1), _MOST_CHOICES)
+
+    @cache
+    def rise(place: int) -> Interval | None:
+        return _rise_interval(best, epochs[place], level, seed)
+
+    def above(place: int) -> bool | None:
+        """Whether it is above the best beyond noise; None where that can't be told."""
+        interval = rise(place)
+        return None if interval is None else interval.low > 0
+
+    verdict: Literal["yes", "no", "perhaps"] = "no"
+    if end.value > best.value:
+        told = above(len(epochs) - 1)
+        verdict = "perhaps" if told is None else "yes" if told else "no"
+    kept_at = _place(epochs, stages[-1])
+    return Overfitting(
+        verdict=verdict,
+        best=best.moment,
+        end=end.moment,
+        kept=epochs[kept_at].moment,
+        rise=end.value - best.value,
+        interval=rise(len(epochs) - 1),
+        level=level,
+        since=None if verdict == "no" else epochs[_since(best_at, len(epochs), above)].moment,
+        is_kept=verdict != "no" and kept_at > best_at and above(kept_at) is True,
+    )
+
+
+def _place(epochs: list[_Epoch], stage: StageRecord) -> int:
+    """Where the epoch stands whose weights a stage left behind."""
+    wanted = (stage.name, stage.kept_epoch)
+    return [(epoch.moment.stage, epoch.moment.epoch) for epoch in epochs].index(wanted)
+
+
+def _rise_interval(best: _Epoch, other: _Epoch, level: float, seed: int) -> Interval | None:
+    """For the rise of the mean loss from one epoch to another, over the same pictures."""
+    if best.losses is None or other.losses is None:
+        return None
+    rises = other.losses - best.losses
+    return bootstrap(
+        lambda drawn: float(drawn.mean()),
+        rises,
+        num_resamples=_RESAMPLES,
+        level=level,
+        seed=seed,
+    )
+
+
+def _since(best_at: int, num_epochs: int, above: Callable[[int], bool | None]) -> int:
+    """The first of the unbroken row of epochs at the end that lie above the best.
+
+    Epochs of whose pictures nothing is known count as above: they are after the best.
+    """
+    since = num_epochs - 1
+    while since - 1 > best_at and above(since - 1) is not False:
+        since -= 1
+    return since
+
+
+def _still_improving(last: StageRecord, label: np.ndarray, seed: int) -> bool:
+    """Whether the last epoch of the run was better than the one before, beyond noise."""
+    if not last.in_time or len(last.history) < 2:
+        return False
+    before, end = (_epoch(last, row["epoch"], label) for row in last.history[-2:])
+    best = min(row["validation_loss"] for row in last.history)
+    if end.moment.loss > best:
+        return False
+    interval = _rise_interval(end, before, LEVEL, seed)
+    # Without single pictures: a tenth of the loss in one epoch is no jitter.
+    return before.moment.loss > 1.1 * best if interval is None else interval.low > 0
+
+
+# What stages bring
+
+
+def _gain(before: StageRecord, after: StageRecord, label: np.ndarray, seed: int) -> StageGain:
+    paired = compare_paired(
+        correct(before.probability, label), correct(after.probability, label), seed=seed
+    )
+    losses = log_losses(after.probability, label) - log_losses(before.probability, label)
+    told = paired.p_value < 1 - LEVEL
+    helped: Literal["helped", "hurt"] = "helped" if paired.difference > 0 else "hurt"
+    needed = None
+    if not told and paired.difference:
+        differing = (paired.only_first + paired.only_second) / len(label)
+        needed = pictures_to_tell(paired.difference, differing)
+    return StageGain(
+        stage=after.name,
+        before=before.name,
+        verdict=helped if told else "noise",
+        difference=paired.difference,
+        interval=paired.interval,
+        p_value=paired.p_value,
+        only_before=paired.only_first,
+        only_after=paired.only_second,
+        loss_difference=float(losses.mean()),
+        loss_interval=bootstrap(lambda drawn: float(drawn.mean()), losses, seed=seed),
+        pictures_needed=needed,
+    )
+
+
+# What limits
+
+
+def _chance(label: np.ndarray) -> float:
+    """Accuracy of always answering the most frequent label."""
+    return float(np.bincount(label).max() / len(label))
+
+
+def _limit(gap: Gap, precision: Precision, chance: float) -> Limit:
+    """What most of the mistakes on validation come from.
+
+    They are split in two: those that are made on training pictures as well (the network does
+    not fit), and the rest, the gap (it fits what does not carry over).
+    """
+    if precision.interval.low <= chance:
+        return "nothing-learned"
+    fitted, carried = 1 - gap.train_accuracy, gap.value
+    # Without an interval, the smallest gap that these validation pictures could show.
+    least = precision.accuracy - precision.interval.low
+    is_gap = carried > least if gap.interval is None else gap.interval.low > 0
+    if is_gap and carried >= fitted:
+        return "training-pictures"
+    if not precision.is_enough and not is_gap:
+        return "validation-pictures"
+    return "fit"
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _row(stage: StageRecord, epoch: int) -> Mapping[str, Any]:
+    return next(row for row in stage.history if row["epoch"] == epoch)
