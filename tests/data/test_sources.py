@@ -111,6 +111,40 @@ class TestNames:
         assert len(open_source("sample").entries) == 4
 
 
+class TestSample:
+    @pytest.fixture(autouse=True)
+    def drawn(self, tmp_path, monkeypatch) -> list[Path]:
+        """The folders that were drawn into, by something quicker than the real one."""
+        drawn: list[Path] = []
+
+        def draw(folder: Path) -> None:
+            drawn.append(folder)
+            fill(folder, FOLDERS)
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr("pawsure.data.sample.draw_sample", draw, raising=False)
+        return drawn
+
+    def test_it_is_drawn_once_and_kept(self, drawn):
+        for _ in range(2):
+            source = open_source("sample")
+            assert source.name == "sample"
+            assert labels(source)["cat/1.jpg"] == "cat"
+        assert len(drawn) == 1
+
+    def test_a_drawing_that_was_broken_off_is_not_kept(self, monkeypatch, tmp_path):
+        def broken(folder: Path) -> None:
+            fill(folder, FOLDERS[:1])
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pawsure.data.sample.draw_sample", broken, raising=False)
+            with pytest.raises(KeyboardInterrupt):
+                open_source("sample")
+        assert len(open_source("sample").entries) == 4
+
+
 class TestZips:
     @pytest.mark.parametrize(
         "packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]

@@ -42,7 +42,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -55,6 +55,9 @@ from pawsure.errors import PictureError, ShapeError, UsageError
 
 RESAMPLE = Image.Resampling.BILINEAR
 """The filter of every resize."""
+
+WAY_IN_VERSION = 1
+"""Raised when the same bytes come out as other pixels, so that stored features are not reused."""
 
 DECODE_MARGIN = 1.25
 """A JPEG is decoded smaller only if its sides stay this many times longer than needed."""
@@ -235,7 +238,7 @@ def read_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
         raise PictureError(_why_not_opened(exc), name=os.fspath(path)) from exc
 
 
-def read_stream(file: BinaryIO, *, limits: Limits, num_bytes: int) -> bytes:
+def read_stream(file: IO[bytes], *, limits: Limits, num_bytes: int) -> bytes:
     """The rest of a stream, but never more than the limit.
 
     Args:

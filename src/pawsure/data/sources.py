@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from importlib import resources
 from pathlib import Path
 
 from pawsure.data.entries import Entry as Entry
@@ -162,10 +164,17 @@ def _drawn_sample() -> Path:
     """The folder of the sample, drawn the first time it is asked for."""
     from pawsure.data.cache import cache_dir
     from pawsure.data.files import atomic_folder
-    from pawsure.data.sample import VERSION, draw_sample
+    from pawsure.data.sample import draw_sample
 
-    folder = cache_dir() / "sample" / f"version-{VERSION}"
+    folder = cache_dir() / "sample" / _version_of("pawsure.data.sample")
     if not folder.is_dir():
         with atomic_folder(folder) as temporary:
             draw_sample(temporary)
     return folder
+
+
+def _version_of(package: str) -> str:
+    """A number that changes with the code of a package, so that it need not be kept by hand."""
+    files = sorted(resources.files(package).iterdir(), key=lambda file: file.name)
+    code = b"".join(file.read_bytes() for file in files if file.name.endswith(".py"))
+    return hashlib.sha256(code).hexdigest()[:16]
