@@ -118,7 +118,8 @@ def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: l
     """Say what there was, and what to do next."""
     failed = tally[""]
     counts = ", ".join(f"{count} {answer}" for answer, count in tally.most_common() if answer)
-    screen.note(f"{tally.total():,} pictures: {counts or 'none answered'}" + _unread(failed))
+    pictures = "1 picture" if tally.total() == 1 else f"{tally.total():,} pictures"
+    screen.note(f"{pictures}: {counts or 'none answered'}{_unread(failed)}")
     if table is None:
         chosen = ["--model", model] if model else []
         screen.next_command("As a table", "predict", *paths, *chosen, "--csv", "answers.csv")
