@@ -121,8 +121,9 @@ def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: l
     pictures = "1 picture" if tally.total() == 1 else f"{tally.total():,} pictures"
     screen.note(f"{pictures}: {counts or 'none answered'}{_unread(failed)}")
     if table is None:
+        named = paths if len(paths) <= 3 else ["PICTURES"]
         chosen = ["--model", model] if model else []
-        screen.next_command("As a table", "predict", *paths, *chosen, "--csv", "answers.csv")
+        screen.next_command("As a table", "predict", *named, *chosen, "--csv", "answers.csv")
         return
     screen.note(f"The answers are in {table}.")
     screen.next_command("To measure the model", "evaluate", model or "MODEL", "LABELLED-PICTURES")
