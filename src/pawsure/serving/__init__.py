@@ -1,0 +1,1 @@
+"""The server: an HTTP API and a page over one model file."""

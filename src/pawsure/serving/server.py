@@ -1,0 +1,86 @@
+"""Run the application on a socket."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from pawsure.errors import UsageError
+from pawsure.model.predictor import Predictor
+from pawsure.serving.app import create_app
+from pawsure.serving.connections import bounded_protocol
+from pawsure.serving.settings import ServingSettings
+
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 15
+
+
+def serve(
+    predictor: Predictor,
+    *,
+    name: str,
+    host: str,
+    port: int,
+    settings: ServingSettings,
+    log_requests: bool = False,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Answer until the process is told to end; then finish what is in hand.
+
+    Args:
+        predictor: the model.
+        name: what it is called.
+        host: address to listen on.
+        port: 0 takes any that is free.
+        settings: the bounds.
+        log_requests: one line each, without anything that the client sent.
+        on_ready: called with the address of the page once it can be asked.
+
+    Raises:
+        UsageError: the address can't be listened on.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("pawsure.serving").setLevel(logging.INFO if log_requests else logging.WARNING)
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        create_app(predictor, name=name, settings=settings),
+        http=bounded_protocol(settings),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(settings.drain_s),
+    )
+    _Server(config, on_ready).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and where."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None] | None) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._on_ready is not None and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as exc:
+        raise UsageError(
+            f"The server can't listen on {host}, port {port}: {exc}. "
+            "Is another one running there? Choose another with --port (0 takes any)."
+        ) from exc

@@ -1,0 +1,57 @@
+"""The page at `/`: a fixed table of files, read once, sent with their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import NamedTuple
+
+from fastapi import APIRouter, Request, Response
+
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+
+
+class _File(NamedTuple):
+    content: bytes
+    media_type: str
+    etag: str
+
+
+def site_routes() -> APIRouter:
+    """One route for each file of the page; nothing else of the disk can be asked for."""
+    router = APIRouter(include_in_schema=False)
+    for name, file in _read_files().items():
+        router.get(_address(name))(_giving(file))
+    return router
+
+
+def _address(name: str) -> str:
+    return {"index.html": "/", "docs.html": "/docs"}.get(name, f"/page/{name}")
+
+
+def _giving(file: _File) -> Callable[[Request], Awaitable[Response]]:
+    async def give(request: Request) -> Response:
+        headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
+        if file.etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, media_type=file.media_type, headers=headers)
+
+    return give
+
+
+def _read_files() -> dict[str, _File]:
+    found = {}
+    for entry in sorted(files("pawsure.serving").joinpath("page").iterdir(), key=lambda e: e.name):
+        suffix = "." + entry.name.rpartition(".")[2]
+        if suffix in _MEDIA_TYPES:
+            content = entry.read_bytes()
+            etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+            found[entry.name] = _File(content, _MEDIA_TYPES[suffix], etag)
+    return found

@@ -1,0 +1,149 @@
+"""What all routes share: the model, its batcher, and the way from uploads to answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from starlette.requests import Request
+
+from pawsure.data import images
+from pawsure.errors import PictureError
+from pawsure.model.answer import Answer
+from pawsure.model.predictor import Predictor
+from pawsure.serving.batching import Batcher, Row, Ticket
+from pawsure.serving.forms import Upload
+from pawsure.serving.intake import MemoryBudget
+from pawsure.serving.metrics import Metrics
+from pawsure.serving.refusals import Gone, NotAPicture, Refusal, TooLarge, Unreadable
+from pawsure.serving.settings import ServingSettings
+
+
+class Work:
+    """The model at work, shared by every request."""
+
+    def __init__(self, predictor: Predictor, name: str, settings: ServingSettings) -> None:
+        """Set up; `open` starts it."""
+        self.predictor = predictor
+        self.name = name
+        self.settings = settings
+        self.metrics = Metrics()
+        self.budget = MemoryBudget(settings.max_bytes_in_flight)
+        self.ready = False
+        self.batcher = Batcher(
+            predictor.predict_batch,
+            batch_size=settings.batch_size,
+            max_waiting=settings.max_waiting,
+            wait_s=settings.wait_s,
+            metrics=self.metrics,
+            decode_threads=settings.decode_threads,
+        )
+        self.metrics.gauges.update(
+            waiting_pictures=("Taken on, not answered.", lambda: self.batcher.waiting),
+            expected_wait_seconds=("Of a new picture.", self.batcher.expected_wait_s),
+            body_bytes=("Bodies in memory.", lambda: self.budget.in_flight),
+        )
+
+    def open(self) -> None:
+        """Warm the model and take pictures on; call it within the event loop."""
+        size_px = self.predictor.size_px
+        self.predictor.predict_batch(np.zeros((1, size_px, size_px, 3), np.uint8))
+        self.batcher.start()
+        self.ready = True
+
+    async def close(self) -> None:
+        """Answer what was taken on, then stop."""
+        self.ready = False
+        await self.batcher.close()
+
+    async def answers(self, request: Request, uploads: Sequence[Upload]) -> list[Answer | Refusal]:
+        """An answer for each picture, or why there is none, in order.
+
+        Raises:
+            Busy: there is no room, or it took too long.
+            Gone: the client left.
+        """
+        limits = images.Limits(
+            max_bytes=self.settings.max_picture_bytes, max_pixels=self.settings.max_pixels
+        )
+        read = partial(images.read, size_px=self.predictor.size_px, limits=limits)
+        loads = [partial(_read_or_refuse, read, bytes(upload.data)) for upload in uploads]
+        results = await self.rows(request, loads)
+        return [
+            result if isinstance(result, Refusal) else self._answer(result, upload.name)
+            for upload, result in zip(uploads, results, strict=True)
+        ]
+
+    async def rows(
+        self, request: Request, loads: Sequence[Callable[[], np.ndarray]]
+    ) -> list[Row | Refusal]:
+        """The model's outputs for each picture, or why there are none.
+
+        Raises:
+            Busy: there is no room, or it took too long.
+            Gone: the client left.
+        """
+        tickets = self.batcher.submit(loads, deadline_s=self.settings.deadline_s)
+        left: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
+        futures = [ticket.future for ticket in tickets]
+        gathered: asyncio.Future[Any] = asyncio.gather(*futures, return_exceptions=True)
+        try:
+            await asyncio.wait({left, gathered}, return_when=asyncio.FIRST_COMPLETED)
+            if not gathered.done():
+                raise Gone
+            return [_checked(result) for result in gathered.result()]
+        finally:
+            left.cancel()
+            _drop(tickets)
+
+    def _answer(self, row: Row, name: str | None) -> Answer:
+        answer = self.predictor.answer(*row, path=name)
+        self.metrics.answers.add(answer.answer)
+        return answer
+
+
+def _drop(tickets: Sequence[Ticket]) -> None:
+    for ticket in tickets:
+        if not ticket.future.done():
+            ticket.drop()
+
+
+async def _left(request: Request) -> None:
+    """Ends when the client closes the connection; the body has to be read already."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _checked(result: Row | BaseException) -> Row | Refusal:
+    """One picture's refusal is its own; a full server or a bug is the whole request's."""
+    if isinstance(result, (TooLarge, NotAPicture, Unreadable)):
+        return result
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _read_or_refuse(read: Callable[[bytes], np.ndarray], data: bytes) -> np.ndarray:
+    try:
+        return read(data)
+    except PictureError as exc:
+        raise _kind_of(exc, data)(_sentence(exc.reason)) from exc
+
+
+def _kind_of(error: PictureError, data: bytes) -> type[Refusal]:
+    """Too large, damaged, or no picture at all; asked only of those that can't be read."""
+    try:
+        info = images.probe(data, limits=images.Limits(max_bytes=len(data) + 1, max_pixels=10**12))
+    except PictureError as exc:
+        bomb = isinstance(exc.__cause__, Image.DecompressionBombError)
+        return TooLarge if bomb else NotAPicture
+    too_large = "more than the limit" in error.reason and info.width * info.height > 0
+    return TooLarge if too_large else Unreadable
+
+
+def _sentence(reason: str) -> str:
+    return f"The picture can't be read: {reason}."
