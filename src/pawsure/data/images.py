@@ -31,7 +31,8 @@ probe on MobileNetV2's features; pictures a second in one thread, of which plain
     margin 2.00         0        0        0           0        0                0          647
 
 The choice of filter, bilinear or bicubic, changes 2 answers and the probability by 0.0089 on
-average, so a margin of 1.25 is well below what is arbitrary anyway.
+average, so a margin of 1.25 is well below what is arbitrary anyway. At 224 pixels nearly all of
+these photographs are decoded in full. A JPEG of 4032x3024 takes 14 ms instead of 121 there.
 """
 
 from __future__ import annotations
@@ -304,7 +305,8 @@ def _read_image(
 def _squashed(
     image: Image.Image, size_px: int, box: tuple[float, float, float, float] | None = None
 ) -> Image.Image:
-    # `reducing_gap` would gain 4% here with a gap of 2 and change most pictures.
+    # No `reducing_gap`: it gains 1% on these photographs (675 to 679 a second at 128 pixels),
+    # and the pictures where it would gain more are those that it changes.
     return image.resize((size_px, size_px), RESAMPLE, box=box)
 
 

@@ -130,7 +130,7 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(BytesIO(data))
     except UnidentifiedImageError:
         # A thread that opens while another one registers Pillow's rarer formats can miss
-        # them, so once more with all of them there (seen in Pillow 13).
+        # them (as of Pillow 13), so once more with all of them there.
         with _plugins_lock:
             Image.init()
         return Image.open(BytesIO(data))
