@@ -12,7 +12,7 @@ from pawsure.data.sample import draw_picture
 # The sample set is drawn from seed 0; this one is never trained on.
 SEED = 2024
 PICTURES_PER_KIND = 3
-SIZE_PX = 224
+WIDTH_AND_HEIGHT_PX = (320, 240)
 
 
 def main(folder: Path) -> None:
@@ -21,7 +21,7 @@ def main(folder: Path) -> None:
     generator = np.random.default_rng(SEED)
     for kind in ("cat", "dog"):
         for number in range(1, PICTURES_PER_KIND + 1):
-            picture = draw_picture(kind, generator, SIZE_PX)
+            picture = draw_picture(kind, generator, WIDTH_AND_HEIGHT_PX)
             picture.save(folder / f"{kind}-{number}.jpg", quality=90)
 
 
