@@ -57,9 +57,7 @@ def extract(
         workers: threads that decode; None lets the loader choose.
         progress: told of every picture.
     """
-    stores = {
-        view: {name: prefix.store(name, view.name) for name in outputs} for view in views
-    }
+    stores = {view: {name: prefix.store(name, view.name) for name in outputs} for view in views}
     indices = np.asarray(indices, dtype=np.int64)
     wanted = [contents[index] for index in indices]
     every_store = [store for by_output in stores.values() for store in by_output.values()]

@@ -23,6 +23,9 @@ PIXELS = "pixels"
 POOLED = "pooled"
 """The mean of the feature map over its places: what a head alone learns from."""
 
+FEATURE_MAP = "feature_map"
+"""The backbone's own output: what a model file is made of when only a head was learned."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prefix:
@@ -74,7 +77,5 @@ def missing_rows(stores: Iterable[FeatureStore], contents: Iterable[str]) -> lis
     for place, content in enumerate(contents):
         first.setdefault(content, place)
     return [
-        place
-        for content, place in first.items()
-        if any(content not in store for store in stores)
+        place for content, place in first.items() if any(content not in store for store in stores)
     ]

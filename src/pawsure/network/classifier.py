@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from pawsure.data.files import atomic_path
 from pawsure.network.backbones import Scaling
 from pawsure.network.cuts import Cut, suffix
 
@@ -68,6 +69,20 @@ class Classifier:
         probability = keras.layers.Activation(activation, name="probability")(logits)
         return keras.Model(pixels, probability, name="pawsure")
 
+    def predict(self, pictures: np.ndarray, scaling: Scaling) -> np.ndarray:
+        """Probabilities by the whole network: uint8 (N, S, S, 3) to float (N, K).
+
+        Layer by layer and without compiling, which for a few pictures would take longer.
+        """
+        pixels = keras.ops.convert_to_tensor(pictures, dtype="float32")
+        found = keras.ops.convert_to_numpy(self.whole(scaling)(pixels, training=False))
+        return np.concatenate([1.0 - found, found], axis=1) if self.is_sigmoid else found
+
+    def save(self, scaling: Scaling, path: Path) -> None:
+        """Save the whole network in Keras's own format, to go on with in Keras."""
+        with atomic_path(path) as temporary:
+            self.whole(scaling).save(temporary)
+
     def kernel_and_bias(self) -> tuple[np.ndarray, np.ndarray]:
         """The head's weights: float32 (F, units) and (units,)."""
         kernel, bias = self._dense.get_weights()
@@ -77,10 +92,18 @@ class Classifier:
     def _scaled(pixels: keras.KerasTensor, scaling: Scaling) -> keras.KerasTensor:
         return keras.layers.Rescaling(list(scaling.scale), list(scaling.offset))(pixels)
 
+    def set_head(self, kernel: np.ndarray, bias: np.ndarray) -> None:
+        """Give the head weights: float32 (F, units) and (units,)."""
+        self._dense.set_weights([kernel, bias])
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Every weight of backbone and head."""
+        return [*self.backbone.get_weights(), *self._dense.get_weights()]
+
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        """Put weights of `get_weights` back."""
+        self.backbone.set_weights(weights[:-2])
+        self._dense.set_weights(weights[-2:])
+
     def _logits(self, pooled: keras.KerasTensor) -> keras.KerasTensor:
         return self._dense(self._dropout(pooled))
-
-
-def save_whole(classifier: Classifier, scaling: Scaling, path: Path) -> None:
-    """Save the whole network in Keras's own format, to go on with in Keras."""
-    classifier.whole(scaling).save(path)

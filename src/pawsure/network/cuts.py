@@ -7,6 +7,7 @@ the suffix, can learn from what was kept.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -71,6 +72,22 @@ def cut_before(model: keras.Model, layer: str | int) -> Cut:
     index = layer_index(model, layer)
     before = [cut for cut in find_cuts(model) if cut.index < index]
     return before[-1] if before else input_cut(model)
+
+
+def depth_candidates(model: keras.Model) -> list[Cut]:
+    """Cuts to try in turn when nobody knows how deep to learn, the shallowest first.
+
+    One about each quarter of the layers from the end: of the cuts near there the one with the
+    fewest numbers, which is where a network is narrow and rows are cheap to keep.
+    """
+    cuts = find_cuts(model)[:-1]
+    num_layers = len(model.layers)
+    chosen: list[Cut] = []
+    for share in (0.75, 0.5, 0.25):
+        near = [cut for cut in cuts if abs(cut.index / num_layers - share) <= 0.125]
+        if near:
+            chosen.append(min(near, key=lambda cut: (math.prod(cut.shape), -cut.index)))
+    return chosen
 
 
 def prefix(model: keras.Model, cut: Cut) -> keras.Model:

@@ -40,6 +40,13 @@ class StageState:
         """The lowest validation loss so far; infinity before the first epoch."""
         return min((row["validation_loss"] for row in self.history), default=float("inf"))
 
+    def kept_epoch(self, keep: str) -> int:
+        """The row of the history whose weights a stage leaves behind."""
+        if keep == "last":
+            return len(self.history) - 1
+        losses = [row["validation_loss"] for row in self.history]
+        return losses.index(min(losses))
+
 
 def save_state(state: StageState, path: Path) -> None:
     """Write a state, whole or not at all."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 
 from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_path
@@ -18,12 +20,16 @@ from pawsure.data.images import read
 from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.export.model_file import attach_head, two_class_kernel, write_model_file
 from pawsure.export.parity import ParityReport, compare
+from pawsure.export.prune import keep_output
+from pawsure.features.prefix import FEATURE_MAP, Prefix
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
-from pawsure.network.backbones import Scaling
-from pawsure.network.classifier import Classifier
-from pawsure.network.onnx_graph import to_onnx
 from pawsure.progress import NO_PROGRESS, Progress
+
+if TYPE_CHECKING:
+    from pawsure.network.backbones import Scaling
+    from pawsure.network.classifier import Classifier
+    from pawsure.training.linear import LinearHead
 
 PIXEL_CHECKS = 16
 """Pictures that are also sent through the whole of Keras, pixels to probabilities."""
@@ -46,12 +52,23 @@ def checked_model_file(path: Path) -> Iterator[Path]:
 def write_model(
     classifier: Classifier, scaling: Scaling, metadata: ModelMetadata, path: Path
 ) -> None:
-    """Write the network as a model file, unchecked."""
+    """Write a Keras network as a model file, unchecked."""
+    from pawsure.network.onnx_graph import to_onnx
+
     kernel, bias = classifier.kernel_and_bias()
     if classifier.is_sigmoid:
         kernel, bias = two_class_kernel(kernel, bias)
     graph = attach_head(to_onnx(classifier.backbone, scaling=scaling), kernel, bias)
     write_model_file(graph, metadata, path)
+
+
+def write_head_only(
+    prefix: Prefix, head: LinearHead | None, metadata: ModelMetadata, path: Path
+) -> None:
+    """Write a frozen backbone, as it was exported, with a head on it; needs no Keras."""
+    assert head is not None and prefix.path is not None
+    backbone = keep_output(onnx.load(prefix.path), FEATURE_MAP)
+    write_model_file(attach_head(backbone, head.kernel, head.bias), metadata, path)
 
 
 def check_against_stored(
@@ -87,9 +104,5 @@ def check_from_pixels(
     """
     some = catalog.where("validation")[:PIXEL_CHECKS]
     pictures = np.stack([read(catalog.read(row), size_px=predictor.size_px) for row in some])
-    whole = np.asarray(classifier.whole(scaling).predict_on_batch(pictures.astype(np.float32)))
-    if classifier.is_sigmoid:
-        whole = np.concatenate([1.0 - whole, whole], axis=1)
-    return compare(
-        whole, predictor.predict_batch(pictures).probability, tolerance=PIXEL_TOLERANCE
-    )
+    whole = classifier.predict(pictures, scaling)
+    return compare(whole, predictor.predict_batch(pictures).probability, tolerance=PIXEL_TOLERANCE)

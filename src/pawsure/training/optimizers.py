@@ -57,6 +57,11 @@ def _with_head_rate(kind: type, head: set[int], factor: float) -> type:
     return WithHeadRate
 
 
+def copy_of(variable: keras.Variable) -> np.ndarray:
+    """A variable's value now, untouched by what comes."""
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
 @contextmanager
 def averaged_weights(part: keras.Model, stage: Stage) -> Iterator[None]:
     """Put the running average in place of the weights while the block runs.
@@ -67,7 +72,7 @@ def averaged_weights(part: keras.Model, stage: Stage) -> Iterator[None]:
         yield
         return
     variables = part.trainable_variables
-    current = [np.array(variable) for variable in variables]
+    current = [copy_of(variable) for variable in variables]
     averages = part.optimizer._model_variables_moving_average
     for variable, average in zip(variables, averages, strict=True):
         variable.assign(average)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.errors import WeightsError
-from pawsure.features.prefix import PIXELS, POOLED, Prefix, identity, prefixes_dir
+from pawsure.features.prefix import FEATURE_MAP, PIXELS, POOLED, Prefix, identity, prefixes_dir
 from pawsure.network.backbones import ZERO_TO_ONE, Scaling, find_backbone
 from pawsure.network.weights import weights_identity
-from pawsure.training.recipe import HEAD, WHOLE, ModelRecipe
+from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe
 
 if TYPE_CHECKING:
     import keras
@@ -34,21 +34,21 @@ class Source:
 
     Attributes:
         output: the prefix's output that is stored: `POOLED`, `PIXELS`, or a cut's name.
-        index: the place in `model.layers` of the last layer of the prefix.
+        first: the place in `model.layers` of the first layer that learns.
         shape: of one row.
     """
 
     output: str
-    index: int
+    first: int
     shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CutPrefix:
-    """A prefix with a source for each `train_from` of a recipe."""
+    """A prefix with the sources for each `train_from` of a recipe: one, or several to try."""
 
     prefix: Prefix
-    sources: dict[str | int, Source]
+    sources: dict[str | int, tuple[Source, ...]]
 
 
 def scaling_of(model: ModelRecipe) -> Scaling:
@@ -97,8 +97,10 @@ def find_prefix(
         model.image_size,
         path if path.is_file() else None,
         {
-            train_from: Source(row["output"], row["index"], tuple(row["shape"]))
-            for train_from, row in zip(train_froms, sources, strict=True)
+            train_from: tuple(
+                Source(row["output"], row["first"], tuple(row["shape"])) for row in rows
+            )
+            for train_from, rows in zip(train_froms, sources, strict=True)
         },
     )
 
@@ -124,12 +126,14 @@ def export_prefix(
         raise WeightsError(
             f"The ImageNet weights of {model.backbone} were fetched, but are not in Keras's cache."
         )
-    sources = {train_from: _source(backbone, train_from) for train_from in train_froms}
+    sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
     path = _file(key, train_froms)
-    outputs = sorted({source.output for source in sources.values()} - {PIXELS})
+    outputs = {source.output for each in sources.values() for source in each} - {PIXELS}
     if outputs:
-        _export(backbone, outputs, scaling_of(model), path)
-    rows: list[dict[str, Any]] = [asdict(source) for source in sources.values()]
+        _export(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model), path)
+    rows: list[list[dict[str, Any]]] = [
+        [asdict(source) for source in each] for each in sources.values()
+    ]
     with atomic_path(path.with_suffix(".json")) as temporary:
         Path(temporary).write_text(json.dumps(rows), encoding="utf-8")
     return _assemble(key, model.image_size, path if outputs else None, sources)
@@ -142,37 +146,42 @@ def _file(key: str, train_froms: Sequence[str | int]) -> Path:
 
 
 def _assemble(
-    key: str, size_px: int, path: Path | None, sources: dict[str | int, Source]
+    key: str, size_px: int, path: Path | None, sources: dict[str | int, tuple[Source, ...]]
 ) -> CutPrefix:
-    shapes = {source.output: source.shape for source in sources.values()}
+    shapes = {source.output: source.shape for each in sources.values() for source in each}
     return CutPrefix(
         prefix=Prefix(key=key, size_px=size_px, shapes=shapes, path=path), sources=sources
     )
 
 
-def _source(backbone: keras.Model, train_from: str | int) -> Source:
+def _sources(backbone: keras.Model, train_from: str | int) -> tuple[Source, ...]:
     """What a stage that learns from this layer on is fed with."""
-    from pawsure.network.cuts import cut_before
+    from pawsure.network.cuts import cut_before, depth_candidates, layer_index
 
     if train_from == HEAD:
-        return Source(POOLED, len(backbone.layers), (backbone.output.shape[-1],))
-    cut = cut_before(backbone, 0 if train_from == WHOLE else train_from)
-    return Source(PIXELS if cut.is_input else cut.name, cut.index, cut.shape)
+        return (Source(POOLED, len(backbone.layers), (backbone.output.shape[-1],)),)
+    if train_from == AUTO:
+        return tuple(
+            Source(cut.name, cut.index + 1, cut.shape) for cut in depth_candidates(backbone)
+        )
+    first = 0 if train_from == WHOLE else layer_index(backbone, train_from)
+    cut = cut_before(backbone, first)
+    return (Source(PIXELS if cut.is_input else cut.name, first, cut.shape),)
 
 
-def _export(
-    backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path
-) -> None:
+def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> None:
     import keras
 
     from pawsure.network.cuts import find_cuts, prefix
     from pawsure.network.onnx_graph import to_onnx
 
     cuts = {cut.name: cut for cut in find_cuts(backbone)}
+    ends = {
+        FEATURE_MAP: lambda: backbone.output,
+        POOLED: lambda: keras.layers.GlobalAveragePooling2D(name=POOLED)(backbone.output),
+    }
     tensors = [
-        keras.layers.GlobalAveragePooling2D(name=POOLED)(backbone.output)
-        if output == POOLED
-        else prefix(backbone, cuts[output]).output
+        ends[output]() if output in ends else prefix(backbone, cuts[output]).output
         for output in outputs
     ]
     graph = to_onnx(keras.Model(backbone.input, tensors), scaling=scaling, outputs=outputs)

@@ -24,6 +24,12 @@ from pawsure.errors import RecipeError
 HEAD = "head"
 """`train_from` of a stage in which only the new classifier learns."""
 
+AUTO = "auto"
+"""`train_from` of a stage that tries ever deeper cuts while validation gains by it."""
+
+LOGISTIC = "logistic"
+"""`optimizer` of a stage that fits the best linear head at once."""
+
 WHOLE = "all"
 """`train_from` of a stage in which every layer learns."""
 
@@ -70,10 +76,11 @@ class Stage:
 
     Attributes:
         name: how it is called on screen and in the history.
-        train_from: "head", "all", or the first layer that learns: its name, or its number as
-            Keras counts `model.layers`.
+        train_from: "head", "auto", "all", or the first layer that learns: its name, or its
+            number as Keras counts `model.layers`.
         epochs: passes over the training pictures.
-        optimizer: as in `keras.optimizers`.
+        optimizer: as in `keras.optimizers`; or "logistic", which goes straight to the best
+            linear head (train_from = "head" only; what is said of steps does not apply).
         learning_rate: at its highest.
         schedule: "constant", or "cosine" down to zero after a warm-up.
         warmup: share of the steps in which the rate climbs from zero, in [0, 1).
@@ -98,7 +105,7 @@ class Stage:
     name: str
     train_from: str | int = HEAD
     epochs: int = 8
-    optimizer: Literal["rmsprop", "adam", "adamw", "sgd"] = "adamw"
+    optimizer: Literal["rmsprop", "adam", "adamw", "sgd", "logistic"] = "adamw"
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = 0.0
@@ -114,6 +121,11 @@ class Stage:
     refresh: int = 0
     keep: Literal["best", "last"] = "best"
     patience: int = 0
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether pictures are changed at random."""
+        return self.augment != Augmentation()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +151,11 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse what can't be trained."""
         _check(self)
+
+    @property
+    def needs_keras(self) -> bool:
+        """Whether a stage takes gradient steps."""
+        return any(stage.optimizer != LOGISTIC for stage in self.stages)
 
 
 def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -288,10 +305,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
                 f"{where} should be one of {', '.join(map(str, choices))}; got {value!r}."
             )
         return value
-    if origin in (typing.Union, types.UnionType):
-        kinds = typing.get_args(hint)
-    else:
-        kinds = (hint,)
+    kinds = typing.get_args(hint) if origin in (typing.Union, types.UnionType) else (hint,)
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
@@ -312,7 +326,7 @@ def _check(recipe: Recipe) -> None:
     need(model.image_size >= 1, f"image_size must be at least 1; got {model.image_size}.")
     need(0 <= model.dropout < 1, f"dropout must be in [0, 1); got {model.dropout}.")
     need(
-        0 < split.validation and 0 < split.test and split.validation + split.test < 1,
+        split.validation > 0 and split.test > 0 and split.validation + split.test < 1,
         "split.validation and split.test must be above 0 and leave something to train on; "
         f"got {split.validation} and {split.test}.",
     )
@@ -326,12 +340,16 @@ def _check(recipe: Recipe) -> None:
         need(stage.learning_rate > 0, f"{at}learning_rate must be above 0.")
         need(0 <= stage.warmup < 1, f"{at}warmup must be in [0, 1); got {stage.warmup}.")
         need(0 <= stage.label_smoothing < 1, f"{at}label_smoothing must be in [0, 1).")
+        need(
+            stage.optimizer != LOGISTIC or (stage.train_from == HEAD and not stage.is_augmented),
+            f"{at}optimizer logistic goes with train_from = '{HEAD}', and without augment.",
+        )
         need(stage.head_rate > 0, f"{at}head_rate must be above 0.")
         need(stage.mixup >= 0, f"{at}mixup must be 0 or more.")
         need(0 <= stage.average < 1, f"{at}average must be in [0, 1).")
         need(stage.views >= 0 and stage.refresh >= 0, f"{at}views and refresh are 0 or more.")
         need(
-            stage.views > 0 or stage.train_from == WHOLE or stage.augment == Augmentation(),
+            stage.views > 0 or stage.train_from == WHOLE or not stage.is_augmented,
             f"{at}augment needs views = 1 or more, unless train_from is '{WHOLE}'.",
         )
         need(
@@ -342,5 +360,3 @@ def _check(recipe: Recipe) -> None:
             stage.label_smoothing == 0 or model.head == "softmax",
             f"{at}label_smoothing goes with a softmax head.",
         )
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 
-from pawsure.data.augment import Augmentation
 from pawsure.data.catalog import Catalog
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.features.extract import extract
@@ -48,7 +47,7 @@ class TrainingRows:
 
     def __call__(self, epoch: int) -> Rows:
         """The rows of one epoch, computed first where they are not stored yet."""
-        if self._stage.augment == Augmentation():
+        if not self._stage.is_augmented:
             return self._stored(self._prefix, [ORIGINAL])[0]
         if self._stage.views:
             return self._stored_views(epoch)

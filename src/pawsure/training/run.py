@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,33 +19,30 @@ from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
 from pawsure.evaluation.evaluate import Predictions, measure, predict
 from pawsure.features.extract import extract
-from pawsure.features.views import ORIGINAL
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.training.prefixes import (
-    CutPrefix,
-    Source,
-    export_prefix,
-    find_prefix,
-    scaling_of,
-)
+from pawsure.training import handover
+from pawsure.training.learner import Learner, StageResult
+from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix, scaling_of
 from pawsure.training.recipe import (
-    HEAD,
+    AUTO,
     Recipe,
-    Stage,
     load_recipe,
     recipe_from_text,
     recipe_to_toml,
 )
-from pawsure.training.rows import TrainingRows
-from pawsure.training.run_folder import KERAS_FILE, METRICS, MODEL_FILE, RECIPE, RunFolder
+from pawsure.training.run_folder import (
+    CATALOG,
+    KERAS_FILE,
+    METRICS,
+    MODEL_FILE,
+    RECIPE,
+    RunFolder,
+)
 
 if TYPE_CHECKING:
-    import keras
-
     from pawsure.network.classifier import Classifier
-    from pawsure.training.checkpoint import StageState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +78,13 @@ def train(
         recipe: a name on board, a TOML file, or a `Recipe`.
         out: the run folder to make; None takes the first free one under `runs/`.
         overrides: keys of the recipe to change; see `load_recipe`.
-        resume: a run folder that was cut off, to go on with.
+        resume: a run folder that was cut off, to go on with; its own recipe is taken.
         progress: told what happens.
 
     Raises:
         DataError: the pictures can't be trained on.
         UsageError: the recipe, the weights or the run folder are not right.
-        ParityError: the exported file disagrees with the network; nothing is written.
+        ParityError: the exported file disagrees with the network; it is not written.
     """
     folder = None
     if resume is not None:
@@ -101,33 +101,53 @@ class _Training:
     def __init__(self, recipe: Recipe, progress: Progress) -> None:
         self.recipe = recipe
         self.progress = progress
+        self.folder: RunFolder | None = None
         self.seconds: dict[str, float] = {}
         self.log: list[str] = []
         self._started = time.perf_counter()
-        self._classifier: Classifier | None = None
         self._labels: tuple[str, ...] = ()
 
     def run(self, data: str | Path, out: str | Path | None, folder: RunFolder | None) -> Run:
         """Everything; in a new folder, or on with one that was cut off."""
         if folder is None:
             RunFolder.check_free(out)  # before minutes are spent
-        keras_import = _KerasImport()
-        started = time.perf_counter()
+        prefix = self._find_prefix()
+        keras_import = _KerasImport(wanted=self.recipe.needs_keras or prefix is None)
         catalog = self._catalog(data)
-        self._labels = catalog.labels
-        self._lap("catalog", started)
-
-        prefix = self._prefix(keras_import)
+        keras_import.wait_if(prefix is None)
+        prefix = prefix or self._export_prefix()
         catalog = self._extract(catalog, prefix)
-        if folder is None:
-            folder = RunFolder.create(out, self.recipe.name)
-            folder.write_text(RECIPE, recipe_to_toml(self.recipe))
-        catalog.to_parquet(folder / "catalog.parquet")
-        return self._train_and_measure(catalog, prefix, folder)
+        self._open(folder or RunFolder.create(out, self.recipe.name), catalog)
+        keras_import.wait_if(self.recipe.needs_keras)
+        results, learner = self._learn(catalog, prefix)
+        validation, parity = self._export(learner, results[-1].validation_probability)
+        metrics = self._measure(catalog, results, validation, parity)
+        return self._close(metrics)
+
+    def _find_prefix(self) -> CutPrefix | None:
+        """What an earlier run has exported for these stages."""
+        recipe = self.recipe
+        return find_prefix(recipe.model, _train_froms(recipe), seed=recipe.seed)
+
+    def _export_prefix(self) -> CutPrefix:
+        recipe = self.recipe
+        with self._timed("prefix"):
+            prefix = export_prefix(
+                recipe.model,
+                _train_froms(recipe),
+                lambda: self.classifier.backbone,
+                seed=recipe.seed,
+            )
+        self._say(f"Exported the frozen part of {recipe.model.backbone}, for this and later runs.")
+        return prefix
 
     def _catalog(self, data: str | Path) -> Catalog:
         recipe = self.recipe
-        catalog = build_catalog(data, progress=self.progress)
+        with self._timed("catalog"):
+            catalog = build_catalog(data, progress=self.progress)
+        self._labels = catalog.labels
+        for path, reason in catalog.problems().items():
+            self._say(f"Left out {path}: {reason}")
         if recipe.model.head == "sigmoid" and len(catalog.labels) != 2:
             raise DataError(
                 f"The data have {len(catalog.labels)} labels ({', '.join(catalog.labels)}); "
@@ -137,210 +157,202 @@ class _Training:
             catalog, seed=recipe.seed, validation=recipe.split.validation, test=recipe.split.test
         )
 
-    def _prefix(self, keras_import: _KerasImport) -> CutPrefix:
-        started = time.perf_counter()
-        recipe = self.recipe
-        train_froms = list(dict.fromkeys(stage.train_from for stage in recipe.stages))
-        found = find_prefix(recipe.model, train_froms, seed=recipe.seed)
-        if found is None:
-            keras_import.wait()
-            found = export_prefix(
-                recipe.model, train_froms, lambda: self.classifier.backbone, seed=recipe.seed
-            )
-            self._say(f"Exported the frozen part of {recipe.model.backbone}.")
-        self._lap("prefix", started)
-        return found
-
     def _extract(self, catalog: Catalog, prefix: CutPrefix) -> Catalog:
-        started = time.perf_counter()
-        outputs = sorted({source.output for source in prefix.sources.values()})
-        learned_from = np.concatenate([catalog.where("train"), catalog.where("validation")])
-        done = extract(
-            catalog.read,
-            catalog.content,
-            learned_from,
-            prefix.prefix,
-            outputs,
-            progress=self.progress,
-        )
+        """Run the frozen part on what every stage needs; name what turns out unreadable."""
+        recipe = self.recipe
+        stages = [stage for stage in recipe.stages if stage.train_from != AUTO]
+        output = {stage.name: prefix.sources[stage.train_from][0].output for stage in stages}
+        judged = sorted(set(output.values()))
+        learned = sorted({output[stage.name] for stage in stages if not stage.is_augmented})
+        problems: dict[int, str] = {}
+        computed = reused = 0
+        with self._timed("features"):
+            for split, outputs in (("train", learned), ("validation", judged)):
+                done = extract(
+                    catalog.read,
+                    catalog.content,
+                    catalog.where(split),
+                    prefix.prefix,
+                    outputs,
+                    progress=self.progress,
+                )
+                problems |= done.problems
+                computed, reused = computed + done.computed, reused + done.reused
         self._say(
-            f"{done.computed} pictures through the frozen part, {done.reused} as stored by an "
-            f"earlier run, {len(done.problems)} unreadable."
+            f"{computed:,} pictures went through the frozen part; "
+            f"{reused:,} were stored by an earlier run and not decoded again."
         )
-        self._lap("features", started)
-        return catalog.with_problems(done.problems) if done.problems else catalog
+        for row, reason in problems.items():
+            self._say(f"Left out {catalog.path[row]}: {reason}")
+        return catalog.with_problems(problems) if problems else catalog
 
-    def _train_and_measure(self, catalog: Catalog, prefix: CutPrefix, folder: RunFolder) -> Run:
-        states, expected = self._stages(catalog, prefix, folder)
-        started = time.perf_counter()
-        validation, parity = self._export(catalog, folder, expected)
-        self._lap("export", started)
-        started = time.perf_counter()
-        predictor = Predictor(folder / MODEL_FILE)
-        test = predict(predictor, catalog, split="test", progress=self.progress)
-        metrics = {
-            "validation": measure(validation.probability, validation.label, self._labels),
-            "test": measure(test.probability, test.label, self._labels),
-            "stages": {
-                stage.name: state.history
-                for stage, state in zip(self.recipe.stages, states, strict=True)
-            },
-            "parity": parity,
-            "counts": catalog.counts(),
-        }
-        self._lap("measure", started)
-        metrics["seconds"] = self.seconds
-        folder.write_text("run.log", "\n".join(self.log) + "\n")
+    def _open(self, folder: RunFolder, catalog: Catalog) -> None:
+        """From here on the run leaves traces, and can be gone on with."""
+        self.folder = folder
+        folder.write_text(RECIPE, recipe_to_toml(self.recipe))
+        catalog.to_parquet(folder / CATALOG)
+
+    def _learn(self, catalog: Catalog, prefix: CutPrefix) -> tuple[list[StageResult], Learner]:
+        """All stages."""
+        assert self.folder is not None
+        learner = Learner(
+            self.recipe,
+            catalog,
+            prefix,
+            lambda: self.classifier,
+            self.folder.checkpoint,
+            self.progress,
+        )
+        results: list[StageResult] = []
+        for number, stage in enumerate(self.recipe.stages):
+            with self._timed(f"stage {stage.name}"):
+                result = learner.learn(number, lambda rows: self._write_history(results, rows))
+            results.append(result)
+            self._tell(result)
+        return results, learner
+
+    def _write_history(self, done: list[StageResult], rows: list[dict[str, Any]]) -> None:
+        """Keep history.csv up to date: stages that are done, then the one that goes on."""
+        assert self.folder is not None
+        histories = [(result.name, result.history) for result in done]
+        histories.append((self.recipe.stages[len(done)].name, rows))
+        self.folder.write_history(
+            [{"stage": name, **row} for name, history in histories for row in history]
+        )
+
+    def _tell(self, result: StageResult) -> None:
+        for trial in result.depth:
+            self._say(
+                f"From {trial.cut}: validation loss {trial.validation_loss:.4f}, a gain of "
+                f"{trial.gain:.4f} ± {trial.standard_error:.4f}: "
+                f"{'deeper pays' if trial.accepted else 'no more than noise'}."
+            )
+        kept = result.history[result.kept]
+        self._say(
+            f"{result.name}: validation accuracy {kept['validation_accuracy']:.2%}, "
+            f"loss {kept['validation_loss']:.4f}."
+        )
+
+    def _export(self, learner: Learner, expected: np.ndarray) -> tuple[Predictions, dict[str, Any]]:
+        """Write the model file once it agrees with what learned, on every validation picture."""
+        assert self.folder is not None
+        recipe, catalog = self.recipe, learner.catalog
+        metadata = ModelMetadata(
+            labels=catalog.labels,
+            size_px=recipe.model.image_size,
+            backbone=recipe.model.backbone,
+            recipe=recipe_to_toml(recipe),
+            data_fingerprint=catalog.fingerprint,
+        )
+        checks: dict[str, Any] = {}
+        with (
+            self._timed("export"),
+            handover.checked_model_file(self.folder / MODEL_FILE) as unchecked,
+        ):
+            if recipe.needs_keras:
+                scaling = scaling_of(recipe.model)
+                handover.write_model(self.classifier, scaling, metadata, unchecked)
+                predictor = Predictor(unchecked)
+                checks["pixels"] = asdict(
+                    handover.check_from_pixels(self.classifier, scaling, predictor, catalog)
+                )
+                self.classifier.save(scaling, self.folder / KERAS_FILE)
+            else:
+                handover.write_head_only(learner.prefix.prefix, learner.head, metadata, unchecked)
+                predictor = Predictor(unchecked)
+            validation, stored = handover.check_against_stored(
+                predictor, catalog, expected, progress=self.progress
+            )
+            checks["stored"] = asdict(stored)
+        return validation, checks
+
+    def _measure(
+        self,
+        catalog: Catalog,
+        results: list[StageResult],
+        validation: Predictions,
+        parity: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Every figure of the run; those of the test split from the file that is shipped."""
+        assert self.folder is not None
+        with self._timed("measure"):
+            predictor = Predictor(self.folder / MODEL_FILE)
+            test = predict(predictor, catalog, split="test", progress=self.progress)
+            return {
+                "validation": measure(validation.probability, validation.label, self._labels),
+                "test": measure(test.probability, test.label, self._labels),
+                "stages": [
+                    {
+                        "name": result.name,
+                        "kept_epoch": result.history[result.kept]["epoch"],
+                        "history": result.history,
+                        "depth": [asdict(trial) for trial in result.depth],
+                    }
+                    for result in results
+                ],
+                "parity": parity,
+                "counts": catalog.counts(),
+                "unreadable": catalog.problems(),
+            }
+
+    def _close(self, metrics: dict[str, Any]) -> Run:
+        assert self.folder is not None
+        folder = self.folder
+        summary = _summary(folder.path, metrics)
+        for line in summary:
+            self._log(line)
+        metrics["seconds"] = {**self.seconds, "all": self._elapsed()}
         folder.write_json(METRICS, metrics)
         folder.drop_checkpoints()
         return Run(
             folder=folder.path,
             model_file=folder / MODEL_FILE,
             metrics=metrics,
-            summary=_summary(folder.path, metrics),
+            summary=summary,
         )
 
-    def _stages(
-        self, catalog: Catalog, prefix: CutPrefix, folder: RunFolder
-    ) -> tuple[list[StageState], np.ndarray]:
-        """All stages; their states, and what the trained network says of validation."""
-        states: list[StageState] = []
-        rows: list[dict[str, Any]] = []
-        for number, stage in enumerate(self.recipe.stages):
-            started = time.perf_counter()
-            before = list(rows)
-
-            def write(history: list[dict[str, Any]], before: Any = before, stage: Stage = stage) -> None:
-                rows[:] = [*before, *({"stage": stage.name, **row} for row in history)]
-                folder.write_history(rows)
-
-            state, expected = self._stage(number, stage, catalog, prefix, folder, write)
-            states.append(state)
-            best = min(state.history, key=lambda row: row["validation_loss"])
-            self._say(
-                f"{stage.name}: validation accuracy {best['validation_accuracy']:.2%} and loss "
-                f"{best['validation_loss']:.4f} at epoch {best['epoch']}."
-            )
-            self._lap(f"stage {stage.name}", started)
-        return states, expected
-
-    def _stage(
-        self,
-        number: int,
-        stage: Stage,
-        catalog: Catalog,
-        prefix: CutPrefix,
-        folder: RunFolder,
-        on_epoch: Any,
-    ) -> tuple[StageState, np.ndarray]:
-        from pawsure.training.stages import StageData, predict_probabilities, train_stage
-
-        source = prefix.sources[stage.train_from]
-        store = prefix.prefix.store(source.output, ORIGINAL.name)
-        train_at, validation_at = catalog.where("train"), catalog.where("validation")
-        data = StageData(
-            train_rows=TrainingRows(
-                catalog, prefix.prefix, source.output, stage, self.recipe.seed, self.progress
-            ),
-            train_labels=catalog.label[train_at],
-            validation_rows=store.rows(catalog.content[validation_at]),
-            validation_labels=catalog.label[validation_at],
-            num_labels=len(catalog.labels),
-        )
-        part = self._part(stage, source)
-        state = train_stage(
-            part,
-            stage,
-            data,
-            is_sigmoid=self.classifier.is_sigmoid,
-            seed=(self.recipe.seed, number),
-            checkpoint=folder.checkpoint(stage.name),
-            on_epoch=on_epoch,
-            progress=self.progress,
-        )
-        expected = predict_probabilities(
-            part, data.validation_rows, is_sigmoid=self.classifier.is_sigmoid
-        )
-        return state, expected
-
-    def _part(self, stage: Stage, source: Source) -> keras.Model:
-        """The part of the network that a stage trains, with what learns marked."""
-        from pawsure.network.cuts import cut_before
-        from pawsure.network.trainable import freeze_batch_norm, set_trainable_from
-
-        backbone = self.classifier.backbone
-        if stage.train_from == HEAD:
-            return self.classifier.head_part()
-        first = 0 if stage.train_from == "all" else stage.train_from
-        set_trainable_from(backbone, first)
-        if stage.batch_norm == "frozen":
-            freeze_batch_norm(backbone)
-        return self.classifier.part_from(
-            cut_before(backbone, first), scaling_of(self.recipe.model)
-        )
-
-    def _export(
-        self, catalog: Catalog, folder: RunFolder, expected: np.ndarray
-    ) -> tuple[Predictions, dict[str, Any]]:
-        """Write the model file once it agrees with Keras on every validation picture."""
-        from pawsure.network.classifier import save_whole
-        from pawsure.training import handover
-
-        scaling = scaling_of(self.recipe.model)
-        metadata = ModelMetadata(
-            labels=catalog.labels,
-            size_px=self.recipe.model.image_size,
-            backbone=self.recipe.model.backbone,
-            recipe=recipe_to_toml(self.recipe),
-            data_fingerprint=catalog.fingerprint,
-        )
-        with handover.checked_model_file(folder / MODEL_FILE) as unchecked:
-            handover.write_model(self.classifier, scaling, metadata, unchecked)
-            predictor = Predictor(unchecked)
-            pixels = handover.check_from_pixels(self.classifier, scaling, predictor, catalog)
-            validation, stored = handover.check_against_stored(
-                predictor, catalog, expected, progress=self.progress
-            )
-        save_whole(self.classifier, scaling, folder / KERAS_FILE)
-        return validation, {"pixels": asdict(pixels), "stored": asdict(stored)}
-
-    @property
+    @cached_property
     def classifier(self) -> Classifier:
         """The network, built when it is first wanted."""
-        if self._classifier is None:
-            from pawsure.network.backbones import build_backbone
-            from pawsure.network.classifier import Classifier
+        from pawsure.network.backbones import build_backbone
+        from pawsure.network.classifier import Classifier
 
-            model = self.recipe.model
-            self._classifier = Classifier(
-                build_backbone(
-                    model.backbone,
-                    size_px=model.image_size,
-                    weights=model.weights,
-                    seed=self.recipe.seed,
-                ),
-                len(self._labels),
-                head=model.head,
-                dropout=model.dropout,
-                seed=self.recipe.seed,
-            )
-        return self._classifier
+        model, seed = self.recipe.model, self.recipe.seed
+        backbone = build_backbone(
+            model.backbone, size_px=model.image_size, weights=model.weights, seed=seed
+        )
+        return Classifier(
+            backbone, len(self._labels), head=model.head, dropout=model.dropout, seed=seed
+        )
 
     def _say(self, message: str) -> None:
         """Tell who watches, and whoever reads run.log later."""
         self.progress.say(message)
-        self.log.append(f"{time.perf_counter() - self._started:8.1f} s  {message}")
+        self._log(message)
 
-    def _lap(self, name: str, started: float) -> None:
+    def _log(self, message: str) -> None:
+        self.log.append(f"{self._elapsed():8.1f} s  {message}\n")
+        if self.folder is not None:
+            self.folder.write_text("run.log", "".join(self.log))
+
+    def _elapsed(self) -> float:
+        return round(time.perf_counter() - self._started, 2)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
         self.seconds[name] = round(time.perf_counter() - started, 2)
 
 
 class _KerasImport:
     """Imports Keras in a thread of its own while pictures are read: it takes seconds."""
 
-    def __init__(self) -> None:
-        self._thread = threading.Thread(target=self._import, daemon=True)
-        self._thread.start()
+    def __init__(self, *, wanted: bool) -> None:
+        self._thread: threading.Thread | None = None
+        if wanted and "keras" not in sys.modules:
+            self._thread = threading.Thread(target=self._import, daemon=True)
+            self._thread.start()
 
     def _import(self) -> None:
         try:
@@ -348,15 +360,21 @@ class _KerasImport:
         except ImportError:
             return  # whoever needs it imports it again, and tells the error
 
-    def wait(self) -> None:
-        self._thread.join()
+    def wait_if(self, needed: bool) -> None:
+        if needed and self._thread is not None:
+            self._thread.join()
+
+
+def _train_froms(recipe: Recipe) -> list[str | int]:
+    """Where the stages start to learn, each named once."""
+    return list(dict.fromkeys(stage.train_from for stage in recipe.stages))
 
 
 def _summary(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
     test = metrics["test"]
     accuracy = test["accuracy"]
     return [
-        f"Test accuracy {accuracy['value']:.1%} on {test['n']} pictures that nothing was learned "
-        f"from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
+        f"Test accuracy {accuracy['value']:.1%} on {test['n']:,} pictures that nothing was "
+        f"learned from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
         f"Run folder: {folder}",
     ]

@@ -18,6 +18,7 @@ CHECKPOINTS = "checkpoint"
 HISTORY = "history.csv"
 RECIPE = "recipe.toml"
 METRICS = "metrics.json"
+CATALOG = "catalog.parquet"
 
 
 class RunFolder:
@@ -90,10 +91,12 @@ class RunFolder:
 
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write history.csv: a row an epoch, all stages below each other."""
-        with atomic_path(self / HISTORY) as temporary, open(
-            temporary, "w", encoding="utf-8", newline=""
-        ) as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        with (
+            atomic_path(self / HISTORY) as temporary,
+            open(temporary, "w", encoding="utf-8", newline="") as file,
+        ):
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            writer = csv.DictWriter(file, fieldnames=names, restval="")
             writer.writeheader()
             writer.writerows(rows)
 

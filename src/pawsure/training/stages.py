@@ -19,7 +19,7 @@ from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.features.views import Rows
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.checkpoint import StageState, load_state, save_state
-from pawsure.training.optimizers import averaged_weights, make_optimizer
+from pawsure.training.optimizers import averaged_weights, copy_of, make_optimizer
 from pawsure.training.recipe import Stage
 from pawsure.training.schedule import learning_rate_at
 
@@ -219,8 +219,8 @@ def _advance(state: StageState, part: keras.Model, row: dict[str, Any]) -> None:
     """Take the epoch that has just ended into the state."""
     state.epochs_done += 1
     state.history.append(row)
-    state.weights = [np.array(variable) for variable in _resumable(part)]
-    state.optimizer = [np.array(variable) for variable in part.optimizer.variables]
+    state.weights = [copy_of(variable) for variable in _resumable(part)]
+    state.optimizer = [copy_of(variable) for variable in part.optimizer.variables]
 
 
 def _restore(part: keras.Model, state: StageState) -> None:

@@ -1,0 +1,400 @@
+"""Base models side by side on somebody's own pictures: how good, how fast, how large.
+
+One pass of the pictures through each frozen backbone, the best linear head on what it gives,
+and the clock on the very file that would be shipped.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pawsure.data.catalog import Catalog, build_catalog
+from pawsure.data.split import assign_splits
+from pawsure.errors import DataError, MissingExtraError, UsageError, WeightsError
+from pawsure.evaluation.compare import compare_paired
+from pawsure.evaluation.intervals import Interval, wilson
+from pawsure.evaluation.metrics import correct, log_loss
+from pawsure.features.extract import extract
+from pawsure.features.prefix import POOLED
+from pawsure.features.views import ORIGINAL, Rows
+from pawsure.model.metadata import ModelMetadata
+from pawsure.model.predictor import Predictor
+from pawsure.network.backbones import BACKBONES, build_backbone, find_backbone
+from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.training.handover import write_head_only
+from pawsure.training.linear import LinearHead, fit_linear_head
+from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix, prefix_key
+from pawsure.training.recipe import HEAD, ModelRecipe, Recipe, recipe_to_toml
+from pawsure.training.run import train
+
+_TIMED_ROUNDS = 10
+_TIMED_PICTURES = 32
+"""Pictures a forward pass, as `predict` sends them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What one backbone came to.
+
+    Attributes:
+        backbone: its name in a recipe.
+        title: its name for people.
+        accuracy: of the best linear head on its features, on `Comparison.split`; in [0, 1].
+        interval: for it (Wilson).
+        behind: accuracy less that of the most accurate, 0 or below.
+        p_value: of McNemar's test against the most accurate, on the same pictures.
+        log_loss: of the head.
+        fine_tuned: accuracy after all stages of the recipe; None if it was not asked for.
+        fine_tuned_interval: for it.
+        pictures_per_s: forward passes of the exported file on this machine, from pixels.
+        size_mb: of the exported file, in 10^6 bytes.
+        seconds: that the features and the head took.
+        is_unbeaten: no other is at least as good at both accuracy and speed and better at one.
+        note: what went wrong with fine-tuning, if it did.
+    """
+
+    backbone: str
+    title: str
+    accuracy: float
+    interval: Interval
+    behind: float = 0.0
+    p_value: float = 1.0
+    log_loss: float
+    fine_tuned: float | None = None
+    fine_tuned_interval: Interval | None = None
+    pictures_per_s: float = 0.0
+    size_mb: float
+    seconds: float
+    is_unbeaten: bool = False
+    note: str = ""
+
+    @property
+    def best_accuracy(self) -> float:
+        """What it is ranked by: fine-tuned where that was done."""
+        return self.accuracy if self.fine_tuned is None else self.fine_tuned
+
+    @property
+    def best_interval(self) -> Interval:
+        """For `best_accuracy`."""
+        return self.fine_tuned_interval or self.interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A backbone that could not take part, and why."""
+
+    backbone: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Backbones on the same pictures.
+
+    Attributes:
+        candidates: the most accurate first.
+        skipped: those that could not take part.
+        split: which pictures the accuracies are of.
+        num_pictures: how many those are.
+        num_train: how many were learned from.
+        image_size: side of the pictures, in pixels.
+    """
+
+    candidates: tuple[Candidate, ...]
+    skipped: tuple[Skipped, ...]
+    split: str
+    num_pictures: int
+    num_train: int
+    image_size: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, ready for JSON."""
+        return asdict(self)
+
+
+def compare_backbones(
+    data: str | Path,
+    recipe: Recipe,
+    *,
+    backbones: Sequence[str] | None = None,
+    fine_tune: bool = False,
+    split: str = "test",
+    out: Path | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> Comparison:
+    """Try backbones on labelled pictures.
+
+    Args:
+        data: see `pawsure.data.sources.open_source`.
+        recipe: its image size, weights, split and seed are taken; its stages to fine-tune.
+        backbones: names; None takes all there are.
+        fine_tune: also run the stages of the recipe with each.
+        split: "test" or "validation", what accuracy is measured on. The strength of the heads
+            is chosen on validation, whose accuracies are a little too good for it; choosing a
+            backbone by the test split makes its accuracy there a little too good.
+        out: an existing folder for the runs of fine-tuning; None keeps none of them.
+        progress: told what happens.
+
+    Raises:
+        DataError: the pictures can't be trained on, or the split is empty.
+        UsageError: no such backbone.
+        WeightsError: the weights of none of them can be had.
+    """
+    wanted = [find_backbone(name) for name in dict.fromkeys(backbones or BACKBONES)]
+    catalog = _catalog(data, recipe, split, progress)
+    with tempfile.TemporaryDirectory(prefix="pawsure-compare-") as scratch:
+        trial = _Trial(recipe, catalog, split, Path(scratch), progress)
+        probes: list[_Probe] = []
+        skipped: list[Skipped] = []
+        for backbone in wanted:
+            try:
+                probes.append(trial.probe(backbone.name))
+            except WeightsError as error:
+                skipped.append(
+                    Skipped(backbone=backbone.name, title=backbone.title, reason=str(error))
+                )
+                progress.say(f"Skipped {backbone.title}.")
+        if not probes:
+            raise WeightsError(f"No backbone can be tried. {skipped[0].reason}")
+        candidates = _timed(probes, progress)
+    candidates = _against_the_best(candidates, probes)
+    if fine_tune:
+        candidates = [_fine_tuned(one, data, recipe, split, out, progress) for one in candidates]
+    return Comparison(
+        candidates=_ranked(candidates),
+        skipped=tuple(skipped),
+        split=split,
+        num_pictures=len(catalog.where(split)),
+        num_train=len(catalog.where("train")),
+        image_size=recipe.model.image_size,
+    )
+
+
+def _catalog(data: str | Path, recipe: Recipe, split: str, progress: Progress) -> Catalog:
+    catalog = assign_splits(
+        build_catalog(data, progress=progress),
+        seed=recipe.seed,
+        validation=recipe.split.validation,
+        test=recipe.split.test,
+    )
+    for needed in ("validation", split):
+        if not len(catalog.where(needed)):
+            raise DataError(
+                f"There are too few pictures for a {needed} split: {catalog.source.name} has "
+                f"{len(catalog.where())} that can be read. Add some."
+            )
+    return catalog
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Probe:
+    """A backbone that was tried, and what it takes to compare it."""
+
+    candidate: Candidate
+    right: np.ndarray
+    predictor: Predictor
+
+
+class _Trial:
+    """What stays the same from one backbone to the next."""
+
+    def __init__(
+        self, recipe: Recipe, catalog: Catalog, split: str, scratch: Path, progress: Progress
+    ) -> None:
+        self._recipe = recipe
+        self._catalog = catalog
+        self._split = split
+        self._scratch = scratch
+        self._progress = progress
+        self._vain = ""  # the backbone whose weights could not be fetched
+
+    def probe(self, name: str) -> _Probe:
+        """Extract, fit, write the model file.
+
+        Raises:
+            WeightsError: it can't take part.
+        """
+        model = replace(self._recipe.model, backbone=name, head="softmax")
+        self._check_size(model)
+        prefix = self._prefix(model)
+        started = time.perf_counter()
+        self._extract(prefix)
+        head = self._head(prefix)
+        label = self._labels(self._split)
+        probability = head.probabilities(self._rows(prefix, self._split))
+        seconds = time.perf_counter() - started
+        right = correct(probability, label)
+        file = self._write(model, prefix, head)
+        candidate = Candidate(
+            backbone=name,
+            title=find_backbone(name).title,
+            accuracy=float(right.mean()),
+            interval=wilson(int(right.sum()), len(right)),
+            log_loss=log_loss(probability, label),
+            size_mb=file.stat().st_size / 1e6,
+            seconds=round(seconds, 2),
+        )
+        self._progress.say(f"{candidate.title}: {candidate.accuracy:.1%} in {seconds:.1f} s.")
+        return _Probe(candidate=candidate, right=right, predictor=Predictor(file))
+
+    def _check_size(self, model: ModelRecipe) -> None:
+        backbone = find_backbone(model.backbone)
+        if model.image_size < backbone.least_size_px:
+            raise WeightsError(
+                f"{backbone.title} takes pictures of at least {backbone.least_size_px} pixels "
+                f"a side; {model.image_size} were asked for."
+            )
+
+    def _prefix(self, model: ModelRecipe) -> CutPrefix:
+        """The frozen backbone, exported unless an earlier run has done it."""
+        seed = self._recipe.seed
+        found = find_prefix(model, [HEAD], seed=seed)
+        if found is not None:
+            return found
+        is_to_fetch = prefix_key(model, seed) is None
+        if is_to_fetch and self._vain:
+            raise WeightsError(
+                f"Its ImageNet weights are not in Keras's cache, and fetching was not tried "
+                f"again after it had failed for {self._vain}."
+            )
+        try:
+            return export_prefix(
+                model,
+                [HEAD],
+                lambda: build_backbone(
+                    model.backbone, size_px=model.image_size, weights=model.weights, seed=seed
+                ),
+                seed=seed,
+            )
+        except WeightsError:
+            if is_to_fetch:
+                self._vain = model.backbone
+            raise
+
+    def _extract(self, prefix: CutPrefix) -> None:
+        catalog = self._catalog
+        splits = dict.fromkeys(("train", "validation", self._split))
+        extraction = extract(
+            catalog.read,
+            catalog.content,
+            np.concatenate([catalog.where(split) for split in splits]),
+            prefix.prefix,
+            [POOLED],
+            progress=self._progress,
+        )
+        if extraction.problems:
+            self._catalog = catalog.with_problems(extraction.problems)
+
+    def _head(self, prefix: CutPrefix) -> LinearHead:
+        return fit_linear_head(
+            self._rows(prefix, "train"),
+            self._labels("train"),
+            self._rows(prefix, "validation"),
+            self._labels("validation"),
+            num_labels=len(self._catalog.labels),
+            seed=self._recipe.seed,
+        )
+
+    def _rows(self, prefix: CutPrefix, split: str) -> Rows:
+        store = prefix.prefix.store(POOLED, ORIGINAL.name)
+        return store.rows(self._catalog.content[self._catalog.where(split)])
+
+    def _labels(self, split: str) -> np.ndarray:
+        return np.asarray(self._catalog.label[self._catalog.where(split)])
+
+    def _write(self, model: ModelRecipe, prefix: CutPrefix, head: LinearHead) -> Path:
+        path = self._scratch / f"{model.backbone}.onnx"
+        metadata = ModelMetadata(
+            labels=self._catalog.labels,
+            size_px=model.image_size,
+            backbone=model.backbone,
+            recipe=recipe_to_toml(replace(self._recipe, model=model)),
+            data_fingerprint=self._catalog.fingerprint,
+        )
+        write_head_only(prefix.prefix, head, metadata, path)
+        return path
+
+
+def _timed(probes: Sequence[_Probe], progress: Progress) -> list[Candidate]:
+    """Pictures a second, by the fastest of several rounds: all else is other work's doing.
+
+    The rounds go through all backbones in turn, so that busy minutes fall on all alike.
+    Source: the reasoning of Python's `timeit.Timer.repeat`.
+    """
+    size_px = probes[0].predictor.size_px
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (_TIMED_PICTURES, size_px, size_px, 3), dtype=np.uint8)
+    seconds: list[list[float]] = [[] for _ in probes]
+    progress.start("Timing", (_TIMED_ROUNDS + 1) * len(probes), unit="batches")
+    for turn in range(_TIMED_ROUNDS + 1):
+        for probe, laps in zip(probes, seconds, strict=True):
+            started = time.perf_counter()
+            probe.predictor.predict_batch(pictures)
+            if turn:  # the first pass allocates
+                laps.append(time.perf_counter() - started)
+            progress.advance()
+    progress.finish()
+    return [
+        replace(probe.candidate, pictures_per_s=_TIMED_PICTURES / min(laps))
+        for probe, laps in zip(probes, seconds, strict=True)
+    ]
+
+
+def _against_the_best(candidates: Sequence[Candidate], probes: Sequence[_Probe]) -> list[Candidate]:
+    best = max(probes, key=lambda probe: probe.candidate.accuracy)
+    compared = [compare_paired(best.right, probe.right) for probe in probes]
+    return [
+        replace(candidate, behind=paired.difference, p_value=paired.p_value)
+        for candidate, paired in zip(candidates, compared, strict=True)
+    ]
+
+
+def _fine_tuned(
+    candidate: Candidate,
+    data: str | Path,
+    recipe: Recipe,
+    split: str,
+    out: Path | None,
+    progress: Progress,
+) -> Candidate:
+    """All stages of the recipe with this backbone; what forbids it becomes a note."""
+    progress.say(f"Fine-tuning {candidate.title}.")
+    own = replace(recipe, model=replace(recipe.model, backbone=candidate.backbone))
+    with tempfile.TemporaryDirectory(prefix="pawsure-compare-") as scratch:
+        folder = (out or Path(scratch)) / candidate.backbone
+        try:
+            run = train(data, recipe=own, out=folder, progress=progress)
+        except MissingExtraError:
+            raise
+        except UsageError as error:  # a stage that names a layer of another backbone
+            return replace(candidate, note=str(error))
+    accuracy = run.metrics[split]["accuracy"]
+    return replace(
+        candidate,
+        fine_tuned=accuracy["value"],
+        fine_tuned_interval=Interval(accuracy["low"], accuracy["high"]),
+    )
+
+
+def _ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The most accurate first, the faster of equals; those that nobody beats are marked."""
+    marked = [
+        replace(one, is_unbeaten=not any(_beats(other, one) for other in candidates))
+        for one in candidates
+    ]
+    return tuple(sorted(marked, key=lambda one: (-one.best_accuracy, -one.pictures_per_s)))
+
+
+def _beats(one: Candidate, other: Candidate) -> bool:
+    """At least as good at both, and better at one (Pareto)."""
+    ours = (one.best_accuracy, one.pictures_per_s)
+    theirs = (other.best_accuracy, other.pictures_per_s)
+    return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))

@@ -1,0 +1,230 @@
+"""What learns in a run: a head alone, without Keras, or parts of a Keras network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pawsure.data.catalog import Catalog
+from pawsure.features.extract import extract
+from pawsure.features.views import ORIGINAL, Rows
+from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.training.depth import DepthTrial, is_worth_it
+from pawsure.training.prefixes import CutPrefix, Source, scaling_of
+from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
+from pawsure.training.rows import TrainingRows
+
+if TYPE_CHECKING:
+    import keras
+
+    from pawsure.network.classifier import Classifier
+    from pawsure.training.linear import LinearHead
+
+History = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """What a stage came to.
+
+    Attributes:
+        name: of the stage.
+        history: a row an epoch.
+        kept: number of the row whose weights were kept, from 0.
+        validation_probability: float64 (M, K), of the kept weights.
+        depth: the trials that chose where learning starts; empty where it was given.
+    """
+
+    name: str
+    history: History
+    kept: int
+    validation_probability: np.ndarray
+    depth: list[DepthTrial] = field(default_factory=list)
+
+
+class Learner:
+    """Trains the stages of a recipe one after the other.
+
+    Args:
+        recipe: its stages and its network.
+        catalog: what is learned from.
+        prefix: the frozen part, for every stage.
+        classifier: gives the Keras network, when a stage wants it.
+        checkpoint: where a stage of this name keeps its state.
+        progress: told what happens.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        catalog: Catalog,
+        prefix: CutPrefix,
+        classifier: Callable[[], Classifier],
+        checkpoint: Callable[[str], Path],
+        progress: Progress = NO_PROGRESS,
+    ) -> None:
+        self.recipe = recipe
+        self.catalog = catalog
+        self.prefix = prefix
+        self.head: LinearHead | None = None
+        self._classifier = classifier
+        self._checkpoint = checkpoint
+        self._progress = progress
+        self._validation = catalog.where("validation")
+        self._last: StageResult | None = None
+
+    def learn(self, number: int, on_epoch: Callable[[History], None]) -> StageResult:
+        """Train one stage; `on_epoch` is told its history after each epoch."""
+        stage = self.recipe.stages[number]
+        sources = self.prefix.sources[stage.train_from]
+        if stage.optimizer == LOGISTIC:
+            result = self._fit_head(stage, sources[0], on_epoch)
+        elif stage.train_from == AUTO:
+            result = self._find_depth(number, stage, sources, on_epoch)
+        else:
+            result = self._train(number, stage, sources[0], stage.name, on_epoch)
+        self._last = result
+        return result
+
+    def _fit_head(
+        self, stage: Stage, source: Source, on_epoch: Callable[[History], None]
+    ) -> StageResult:
+        """The best linear head, at once."""
+        from pawsure.training.linear import fit_linear_head
+
+        head = fit_linear_head(
+            self._training_rows(stage, source)(0),
+            self.catalog.label[self.catalog.where("train")],
+            self._validation_rows(source),
+            self.catalog.label[self._validation],
+            num_labels=len(self.catalog.labels),
+            seed=self.recipe.seed,
+        )
+        on_epoch(head.history)
+        self.head = head
+        if self.recipe.needs_keras:
+            self._classifier().set_head(head.kernel, head.bias)
+        return StageResult(
+            name=stage.name,
+            history=head.history,
+            kept=head.kept,
+            validation_probability=head.probabilities(self._validation_rows(source)),
+        )
+
+    def _find_depth(
+        self,
+        number: int,
+        stage: Stage,
+        sources: tuple[Source, ...],
+        on_epoch: Callable[[History], None],
+    ) -> StageResult:
+        """Try ever deeper cuts from the same start; go on while validation gains by it."""
+        classifier = self._classifier()
+        start = classifier.get_weights()
+        label = self.catalog.label[self._validation]
+        best, best_weights = self._last, start
+        trials: list[DepthTrial] = []
+        for source in sources:
+            classifier.set_weights(start)
+            name = f"{stage.name} from {source.output}"
+            tried = self._train(number, stage, source, name, on_epoch)
+            trial = is_worth_it(
+                source.output,
+                None if best is None else best.validation_probability,
+                tried.validation_probability,
+                label,
+            )
+            trials.append(trial)
+            if not trial.accepted:
+                break
+            best, best_weights = tried, classifier.get_weights()
+        assert best is not None  # the first trial is accepted when there is nothing before it
+        classifier.set_weights(best_weights)
+        on_epoch(best.history)
+        return StageResult(
+            name=stage.name,
+            history=best.history,
+            kept=best.kept,
+            validation_probability=best.validation_probability,
+            depth=trials,
+        )
+
+    def _train(
+        self,
+        number: int,
+        stage: Stage,
+        source: Source,
+        name: str,
+        on_epoch: Callable[[History], None],
+    ) -> StageResult:
+        """Gradient steps, in Keras."""
+        from pawsure.training.stages import StageData, predict_probabilities, train_stage
+
+        classifier = self._classifier()
+        data = StageData(
+            train_rows=self._training_rows(stage, source),
+            train_labels=self.catalog.label[self.catalog.where("train")],
+            validation_rows=self._validation_rows(source),
+            validation_labels=self.catalog.label[self._validation],
+            num_labels=len(self.catalog.labels),
+        )
+        part = self._part(stage, source)
+        state = train_stage(
+            part,
+            stage,
+            data,
+            is_sigmoid=classifier.is_sigmoid,
+            seed=(self.recipe.seed, number),
+            checkpoint=self._checkpoint(name),
+            on_epoch=on_epoch,
+            progress=self._progress,
+        )
+        return StageResult(
+            name=name,
+            history=state.history,
+            kept=state.kept_epoch(stage.keep),
+            validation_probability=predict_probabilities(
+                part, data.validation_rows, is_sigmoid=classifier.is_sigmoid
+            ),
+        )
+
+    def _part(self, stage: Stage, source: Source) -> keras.Model:
+        """The part of the network that a stage trains, with what learns marked."""
+        from pawsure.network.cuts import cut_before
+        from pawsure.network.trainable import freeze_batch_norm, set_trainable_from
+
+        classifier = self._classifier()
+        if stage.train_from == HEAD:
+            return classifier.head_part()
+        set_trainable_from(classifier.backbone, source.first)
+        if stage.batch_norm == "frozen":
+            freeze_batch_norm(classifier.backbone)
+        cut = cut_before(classifier.backbone, source.first)
+        return classifier.part_from(cut, scaling_of(self.recipe.model))
+
+    def _training_rows(self, stage: Stage, source: Source) -> TrainingRows:
+        return TrainingRows(
+            self.catalog,
+            self.prefix.prefix,
+            source.output,
+            stage,
+            self.recipe.seed,
+            self._progress,
+        )
+
+    def _validation_rows(self, source: Source) -> Rows:
+        """Never augmented; stored already, but for the cuts that `auto` comes to."""
+        extract(
+            self.catalog.read,
+            self.catalog.content,
+            self._validation,
+            self.prefix.prefix,
+            [source.output],
+            progress=self._progress,
+        )
+        store = self.prefix.prefix.store(source.output, ORIGINAL.name)
+        return store.rows(self.catalog.content[self._validation])

@@ -1,0 +1,324 @@
+"""Whole runs, on striped pictures and a small network with drawn weights."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pawsure.errors import DataError, RunFolderError
+from pawsure.model.predictor import Predictor
+
+keras = pytest.importorskip("keras")
+
+from pawsure.network.backbones import build_backbone  # noqa: E402
+from pawsure.training.recipe import recipe_from_text  # noqa: E402
+from pawsure.training.run import train  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def small(lively_weights):
+    """Keys that make any recipe quick."""
+    return {
+        "backbone": "mobilenet_050",
+        "image_size": 32,
+        "weights": lively_weights,
+        "validation": 0.2,
+        "test": 0.2,
+    }
+
+
+@pytest.fixture(scope="module")
+def two_stages(lively_weights):
+    """A recipe with everything that a recipe can have."""
+    return recipe_from_text(TWO_STAGES.replace("LIVELY", lively_weights), "two-stages")
+
+
+TWO_STAGES = """
+[model]
+backbone = "mobilenet_050"
+image_size = 32
+weights = "LIVELY"
+dropout = 0.2
+[split]
+validation = 0.2
+test = 0.2
+[[stages]]
+name = "head"
+optimizer = "logistic"
+[[stages]]
+name = "fine-tune"
+train_from = "conv_pw_11"
+epochs = 3
+learning_rate = 1e-3
+batch_size = 16
+label_smoothing = 0.05
+mixup = 0.2
+average = 0.5
+head_rate = 2.0
+views = 2
+refresh = 2
+augment = { crop = 0.6, flip = true, brightness = 0.2, erase = 0.3 }
+"""
+
+
+class Said:
+    """A progress that remembers what it was told."""
+
+    def __init__(self):
+        self.lines, self.counted = [], {}
+
+    def start(self, description, total, unit="pictures"):
+        self._now = description
+
+    def advance(self, steps=1):
+        self.counted[self._now] = self.counted.get(self._now, 0) + steps
+
+    def finish(self):
+        pass
+
+    def say(self, message):
+        self.lines.append(message)
+
+
+@pytest.fixture(scope="module")
+def finished(striped, tmp_path_factory, two_stages):
+    """A run that came to its end, with what it said; its cache stays for the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAWSURE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        said = Said()
+        out = tmp_path_factory.mktemp("runs") / "run"
+        return train(striped, recipe=two_stages, out=out, progress=said), said
+
+
+def test_a_run_leaves_everything_that_the_contract_names(finished):
+    run, _ = finished
+    found = {path.name for path in run.folder.iterdir()}
+    assert found == {
+        "model.onnx",
+        "model.keras",
+        "metrics.json",
+        "history.csv",
+        "catalog.parquet",
+        "recipe.toml",
+        "run.log",
+    }
+    assert json.loads((run.folder / "metrics.json").read_text()) == run.metrics
+    assert recipe_from_text((run.folder / "recipe.toml").read_text(), "x").stages[1].views == 2
+
+
+def test_the_history_has_a_row_an_epoch(finished):
+    run, _ = finished
+    with open(run.folder / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    tuned = [row for row in rows if row["stage"] == "fine-tune"]
+    assert [row["epoch"] for row in tuned] == ["1", "2", "3"]
+    assert all(0 <= float(row["validation_accuracy"]) <= 1 for row in rows)
+    assert all(float(row["loss"]) > 0 for row in tuned)
+
+
+def test_the_model_file_answers_as_keras_does(finished, striped):
+    run, _ = finished
+    predictor = Predictor(run.model_file)
+    assert predictor.labels == ("level", "upright")
+    network = keras.saving.load_model(run.folder / "model.keras", compile=False)
+    from pawsure.data.images import read
+
+    paths = sorted((striped / "level").iterdir())[:4]
+    pictures = np.stack([read(path, size_px=32) for path in paths])
+    by_keras = keras.ops.convert_to_numpy(network(pictures.astype(np.float32), training=False))
+    np.testing.assert_allclose(predictor.predict_batch(pictures).probability, by_keras, atol=1e-5)
+    assert run.metrics["parity"]["pixels"]["max_difference"] < 1e-4
+
+
+def test_it_learned_something(finished):
+    run, _ = finished
+    assert run.metrics["test"]["accuracy"]["value"] > 0.7
+
+
+def test_the_figures_are_those_of_the_shipped_file(finished, striped):
+    from pawsure.data.catalog import build_catalog
+    from pawsure.data.split import assign_splits
+    from pawsure.evaluation.evaluate import evaluate
+
+    run, _ = finished
+    catalog = assign_splits(build_catalog(striped), seed=0, validation=0.2, test=0.2)
+    again = evaluate(Predictor(run.model_file), catalog, split="test")
+    assert again["log_loss"] == run.metrics["test"]["log_loss"]
+
+
+def test_a_second_run_decodes_no_picture_again(striped, tmp_path, small):
+    first, second = Said(), Said()
+    train(striped, recipe="fast", overrides=small, out=tmp_path / "a", progress=first)
+    train(striped, recipe="fast", overrides=small, out=tmp_path / "b", progress=second)
+    assert first.counted["Reading features"] > 40
+    assert "Reading features" not in second.counted
+    assert any("not decoded again" in line for line in second.lines)
+
+
+def test_the_same_seed_gives_the_same_file_to_the_byte(striped, tmp_path, two_stages):
+    files = []
+    for name in "ab":
+        run = train(striped, recipe=two_stages, out=tmp_path / name)
+        files.append(run.model_file.read_bytes())
+        keras.utils.clear_session()
+    assert files[0] == files[1]
+
+
+def test_classic_behaves_as_the_script_does(striped, tmp_path, small, lively_weights):
+    changes = {"stages.0.epochs": 2, "stages.1.epochs": 2, "stages.1.train_from": 70}
+    run = train(striped, recipe="classic", overrides=small | changes, out=tmp_path / "run")
+    assert [stage["kept_epoch"] for stage in run.metrics["stages"]] == [2, 2]
+    network = keras.saving.load_model(run.folder / "model.keras", compile=False)
+    backbone = next(layer for layer in network.layers if isinstance(layer, keras.Model))
+    norms = [
+        layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    started = build_backbone("mobilenet_050", size_px=32, weights=lively_weights)
+    moved = [
+        bool(np.any(norm.get_weights()[2] != started.get_layer(norm.name).get_weights()[2]))
+        for norm in norms
+    ]
+    assert not any(moved[:10]) and all(moved[-2:])  # frozen below layer 70, learning above
+
+
+def test_frozen_statistics_do_not_move_by_one_bit(finished, lively_weights):
+    run, _ = finished
+    network = keras.saving.load_model(run.folder / "model.keras", compile=False)
+    backbone = next(layer for layer in network.layers if isinstance(layer, keras.Model))
+    started = build_backbone("mobilenet_050", size_px=32, weights=lively_weights)
+    for before, after in zip(started.layers, backbone.layers, strict=True):
+        if isinstance(before, keras.layers.BatchNormalization):
+            for one, other in zip(before.get_weights(), after.get_weights(), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_every_layer_can_learn_from_pictures_changed_live(striped, tmp_path, lively_weights):
+    text = (
+        TWO_STAGES.replace("LIVELY", lively_weights)
+        .replace('"conv_pw_11"', '"all"')
+        .replace("views = 2", "views = 0")
+    )
+    said = Said()
+    run = train(
+        striped,
+        recipe=recipe_from_text(text, "whole"),
+        out=tmp_path / "run",
+        progress=said,
+    )
+    assert len(run.metrics["stages"][1]["history"]) == 3
+
+
+def test_depth_is_chosen_by_trial(striped, tmp_path, lively_weights):
+    text = TWO_STAGES.replace("LIVELY", lively_weights).replace('"conv_pw_11"', '"auto"')
+    run = train(striped, recipe=recipe_from_text(text, "auto"), out=tmp_path / "run")
+    trials = run.metrics["stages"][1]["depth"]
+    assert trials and all(
+        trial["accepted"] == (trial["gain"] > 1.645 * trial["standard_error"]) for trial in trials
+    )
+    assert all(trial["accepted"] for trial in trials[:-1])  # it stops at the first refusal
+    losses = run.metrics["validation"]["log_loss"]["value"]
+    kept = [trial["validation_loss"] for trial in trials if trial["accepted"]]
+    assert not kept or losses == pytest.approx(kept[-1], abs=2e-3)
+
+
+@pytest.mark.parametrize("killed_after", [0, pytest.param(1, marks=pytest.mark.slow), 2])
+def test_a_run_that_is_gone_on_with_ends_with_the_same_bits(
+    striped, tmp_path, killed_after, monkeypatch, two_stages
+):
+    whole = train(striped, recipe=two_stages, out=tmp_path / "whole").model_file.read_bytes()
+    from pawsure.training import stages
+
+    save, saved = stages.save_state, []
+
+    class Killed(BaseException):
+        """Ends a run as a signal would."""
+
+    def save_and_die(state, path):
+        if len(saved) == killed_after:
+            raise Killed
+        saved.append(path)
+        save(state, path)
+
+    monkeypatch.setattr(stages, "save_state", save_and_die)
+    with pytest.raises(Killed):
+        train(striped, recipe=two_stages, out=tmp_path / "cut")
+    monkeypatch.setattr(stages, "save_state", save)
+    assert not (tmp_path / "cut" / "model.onnx").exists()
+    keras.utils.clear_session()
+    resumed = train(striped, resume=tmp_path / "cut")
+    assert resumed.model_file.read_bytes() == whole
+
+
+def test_a_folder_that_exists_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(RunFolderError, match="exists already. Choose another --out.*--resume"):
+        train("no such data", out=tmp_path / "run", recipe="classic")
+
+
+def test_only_a_run_that_was_cut_off_can_be_gone_on_with(finished, striped, tmp_path):
+    run, _ = finished
+    with pytest.raises(RunFolderError, match="came to its end"):
+        train(striped, resume=run.folder)
+    with pytest.raises(RunFolderError, match="no recipe.toml"):
+        train(striped, resume=tmp_path)
+
+
+def test_bad_data_leave_no_run_folder(tmp_path):
+    (tmp_path / "data" / "cat").mkdir(parents=True)
+    with pytest.raises(DataError):
+        train(tmp_path / "data", out=tmp_path / "run", recipe="fast")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_sigmoid_is_for_two_labels(striped, tmp_path, small):
+    data = tmp_path / "three"
+    shutil.copytree(striped, data)
+    shutil.copytree(striped / "level", data / "odd")
+    for path in (data / "odd").iterdir():
+        path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(DataError, match="3 labels .*a sigmoid head is for two"):
+        train(data, recipe="classic", overrides=small, out=tmp_path / "run")
+    run = train(data, recipe="fast", overrides=small, out=tmp_path / "run")
+    assert Predictor(run.model_file).labels == ("level", "odd", "upright")
+
+
+def test_a_picture_that_is_cut_short_is_named_and_left_out(striped, tmp_path, small):
+    data = tmp_path / "data"
+    shutil.copytree(striped, data)
+    path = data / "level" / "0.png"
+    path.write_bytes(path.read_bytes()[:300])
+    said = Said()
+    run = train(data, recipe="fast", overrides=small, out=tmp_path / "run", progress=said)
+    assert any("level/0.png" in line and "Left out" in line for line in said.lines)
+    assert list(run.metrics["unreadable"]) == ["level/0.png"]
+
+
+def test_nothing_is_shipped_that_disagrees(striped, tmp_path, monkeypatch, small):
+    from pawsure.errors import ParityError
+    from pawsure.training import handover
+
+    monkeypatch.setattr(handover, "STORED_TOLERANCE", -1.0)
+    with pytest.raises(ParityError, match="disagrees with its source"):
+        train(striped, recipe="fast", overrides=small, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+def test_a_fast_run_with_its_prefix_at_hand_imports_no_keras(striped, tmp_path, small):
+    import os
+    import subprocess
+    import sys
+
+    train(striped, recipe="fast", overrides=small, out=tmp_path / "a")
+    code = (
+        "import sys\n"
+        "from pawsure.training.run import train\n"
+        f"train({str(striped)!r}, recipe='fast', overrides={small!r}, "
+        f"out={str(tmp_path / 'b')!r})\n"
+        "sys.exit(bool({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ, check=False)
+    assert done.returncode == 0
