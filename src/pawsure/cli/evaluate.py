@@ -91,7 +91,7 @@ def _show(figures: dict[str, Any], split: Split) -> None:
         ("calibration_error", "calibration error", ".1%"),
     ):
         chance = figures[name].get("by_chance")
-        expected = "" if chance is None else f", of which chance explains {chance:{form}}"
+        expected = "" if chance is None else f"; {chance:{form}} if it were calibrated"
         screen.answer(f"  {title:<18}{_with_interval(figures[name], form)}{expected}")
     screen.answer("Of the pictures of each label, found (recall):")
     width = max(map(len, figures["labels"]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pawsure.cli import screen
+from pawsure.cli.chatter import without_chatter
 from pawsure.cli.progress import terminal_progress
 from pawsure.errors import MissingExtraError, UsageError
 
@@ -78,7 +79,6 @@ def train(
         out=out,
         overrides=overrides,
         resume=resume,
-        progress=terminal_progress(),
     )
     if as_json:
         screen.answer_json(
@@ -92,12 +92,12 @@ def train(
 
 def _train(data: str, **options: Any) -> Run:
     """Train; what only training needs is imported no earlier, and missed by its name."""
-    # Read once, when TensorFlow is loaded; its start-up chatter would bury what matters.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
     try:
         from pawsure.training.run import train as run_training
 
-        return run_training(data, **options)
+        with without_chatter():
+            return run_training(data, progress=terminal_progress(), **options)
     except ModuleNotFoundError as error:
         if error.name in _OF_THE_EXTRA:
             raise MissingExtraError(error.name, "train") from error
