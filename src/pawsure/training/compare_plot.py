@@ -137,7 +137,7 @@ def _names(candidates: tuple[Candidate, ...], axes: _Axes) -> Iterator[str]:
     taken: list[tuple[float, float, float]] = []
     for one in sorted(candidates, key=lambda one: -one.best_accuracy):
         x, y = axes.x(one.pictures_per_s), axes.y(one.best_accuracy) + 4
-        width = 7.2 * len(one.title)
+        width = (8.4 if one.is_unbeaten else 7.2) * len(one.title)
         is_left = x + 10 + width > _WIDTH - _RIGHT
         start = x - 10 - width if is_left else x + 10
         while any(

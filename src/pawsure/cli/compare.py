@@ -1,0 +1,185 @@
+"""`pawsure compare`: base models side by side on somebody's own pictures."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pawsure.cli import screen
+from pawsure.cli.progress import terminal_progress
+from pawsure.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from pawsure.training.compare import Candidate, Comparison
+
+EXAMPLE = "Example: pawsure compare my-folder --backbones mobilenet_v2,mobilenet_050"
+
+TABLE, PLOT = "compare.json", "compare.svg"
+
+_OF_THE_EXTRA = {"tensorflow", "keras", "onnx", "sklearn", "threadpoolctl"}
+
+
+class Judged(StrEnum):
+    """Which pictures accuracies are measured on."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+
+
+def compare(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Labelled pictures, as for 'pawsure train'.")
+    ],
+    backbones: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Which to try; else all there are.")
+    ] = None,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="Also run all stages of the recipe with each.")
+    ] = False,
+    recipe: Annotated[
+        str, typer.Option(help="Gives image size, weights and split, and the stages to fine-tune.")
+    ] = "default",
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the square that pictures are resized to.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Where they start: imagenet, or none.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides the split.")] = None,
+    split: Annotated[
+        Judged, typer.Option(help="Which pictures accuracies are measured on.")
+    ] = Judged.TEST,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to make for the table and the plot.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Compare base models on labelled pictures: accuracy, speed, size.
+
+    Each backbone is run once over the pictures, and the best linear head is put on it. One
+    that nobody beats on both accuracy and speed is marked. Features are kept for 'train'.
+    """
+    given = {"image_size": image_size, "weights": weights, "seed": seed}
+    comparison, folder = _compare(
+        data,
+        recipe,
+        {key: value for key, value in given.items() if value is not None},
+        out,
+        backbones=_names(backbones),
+        fine_tune=fine_tune,
+        split=split.value,
+    )
+    if as_json:
+        screen.answer_json({"folder": str(folder), **comparison.to_dict()})
+        return
+    _show(comparison)
+    for one in comparison.skipped:
+        screen.note(f"Skipped {one.title}: {one.reason.partition('. ')[0].rstrip('.')}.")
+    screen.note(f"The table and the plot are in {folder}.")
+    best = comparison.candidates[0].backbone
+    size = [] if image_size is None else ["--image-size", image_size]
+    screen.next_command("To train the most accurate", "train", data, "--backbone", best, *size)
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--backbones takes names with commas in between, such as mobilenet_v2.")
+    return names
+
+
+def _compare(
+    data: str, recipe_name: str, overrides: dict[str, Any], out: Path | None, **options: Any
+) -> tuple[Comparison, Path]:
+    """Compare, and write what there is to look at."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        from pawsure.training.compare import compare_backbones
+        from pawsure.training.compare_plot import comparison_svg
+        from pawsure.training.recipe import load_recipe
+        from pawsure.training.run_folder import RunFolder
+
+        recipe = load_recipe(recipe_name, overrides)
+        RunFolder.check_free(out)
+        # The folder is made first: fine-tuning leaves its runs in it.
+        folder = RunFolder.create(out, "compare") if options["fine_tune"] else None
+        comparison = compare_backbones(
+            data,
+            recipe,
+            out=folder.path if folder else None,
+            progress=terminal_progress(),
+            **options,
+        )
+    except ModuleNotFoundError as error:
+        if error.name in _OF_THE_EXTRA:
+            raise MissingExtraError(error.name, "train") from error
+        raise
+    folder = folder or RunFolder.create(out, "compare")
+    folder.write_json(TABLE, comparison.to_dict())
+    folder.write_text(PLOT, comparison_svg(comparison))
+    return comparison, folder.path
+
+
+def _show(comparison: Comparison) -> None:
+    """A table for people."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    tuned = any(one.fine_tuned is not None or one.note for one in comparison.candidates)
+    table = Table(
+        title=f"{comparison.num_pictures:,} pictures (split: {comparison.split}), "
+        f"{comparison.num_train:,} learned from, {comparison.image_size} pixels",
+        caption="★ nobody beats it on both accuracy and speed\n"
+        "= not told apart from the most accurate (McNemar)",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("")
+    table.add_column("backbone")
+    table.add_column("linear head", justify="right")
+    table.add_column("95% interval", justify="right")
+    table.add_column("")
+    if tuned:
+        table.add_column("fine-tuned", justify="right")
+        table.add_column("95% interval", justify="right")
+    table.add_column("pictures/s", justify="right")
+    table.add_column("MB", justify="right")
+    for one in comparison.candidates:
+        table.add_row(*_row(one, tuned))
+    # Piped, a table is as wide as it needs to be; a terminal says how wide it is.
+    console = Console(width=None if _is_terminal() else 120)
+    console.print(table)
+    for one in comparison.candidates:
+        if one.note:
+            screen.note(f"{one.title} was not fine-tuned: {one.note}")
+
+
+def _row(one: Candidate, tuned: bool) -> list[str]:
+    cells = [
+        "★" if one.is_unbeaten else "",
+        one.backbone,
+        f"{one.accuracy:.1%}",
+        f"{one.interval.low:.1%} – {one.interval.high:.1%}",
+        "=" if one.p_value >= 0.05 else "",
+    ]
+    if tuned:
+        interval = one.fine_tuned_interval
+        cells += [
+            "–" if one.fine_tuned is None else f"{one.fine_tuned:.1%}",
+            "" if interval is None else f"{interval.low:.1%} – {interval.high:.1%}",
+        ]
+    return [*cells, f"{one.pictures_per_s:,.0f}", f"{one.size_mb:.1f}"]
+
+
+def _is_terminal() -> bool:
+    import sys
+
+    return sys.stdout.isatty()

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pawsure.errors import DataError, MissingExtraError, UsageError, WeightsError
+from pawsure.evaluation.intervals import wilson
+from pawsure.training import compare
+from pawsure.training.compare import Candidate, Comparison, compare_backbones
+from pawsure.training.recipe import ModelRecipe, Recipe, SplitRecipe, Stage
+
+SMALL = Recipe(
+    model=ModelRecipe(image_size=32, weights="none"),
+    split=SplitRecipe(validation=0.25, test=0.25),
+    stages=(Stage(name="head", epochs=1),),
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty red and twenty blue squares with grain, and one file that is no picture."""
+    root = tmp_path_factory.mktemp("colours")
+    rng = np.random.default_rng(0)
+    for label, colour in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
+        (root / label).mkdir()
+        for number in range(20):
+            pixels = rng.normal(colour, 25, (40, 40, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{number}.png")
+    (root / "red" / "broken.png").write_bytes(b"no picture")
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAWSURE_CACHE", str(cache))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+
+
+@pytest.fixture(scope="module")
+def found(pictures: Path, cache: Path) -> Comparison:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAWSURE_CACHE", str(cache))
+        return compare_backbones(pictures, SMALL, backbones=["mobilenet_050", "mobilenet_075"])
+
+
+def test_each_backbone_has_accuracy_speed_and_size(found):
+    assert {one.backbone for one in found.candidates} == {"mobilenet_050", "mobilenet_075"}
+    for one in found.candidates:
+        assert one.interval.low <= one.accuracy <= one.interval.high
+        assert one.pictures_per_s > 0
+    sizes = {one.backbone: one.size_mb for one in found.candidates}
+    # 0.83 and 1.83 million parameters of four bytes (Keras Applications' table, without top).
+    assert 3.2 < sizes["mobilenet_050"] < 3.7
+    assert 7.2 < sizes["mobilenet_075"] < 7.8
+
+
+def test_accuracy_is_of_the_test_split_alone(found):
+    assert found.split == "test"
+    assert 0 < found.num_pictures < 20
+    assert found.num_train + found.num_pictures < 40
+
+
+def test_the_comparison_goes_into_json(found):
+    told = json.loads(json.dumps(found.to_dict()))
+    assert told["candidates"][0]["interval"]["low"] <= told["candidates"][0]["accuracy"]
+
+
+def test_a_second_time_nothing_is_exported_or_extracted(pictures, found, monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("exported again")
+
+    monkeypatch.setattr(compare, "export_prefix", refuse)
+    again = compare_backbones(pictures, SMALL, backbones=["mobilenet_050"], split="validation")
+    assert again.split == "validation"
+
+
+def test_a_backbone_whose_weights_cannot_be_had_is_skipped_and_fetching_is_tried_once(
+    pictures, monkeypatch
+):
+    tried = []
+
+    def fail(model, *args, **options):
+        tried.append(model.backbone)
+        raise WeightsError(f"No weights of {model.backbone}. Ways out: none.")
+
+    monkeypatch.setattr(compare, "export_prefix", fail)
+    imagenet = replace(SMALL, model=ModelRecipe(image_size=32, weights="imagenet"))
+    with pytest.raises(WeightsError, match="No backbone can be tried. No weights of resnet50_v2"):
+        compare_backbones(
+            pictures, imagenet, backbones=["resnet50_v2", "mobilenet", "mobilenet_v2"]
+        )
+    assert tried == ["resnet50_v2"]
+
+
+def test_one_that_is_skipped_does_not_stop_the_others(pictures, found, monkeypatch):
+    find_prefix = compare.find_prefix
+
+    def find(model, *args, **options):
+        if model.backbone == "resnet50_v2":
+            raise WeightsError("Not at hand.")
+        return find_prefix(model, *args, **options)
+
+    monkeypatch.setattr(compare, "find_prefix", find)
+    two = compare_backbones(pictures, SMALL, backbones=["resnet50_v2", "mobilenet_050"])
+    assert [one.backbone for one in two.candidates] == ["mobilenet_050"]
+    assert [(one.backbone, one.reason) for one in two.skipped] == [("resnet50_v2", "Not at hand.")]
+
+
+def test_a_backbone_that_takes_larger_pictures_only_is_skipped(pictures, found):
+    tiny = replace(SMALL, model=ModelRecipe(image_size=16, weights="none"))
+    with pytest.raises(WeightsError, match="at least 32 pixels a side; 16 were asked for"):
+        compare_backbones(pictures, tiny, backbones=["mobilenet_050"])
+
+
+def test_an_unknown_backbone_is_refused_before_any_work():
+    with pytest.raises(UsageError, match="no backbone 'mobilnet'"):
+        compare_backbones("nowhere", SMALL, backbones=["mobilenet", "mobilnet"])
+
+
+def test_data_without_a_test_split_are_refused(tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number in range(2):
+            colour = (90 * number, 200, 10 if label == "a" else 99)
+            Image.new("RGB", (40, 40), colour).save(tmp_path / label / f"{number}.png")
+    with pytest.raises(DataError, match="too few pictures for a (test|validation) split"):
+        compare_backbones(tmp_path, SMALL, backbones=["mobilenet_050"])
+
+
+def test_fine_tuning_runs_the_recipe_with_each_backbone(pictures, found, tmp_path, monkeypatch):
+    calls = []
+
+    def train(data, *, recipe, out, progress):
+        calls.append((recipe.model.backbone, recipe.stages, out))
+        accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
+        return SimpleNamespace(metrics={"test": {"accuracy": accuracy}})
+
+    monkeypatch.setattr(compare, "train", train)
+    tuned = compare_backbones(
+        pictures, SMALL, backbones=["mobilenet_050"], fine_tune=True, out=tmp_path
+    )
+    (one,) = tuned.candidates
+    assert calls == [("mobilenet_050", SMALL.stages, tmp_path / "mobilenet_050")]
+    assert (one.fine_tuned, one.best_accuracy) == (0.5, 0.5)
+    assert one.fine_tuned_interval.high == 0.6
+
+
+def test_a_stage_that_names_anothers_layer_becomes_a_note(pictures, found, monkeypatch):
+    def train(*args, **options):
+        raise UsageError("mobilenet has no layer 'block_11_expand'.")
+
+    monkeypatch.setattr(compare, "train", train)
+    (one,) = compare_backbones(
+        pictures, SMALL, backbones=["mobilenet_050"], fine_tune=True
+    ).candidates
+    assert one.fine_tuned is None
+    assert "no layer 'block_11_expand'" in one.note
+
+    def lack(*args, **options):
+        raise MissingExtraError("keras", "train")
+
+    monkeypatch.setattr(compare, "train", lack)
+    with pytest.raises(MissingExtraError):
+        compare_backbones(pictures, SMALL, backbones=["mobilenet_050"], fine_tune=True)
+
+
+def candidate(name: str, accuracy: float, speed: float) -> Candidate:
+    return Candidate(
+        backbone=name,
+        title=name,
+        accuracy=accuracy,
+        interval=wilson(round(100 * accuracy), 100),
+        log_loss=0.1,
+        pictures_per_s=speed,
+        size_mb=1,
+        seconds=1,
+    )
+
+
+def test_those_that_nobody_beats_are_marked_and_the_best_come_first():
+    ranked = compare._ranked(
+        [
+            candidate("slow and good", 0.98, 100),
+            candidate("beaten", 0.95, 400),
+            candidate("both", 0.96, 500),
+            candidate("fast", 0.90, 900),
+            candidate("as good, slower", 0.96, 450),
+        ]
+    )
+    assert [one.backbone for one in ranked] == [
+        *("slow and good", "both", "as good, slower", "beaten", "fast"),
+    ]
+    assert [one.is_unbeaten for one in ranked] == [True, True, False, False, True]
+
+
+def test_equals_do_not_beat_each_other():
+    ranked = compare._ranked([candidate("one", 0.9, 100), candidate("other", 0.9, 100)])
+    assert all(one.is_unbeaten for one in ranked)
+
+
+def test_heads_are_told_from_the_best_on_the_same_pictures():
+    right = np.ones(200, bool)
+    worse = right.copy()
+    worse[:20] = False
+    probes = [
+        SimpleNamespace(candidate=candidate("worse", 0.9, 1), right=worse),
+        SimpleNamespace(candidate=candidate("best", 1.0, 1), right=right),
+    ]
+    compared = compare._against_the_best([probe.candidate for probe in probes], probes)
+    assert compared[0].behind == pytest.approx(-0.1)
+    assert compared[0].p_value < 0.001
+    assert (compared[1].behind, compared[1].p_value) == (0, 1)
+
+
+@pytest.mark.slow
+def test_fine_tuning_for_real(pictures, tmp_path):
+    (one,) = compare_backbones(
+        pictures, SMALL, backbones=["mobilenet_050"], fine_tune=True, out=tmp_path
+    ).candidates
+    assert one.fine_tuned is not None
+    assert (tmp_path / "mobilenet_050" / "model.onnx").is_file()
