@@ -13,7 +13,7 @@ def stripes(rng: np.random.Generator, upright: bool, side: int = 48) -> Image.Im
     phase, width = rng.uniform(0, 6), rng.uniform(0.3, 0.9)
     wave = np.sin(np.arange(side) * width + phase)
     grey = np.tile(wave, (side, 1)) if upright else np.tile(wave[:, np.newaxis], (1, side))
-    tint = np.array([-25.0, 0.0, 25.0]) * (1 if upright else -1)
+    tint = np.array([-70.0, 0.0, 70.0]) * (1 if upright else -1)
     pixels = 128 + tint + grey[..., np.newaxis] * 40 + rng.normal(0, 20, (side, side, 3))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
