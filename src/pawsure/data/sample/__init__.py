@@ -1,0 +1,22 @@
+"""The drawn sample: pictures of cats and dogs made by seeded code, nothing but drawings.
+
+It is there so that every command can be tried offline, and to test with. Backgrounds,
+palettes, light and occlusion are drawn without knowing the animal, so that only shape
+tells a cat from a dog; a figure measured on it says nothing about photographs.
+
+From the ground up: `shapes` and `texture` (outlines and noise), `canvas` and `pen`
+(painting), `scene`, `things` and `foreground` (what is around), `coat`, `brush`, `build`,
+`face`, `cat`, `dog` and `pose` (the animals), `lighting`, and `draw`.
+"""
+
+from __future__ import annotations
+
+from pawsure.data.sample.draw import (
+    KINDS,
+    SAMPLE_VERSION,
+    draw_neither,
+    draw_picture,
+    draw_sample,
+)
+
+__all__ = ["KINDS", "SAMPLE_VERSION", "draw_neither", "draw_picture", "draw_sample"]
