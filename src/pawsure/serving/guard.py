@@ -99,7 +99,7 @@ class Guard:
             kind, _, shown = headers.get(b"authorization", b"").partition(b" ")
             right = hmac.compare_digest(shown.strip(), self._token)
             if kind.lower() != b"bearer" or not right:
-                raise NoToken("Send the token: Authorization: Bearer TOKEN")
+                raise NoToken("Send the token of this server as 'Authorization: Bearer TOKEN'.")
 
     def _count(self, scope: Scope, exchange: _Exchange) -> None:
         # The template of a route, never what was asked for: anybody may ask for anything.

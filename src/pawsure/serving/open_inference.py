@@ -233,7 +233,9 @@ def _pictures(tensor: dict[str, Any], binary: bytes, work: Work) -> np.ndarray:
 
 def _values(tensor: dict[str, Any], binary: bytes, count: int) -> np.ndarray:
     parameters = tensor.get("parameters", {})
-    announced = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if not isinstance(parameters, dict):
+        raise BadRequest("'parameters' has to be an object.")
+    announced = parameters.get("binary_data_size")
     if announced is not None:
         if "data" in tensor or announced != count or len(binary) != count:
             raise BadRequest(f"The binary data have to be {count:,} bytes, and the only data.")

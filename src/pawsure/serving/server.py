@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from pawsure.errors import UsageError
 from pawsure.model.predictor import Predictor
@@ -43,39 +44,54 @@ def serve(
         UsageError: the address can't be listened on.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("pawsure.serving").setLevel(logging.INFO if log_requests else logging.WARNING)
-    listener = _listen(host, port)
-    config = uvicorn.Config(
-        create_app(predictor, name=name, settings=settings),
-        http=bounded_protocol(settings),
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        proxy_headers=False,
-        backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(settings.drain_s),
-    )
-    _Server(config, on_ready).run(sockets=[listener])
+    level = logging.INFO if log_requests else logging.WARNING
+    logging.getLogger("pawsure.serving").setLevel(level)
+    listener = listen(host, port)
+    app = create_app(predictor, name=name, settings=settings)
+    Server(app, settings, on_ready=on_ready).run(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """Says when it is ready, and where."""
+class Server(uvicorn.Server):
+    """The uvicorn server, set up for one application; says when it is ready, and where."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None] | None) -> None:
-        super().__init__(config)
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: ServingSettings,
+        *,
+        on_ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Set up; `run(sockets=[listen(...)])` runs it, until `should_exit` is set."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=bounded_protocol(settings),
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=int(settings.drain_s),
+            )
+        )
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, then say so."""
         await super().startup(sockets)
         if self._on_ready is not None and sockets:
             host, port = sockets[0].getsockname()[:2]
             self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket to serve on; port 0 takes any that is free.
+
+    Raises:
+        UsageError: the address can't be listened on.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)

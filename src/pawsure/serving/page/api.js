@@ -1,0 +1,89 @@
+// Asks the server. Several pictures at a time, so that they share its batches; waits where it
+// says to, and gives up with a sentence.
+
+const AT_ONCE = 6;
+const TRIES = 6;
+
+let token = sessionStorage.getItem("pawsure-token");
+let askForToken = async () => null;
+let asking = null;
+
+/** Sets what is called when the server wants a token; it gives the token, or null. */
+export function onTokenNeeded(ask) {
+  askForToken = ask;
+}
+
+/** The model's card. */
+export async function model() {
+  const response = await request("/v1/model");
+  if (!response.ok) throw new Error(await sentence(response));
+  return response.json();
+}
+
+const queue = [];
+let running = 0;
+
+/** An answer for one file; the promise is rejected with a sentence. `signal` gives it up. */
+export function predict(file, signal) {
+  return new Promise((resolve, reject) => {
+    queue.push({ file, signal, resolve, reject });
+    pump();
+  });
+}
+
+function pump() {
+  while (running < AT_ONCE && queue.length) {
+    const job = queue.shift();
+    running += 1;
+    answer(job)
+      .then(job.resolve, job.reject)
+      .finally(() => {
+        running -= 1;
+        pump();
+      });
+  }
+}
+
+async function answer({ file, signal }) {
+  const form = new FormData();
+  form.append("pictures", file, file.name || "picture");
+  for (let attempt = 1; ; attempt += 1) {
+    signal.throwIfAborted();
+    const response = await request("/v1/predict?evidence=true", { method: "POST", body: form, signal });
+    if (response.ok) return (await response.json()).answers[0];
+    if (response.status !== 503 || attempt === TRIES) {
+      const passing = response.status >= 500 || response.status === 401 || response.status === 408;
+      throw Object.assign(new Error(await sentence(response)), { passing });
+    }
+    const seconds = Number(response.headers.get("Retry-After")) || 1;
+    await new Promise((done) => setTimeout(done, seconds * 1000 * (0.8 + 0.4 * Math.random())));
+  }
+}
+
+async function request(address, options = {}) {
+  const used = token;
+  const headers = used ? { Authorization: `Bearer ${used}` } : {};
+  let response;
+  try {
+    response = await fetch(address, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw Object.assign(new Error("The server can't be reached. Is it still running?"), { passing: true });
+  }
+  if (response.status !== 401) return response;
+  if (used !== token) return request(address, options);
+  asking ??= askForToken().finally(() => (asking = null));
+  const given = await asking;
+  if (!given) return response;
+  token = given;
+  sessionStorage.setItem("pawsure-token", token);
+  return request(address, options);
+}
+
+async function sentence(response) {
+  try {
+    return (await response.json()).error;
+  } catch {
+    return `The server answered with status ${response.status}.`;
+  }
+}

@@ -1,0 +1,87 @@
+// One picture and what was said of it.
+
+import { drawHeat } from "./heat.js";
+import { howSure, kind, percent, words } from "./words.js";
+
+const MOST_BARS = 4;
+
+/** Makes the card of an item; `actions` has remove(item), again(item). */
+export function makeCard(item, actions) {
+  const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
+  const find = (selector) => card.querySelector(selector);
+  const image = find("img");
+  item.card = card;
+  item.address = URL.createObjectURL(item.file);
+  image.addEventListener("load", () => {
+    item.size = [image.naturalWidth, image.naturalHeight];
+    showHeat(item);
+  });
+  image.addEventListener("error", () => {
+    image.hidden = true;
+    find(".no-preview").hidden = false;
+  });
+  image.src = item.address;
+  find(".name").textContent = item.name;
+  find(".name").title = item.name;
+  find(".remove").setAttribute("aria-label", `Remove ${item.name}`);
+  find(".remove").addEventListener("click", () => actions.remove(item));
+  find(".again").addEventListener("click", () => actions.again(item));
+  find(".picture").addEventListener("click", () => pressHeat(item, !isPressed(item)));
+  show(item);
+  return card;
+}
+
+/** Brings the card up to date with its item. */
+export function show(item) {
+  const { card, state } = item;
+  const find = (selector) => card.querySelector(selector);
+  const said = state === "done" ? words(item.answer) : sayOther(item);
+  card.className = `card ${state === "done" ? kind(item.answer) : state}`;
+  card.setAttribute("aria-busy", String(state === "waiting"));
+  find("strong").textContent = said.headline;
+  find(".why").textContent = said.why;
+  find(".how-sure").textContent = state === "done" && kind(item.answer) === "sure" ? howSure(item.answer.probability) : "";
+  find(".bars").replaceChildren(...(state === "done" ? bars(item.answer) : []));
+  find(".again").hidden = !(state === "failed" && item.passing);
+  find(".picture").disabled = state !== "done";
+  find(".picture").setAttribute("aria-label", `Heat map of ${item.name}: where the model found ${state === "done" ? item.answer.label : "it"}`);
+  showHeat(item);
+}
+
+export function pressHeat(item, pressed) {
+  if (item.state === "done") item.card.querySelector(".picture").setAttribute("aria-pressed", String(pressed));
+}
+
+function isPressed(item) {
+  return item.card.querySelector(".picture").getAttribute("aria-pressed") === "true";
+}
+
+function sayOther({ state, error }) {
+  if (state === "failed") return { headline: "Not readable", why: error };
+  return { headline: "Looking…", why: "" };
+}
+
+function showHeat(item) {
+  if (item.state === "done" && item.size && item.answer.evidence) {
+    drawHeat(item.card.querySelector("canvas"), item.answer.evidence, ...item.size);
+  }
+}
+
+function bars(answer) {
+  const sorted = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
+  return sorted.slice(0, MOST_BARS).flatMap(([label, probability], index) => {
+    const name = document.createElement("dt");
+    name.textContent = name.title = label;
+    const bar = document.createElement("dd");
+    bar.className = "bar";
+    bar.setAttribute("aria-hidden", "true");
+    const filled = document.createElement("i");
+    filled.style.setProperty("--part", probability);
+    bar.append(filled);
+    const number = document.createElement("dd");
+    number.className = "percent";
+    number.textContent = percent(probability);
+    if (index === 0) name.className = "first";
+    return [name, bar, number];
+  });
+}

@@ -1,0 +1,102 @@
+// What the page says of an answer, in words; nothing here touches the page.
+
+const percentForm = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 0 });
+const fineForm = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
+/** A probability as people read it: never a flat 100% or 0% that was not one. */
+export function percent(probability) {
+  if (probability > 0.995) return probability >= 0.9995 ? ">99.9%" : fineForm.format(probability);
+  if (probability < 0.005 && probability > 0) return probability < 0.0005 ? "<0.1%" : fineForm.format(probability);
+  return percentForm.format(probability);
+}
+
+/** How sure, in words, of an answer that was not held back. */
+export function howSure(probability) {
+  if (probability >= 0.995) return "almost certain";
+  if (probability >= 0.9) return "very likely";
+  if (probability >= 0.7) return "likely";
+  return "perhaps";
+}
+
+/** "cat", "cat or dog", "cat, dog or fish". */
+export function list(labels, word) {
+  if (labels.length < 2) return labels.join("");
+  return `${labels.slice(0, -1).join(", ")} ${word} ${labels.at(-1)}`;
+}
+
+/** "a cat", "an owl"; good enough for names of things. */
+export function article(label) {
+  return `${/^[aeiou]/i.test(label) ? "an" : "a"} ${label}`;
+}
+
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** sure, unsure or neither: decides colour, mark and words. */
+export function kind(answer) {
+  return answer.answer === answer.label ? "sure" : answer.answer;
+}
+
+/** The headline and the sentence under it. */
+export function words(answer) {
+  const sorted = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
+  const [first, second] = sorted;
+  if (kind(answer) === "unsure") {
+    return {
+      headline: "Unsure",
+      why: `Too close to call: ${first[0]} ${percent(first[1])}, ${second[0]} ${percent(second[1])}. Look for yourself.`,
+    };
+  }
+  if (kind(answer) === "neither") {
+    const labels = Object.keys(answer.probabilities);
+    const none = labels.length === 2 ? `neither ${labels[0]} nor ${labels[1]}` : `none of its ${labels.length} labels`;
+    return {
+      headline: labels.length === 2 ? "Neither" : "None of these",
+      why: `Unlike the pictures the model learned from: probably ${none}. The bars mean little here.`,
+    };
+  }
+  return { headline: capital(answer.label), why: "" };
+}
+
+/** The sentence above all cards. */
+export function summary(items) {
+  const done = items.filter((item) => item.state !== "waiting");
+  const counts = new Map();
+  for (const item of done) {
+    const name = item.state === "failed" ? "not readable" : item.answer.answer;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const parts = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} ${name}`);
+  const total = `${items.length} ${items.length === 1 ? "picture" : "pictures"}`;
+  const waiting = items.length - done.length;
+  if (waiting) parts.push(`${waiting} to go`);
+  return parts.length ? `${total}: ${parts.join(", ")}` : total;
+}
+
+/** A table for spreadsheets (RFC 4180); a cell that would run as a formula is quoted as text. */
+export function csv(items, labels) {
+  const head = ["path", "answer", "label", "probability", ...labels.map((label) => `probability_${label}`), "familiarity", "error"];
+  const rows = items
+    .filter((item) => item.state !== "waiting")
+    .map((item) =>
+      item.state === "failed"
+        ? [item.name, "", "", "", ...labels.map(() => ""), "", item.error]
+        : [
+            item.name,
+            item.answer.answer,
+            item.answer.label,
+            item.answer.probability,
+            ...labels.map((label) => item.answer.probabilities[label]),
+            item.answer.familiarity ?? "",
+            "",
+          ],
+    );
+  return [head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+}
+
+function cell(value) {
+  let text = String(value);
+  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
