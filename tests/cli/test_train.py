@@ -54,6 +54,11 @@ def test_options_reach_the_run(calls):
     }
 
 
+def test_where_to_watch_reaches_the_run(calls):
+    train("photos", "--tensorboard", "boards", "--mlflow", "mlruns")
+    assert (calls[0]["tensorboard"], calls[0]["mlflow"]) == (Path("boards"), "mlruns")
+
+
 def test_what_is_not_given_is_left_to_the_recipe(calls):
     train("photos")
     assert calls[0]["overrides"] == {}

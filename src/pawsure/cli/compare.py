@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pawsure.cli import screen
+from pawsure.cli.chatter import without_chatter
+from pawsure.cli.extras import needing
 from pawsure.cli.progress import terminal_progress
-from pawsure.errors import MissingExtraError, UsageError
+from pawsure.errors import UsageError
 
 if TYPE_CHECKING:
     from pawsure.training.compare import Candidate, Comparison
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: pawsure compare my-folder --backbones mobilenet_v2,mobilenet_050"
 
 TABLE, PLOT = "compare.json", "compare.svg"
-
-_OF_THE_EXTRA = {"tensorflow", "keras", "onnx", "sklearn", "threadpoolctl"}
 
 
 class Judged(StrEnum):
@@ -98,8 +98,8 @@ def _compare(
     data: str, recipe_name: str, overrides: dict[str, Any], out: Path | None, **options: Any
 ) -> tuple[Comparison, Path]:
     """Compare, and write what there is to look at."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
+    with needing("train"):
         from pawsure.training.compare import compare_backbones
         from pawsure.training.compare_plot import comparison_svg
         from pawsure.training.recipe import load_recipe
@@ -107,22 +107,20 @@ def _compare(
 
         recipe = load_recipe(recipe_name, overrides)
         RunFolder.check_free(out)
-        # The folder is made first: fine-tuning leaves its runs in it.
+        # Fine-tuning leaves its runs in the folder, so that is made first; else nothing is
+        # made before there is something to keep.
         folder = RunFolder.create(out, "compare") if options["fine_tune"] else None
-        comparison = compare_backbones(
-            data,
-            recipe,
-            out=folder.path if folder else None,
-            progress=terminal_progress(),
-            **options,
-        )
-    except ModuleNotFoundError as error:
-        if error.name in _OF_THE_EXTRA:
-            raise MissingExtraError(error.name, "train") from error
-        raise
-    folder = folder or RunFolder.create(out, "compare")
-    folder.write_json(TABLE, comparison.to_dict())
-    folder.write_text(PLOT, comparison_svg(comparison))
+        with without_chatter():
+            comparison = compare_backbones(
+                data,
+                recipe,
+                out=folder.path if folder else None,
+                progress=terminal_progress(),
+                **options,
+            )
+        folder = folder or RunFolder.create(out, "compare")
+        folder.write_json(TABLE, comparison.to_dict())
+        folder.write_text(PLOT, comparison_svg(comparison))
     return comparison, folder.path
 
 

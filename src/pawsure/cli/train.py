@@ -11,15 +11,14 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
+from pawsure.cli.extras import needing
 from pawsure.cli.progress import terminal_progress
-from pawsure.errors import MissingExtraError, UsageError
+from pawsure.errors import UsageError
 
 if TYPE_CHECKING:
     from pawsure.training.run import Run
 
 EXAMPLE = "Example: pawsure train my-folder --weights pets --out runs/mine"
-
-_OF_THE_EXTRA = {"tensorflow", "keras", "onnx"}
 
 
 def train(
@@ -60,6 +59,13 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run that was cut off.")
     ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write TensorBoard's event files there.")
+    ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Log to MLflow: a folder, or a server's address."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Close with one JSON object, for machines.")
     ] = False,
@@ -73,12 +79,14 @@ def train(
             "--resume goes on in the run's own folder, by its own recipe. "
             f"Leave the other options out: pawsure train {data} --resume {resume}"
         )
+    watched = {"tensorboard": tensorboard, "mlflow": mlflow}
     run = _train(
         data,
         recipe=recipe,
         out=out,
         overrides=overrides,
         resume=resume,
+        **{name: place for name, place in watched.items() if place is not None},
     )
     if as_json:
         screen.answer_json(
@@ -93,15 +101,11 @@ def train(
 def _train(data: str, **options: Any) -> Run:
     """Train; what only training needs is imported no earlier, and missed by its name."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
-    try:
+    with needing("train"):
         from pawsure.training.run import train as run_training
 
         with without_chatter():
             return run_training(data, progress=terminal_progress(), **options)
-    except ModuleNotFoundError as error:
-        if error.name in _OF_THE_EXTRA:
-            raise MissingExtraError(error.name, "train") from error
-        raise
 
 
 def _setting(text: str) -> tuple[str, Any]:
