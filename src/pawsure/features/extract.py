@@ -33,7 +33,7 @@ class Extraction:
 
 def extract(
     read: Callable[[int], bytes],
-    contents: Sequence[str],
+    contents: Sequence[str] | np.ndarray,
     indices: Sequence[int] | np.ndarray,
     prefix: Prefix,
     outputs: Sequence[str],

@@ -65,7 +65,7 @@ class FeatureStore:
             for row, content in enumerate(keys.read_text(encoding="ascii").split()):
                 self._places.setdefault(content, (len(self._segments) - 1, row))
 
-    def add(self, contents: Sequence[str], rows: np.ndarray) -> None:
+    def add(self, contents: Sequence[str] | np.ndarray, rows: np.ndarray) -> None:
         """Keep some rows; they are there, all of them, when this returns.
 
         Args:
@@ -89,7 +89,7 @@ class FeatureStore:
             Path(temporary).write_text("\n".join(contents), encoding="ascii")
         self.refresh()
 
-    def rows(self, contents: Sequence[str]) -> StoredRows:
+    def rows(self, contents: Sequence[str] | np.ndarray) -> StoredRows:
         """The rows of these pictures, in this order, without reading them yet.
 
         Raises:

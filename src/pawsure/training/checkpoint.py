@@ -16,6 +16,8 @@ import numpy as np
 
 from pawsure.data.files import atomic_path
 
+_GROUPS = ("weights", "optimizer", "kept", "validation")
+
 
 @dataclass
 class StageState:
@@ -26,6 +28,7 @@ class StageState:
         weights: of the part that is trained, in Keras's order, seeds of dropout included.
         optimizer: the optimizer's variables.
         kept: what the stage would leave behind if it ended here.
+        validation: float32 (M, K) an epoch, probabilities of the validation pictures.
         history: a row an epoch.
     """
 
@@ -33,6 +36,7 @@ class StageState:
     weights: list[np.ndarray] = field(default_factory=list)
     optimizer: list[np.ndarray] = field(default_factory=list)
     kept: list[np.ndarray] = field(default_factory=list)
+    validation: list[np.ndarray] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -50,7 +54,7 @@ class StageState:
 
 def save_state(state: StageState, path: Path) -> None:
     """Write a state, whole or not at all."""
-    groups = {"weights": state.weights, "optimizer": state.optimizer, "kept": state.kept}
+    groups = {name: getattr(state, name) for name in _GROUPS}
     arrays = {
         f"{name}.{place}": array
         for name, group in groups.items()
@@ -70,7 +74,7 @@ def load_state(path: Path) -> StageState | None:
         told = json.loads(str(file["told"]))
         groups = {
             name: [file[f"{name}.{place}"] for place in range(_count(file, name))]
-            for name in ("weights", "optimizer", "kept")
+            for name in _GROUPS
         }
     return StageState(epochs_done=told["epochs_done"], history=told["history"], **groups)
 

@@ -36,6 +36,8 @@ class StageResult:
         history: a row an epoch.
         kept: number of the row whose weights were kept, from 0.
         validation_probability: float64 (M, K), of the kept weights.
+        epoch_probability: the same after each epoch, by its number; empty for a head that was
+            fitted at once.
         depth: the trials that chose where learning starts; empty where it was given.
     """
 
@@ -43,6 +45,7 @@ class StageResult:
     history: History
     kept: int
     validation_probability: np.ndarray
+    epoch_probability: dict[int, np.ndarray] = field(default_factory=dict)
     depth: list[DepthTrial] = field(default_factory=list)
 
 
@@ -150,6 +153,7 @@ class Learner:
             history=best.history,
             kept=best.kept,
             validation_probability=best.validation_probability,
+            epoch_probability=best.epoch_probability,
             depth=trials,
         )
 
@@ -187,6 +191,7 @@ class Learner:
             name=name,
             history=state.history,
             kept=state.kept_epoch(stage.keep),
+            epoch_probability=dict(enumerate(state.validation, start=1)),
             validation_probability=predict_probabilities(
                 part, data.validation_rows, is_sigmoid=classifier.is_sigmoid
             ),

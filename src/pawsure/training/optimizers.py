@@ -49,7 +49,7 @@ def make_optimizer(stage: Stage, part: keras.Model) -> keras.optimizers.Optimize
 def _with_head_rate(kind: type, head: set[int], factor: float) -> type:
     """The same optimizer, faster for some variables."""
 
-    class WithHeadRate(kind):  # type: ignore[misc]
+    class WithHeadRate(kind):
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             rate = learning_rate * factor if id(variable) in head else learning_rate
             super().update_step(gradient, variable, rate)

@@ -17,6 +17,7 @@ import numpy as np
 from pawsure.data.catalog import Catalog, build_catalog
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
+from pawsure.evaluation.diagnosis import StageRecord, diagnose
 from pawsure.evaluation.evaluate import Predictions, measure, predict
 from pawsure.features.extract import extract
 from pawsure.model.metadata import ModelMetadata
@@ -40,9 +41,15 @@ from pawsure.training.run_folder import (
     RECIPE,
     RunFolder,
 )
+from pawsure.training.watch import Watching, make_watchers
 
 if TYPE_CHECKING:
     from pawsure.network.classifier import Classifier
+
+
+DIAGNOSED_PICTURES = 500
+"""Training pictures that are looked at again, to see how much better the network knows them:
+enough for an interval of two to four points, for a second of work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +76,8 @@ def train(
     out: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     resume: str | Path | None = None,
+    tensorboard: str | Path | None = None,
+    mlflow: str | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Run:
     """Train a classifier on labelled pictures, measure it, and write its run folder.
@@ -79,6 +88,8 @@ def train(
         out: the run folder to make; None takes the first free one under `runs/`.
         overrides: keys of the recipe to change; see `load_recipe`.
         resume: a run folder that was cut off, to go on with; its own recipe is taken.
+        tensorboard: a folder for TensorBoard's event files.
+        mlflow: where MLflow keeps its runs: a folder, or the address of a server.
         progress: told what happens.
 
     Raises:
@@ -92,14 +103,21 @@ def train(
         recipe = recipe_from_text((folder / RECIPE).read_text(encoding="utf-8"), str(resume))
     elif not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
-    return _Training(recipe, progress).run(data, out, folder)
+    watchers = make_watchers(
+        tensorboard=None if tensorboard is None else Path(tensorboard),
+        mlflow=mlflow,
+        name=Path(resume or out or recipe.name).name,
+    )
+    with Watching(watchers, progress) as watching:
+        return _Training(recipe, watching, progress).run(data, out, folder)
 
 
 class _Training:
     """One run; its steps in the order in which they happen."""
 
-    def __init__(self, recipe: Recipe, progress: Progress) -> None:
+    def __init__(self, recipe: Recipe, watching: Watching, progress: Progress) -> None:
         self.recipe = recipe
+        self.watching = watching
         self.progress = progress
         self.folder: RunFolder | None = None
         self.seconds: dict[str, float] = {}
@@ -122,6 +140,7 @@ class _Training:
         results, learner = self._learn(catalog, prefix)
         validation, parity = self._export(learner, results[-1].validation_probability)
         metrics = self._measure(catalog, results, validation, parity)
+        metrics["diagnosis"] = self._diagnose(catalog, results, data)
         return self._close(metrics)
 
     def _find_prefix(self) -> CutPrefix | None:
@@ -191,6 +210,7 @@ class _Training:
         self.folder = folder
         folder.write_text(RECIPE, recipe_to_toml(self.recipe))
         catalog.to_parquet(folder / CATALOG)
+        self.watching.start(recipe_to_toml(self.recipe))
 
     def _learn(self, catalog: Catalog, prefix: CutPrefix) -> tuple[list[StageResult], Learner]:
         """All stages."""
@@ -214,8 +234,11 @@ class _Training:
     def _write_history(self, done: list[StageResult], rows: list[dict[str, Any]]) -> None:
         """Keep history.csv up to date: stages that are done, then the one that goes on."""
         assert self.folder is not None
+        name = self.recipe.stages[len(done)].name
+        before = sum(len(result.history) for result in done)
+        self.watching.history(name, rows, before)
         histories = [(result.name, result.history) for result in done]
-        histories.append((self.recipe.stages[len(done)].name, rows))
+        histories.append((name, rows))
         self.folder.write_history(
             [{"stage": name, **row} for name, history in histories for row in history]
         )
@@ -295,6 +318,28 @@ class _Training:
                 "unreadable": catalog.problems(),
             }
 
+    def _diagnose(
+        self, catalog: Catalog, results: list[StageResult], data: str | Path
+    ) -> dict[str, Any]:
+        """What the run shows about itself, in figures and in words."""
+        assert self.folder is not None
+        with self._timed("diagnose"):
+            rng = np.random.default_rng(self.recipe.seed)
+            rows = catalog.where("train")
+            some = np.sort(rng.permutation(rows)[:DIAGNOSED_PICTURES])
+            learned = Predictor(self.folder / MODEL_FILE).predict_series(catalog.read, some)
+            batches = [(batch.indices, batch.outputs.probability) for batch in learned]
+            found = diagnose(
+                [_record(result) for result in results],
+                catalog.label[catalog.where("validation")],
+                train_probability=np.concatenate([probability for _, probability in batches]),
+                train_label=catalog.label[np.concatenate([indices for indices, _ in batches])],
+                recipe=asdict(self.recipe),
+                data=str(data),
+                recipe_name=self.recipe.name,
+            )
+        return found.to_dict()
+
     def _close(self, metrics: dict[str, Any]) -> Run:
         assert self.folder is not None
         folder = self.folder
@@ -303,6 +348,7 @@ class _Training:
             self._log(line)
         metrics["seconds"] = {**self.seconds, "all": self._elapsed()}
         folder.write_json(METRICS, metrics)
+        self.watching.end(metrics)
         folder.drop_checkpoints()
         return Run(
             folder=folder.path,
@@ -345,6 +391,18 @@ class _Training:
         self.seconds[name] = round(time.perf_counter() - started, 2)
 
 
+def _record(result: StageResult) -> StageRecord:
+    """A stage as the diagnosis wants it."""
+    return StageRecord(
+        name=result.name,
+        history=result.history,
+        kept_epoch=result.history[result.kept]["epoch"],
+        probability=result.validation_probability,
+        epoch_probability=result.epoch_probability,
+        in_time="penalty" not in result.history[0],
+    )
+
+
 class _KerasImport:
     """Imports Keras in a thread of its own while pictures are read: it takes seconds."""
 
@@ -376,5 +434,6 @@ def _summary(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"Test accuracy {accuracy['value']:.1%} on {test['n']:,} pictures that nothing was "
         f"learned from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
+        *metrics["diagnosis"]["sentences"],
         f"Run folder: {folder}",
     ]

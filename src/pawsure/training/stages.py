@@ -80,11 +80,14 @@ def train_stage(
         started = time.perf_counter()
         row = _train_epoch(part, stage, data, is_sigmoid, (*seed, state.epochs_done), progress)
         with averaged_weights(part, stage):
-            row |= _validate(part, data, is_sigmoid)
+            held_out = predict_probabilities(part, data.validation_rows, is_sigmoid=is_sigmoid)
+            row["validation_loss"] = log_loss(held_out, data.validation_labels)
+            row["validation_accuracy"] = accuracy(held_out, data.validation_labels)
             row["seconds"] = round(time.perf_counter() - started, 3)
             is_best = row["validation_loss"] < state.best_loss
             if is_best or stage.keep == "last":
                 state.kept = part.get_weights()
+        state.validation.append(held_out.astype(np.float32))
         _advance(state, part, row)
         if checkpoint:
             save_state(state, checkpoint)
@@ -179,8 +182,8 @@ def _train_epoch(
     return {
         "epoch": epoch + 1,
         "learning_rate": rate,
-        "loss": sums[0] / sums[2],
-        "accuracy": sums[1] / sums[2],
+        "loss": float(sums[0] / sums[2]),
+        "accuracy": float(sums[1] / sums[2]),
     }
 
 
@@ -205,14 +208,6 @@ def _targets(labels: np.ndarray, num_labels: int, is_sigmoid: bool) -> np.ndarra
     if is_sigmoid:
         return labels[:, np.newaxis].astype(np.float32)
     return np.eye(num_labels, dtype=np.float32)[labels]
-
-
-def _validate(part: keras.Model, data: StageData, is_sigmoid: bool) -> dict[str, float]:
-    probability = predict_probabilities(part, data.validation_rows, is_sigmoid=is_sigmoid)
-    return {
-        "validation_loss": log_loss(probability, data.validation_labels),
-        "validation_accuracy": accuracy(probability, data.validation_labels),
-    }
 
 
 def _advance(state: StageState, part: keras.Model, row: dict[str, Any]) -> None:
