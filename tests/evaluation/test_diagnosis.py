@@ -162,6 +162,7 @@ def test_alternatives_are_not_taken_for_a_course_of_time():
     diagnosis = diagnose([fitted], label)
     assert diagnosis.overfitting.verdict == "no"
     assert not diagnosis.still_improving
+    assert "there is a single fit" in text(diagnosis)
 
 
 def test_the_gap_has_the_interval_of_newcombe():
@@ -323,6 +324,22 @@ def test_what_the_recipe_does_already_is_not_advised():
         recipe=careful,
     )
     assert [one.command for one in diagnosis.next] == ["pawsure train MORE-DATA"]
+
+
+def test_where_only_a_head_learned_layers_before_it_are_the_first_advice():
+    label, train_label = labels(M), labels(N, 5)
+    head = json.loads(json.dumps(RECIPE["stages"][0])) | {"optimizer": "logistic"}
+    diagnosis = diagnose(
+        [stage([probabilities(label, right=0.93)], label, name="head", in_time=False)],
+        label,
+        train_probability=probabilities(train_label, right=0.98),
+        train_label=train_label,
+        recipe=RECIPE | {"model": RECIPE["model"] | {"scaling": "backbone"}, "stages": [head]},
+        data="photos",
+        recipe_name="fast",
+    )
+    assert diagnosis.next[0].command == "pawsure train photos"
+    assert "Only the head learned" in diagnosis.next[0].why
 
 
 def test_advice_can_be_followed_as_it_stands():

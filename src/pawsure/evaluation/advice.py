@@ -59,7 +59,7 @@ def suggest(
     wanted = {
         "nothing-learned": (_own_scaling, _lower_rate, _larger_pictures, _other_backbone),
         "fit": (_own_scaling, _longer, _deeper, _larger_pictures, _other_backbone),
-        "training-pictures": (_own_scaling, _augmented, _larger_pictures, _more_pictures),
+        "training-pictures": (_own_scaling, _deeper, _augmented, _larger_pictures, _more_pictures),
         "validation-pictures": (_larger_validation,),
     }[diagnosis.limit]
     makers = [_frozen_batch_norm, _keep_best, _gentler, *wanted, _head_alone]
@@ -201,9 +201,9 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
 
 
 def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
-    gap = diagnosis.gap
-    known = f"{gap.num_train:,} training pictures are" if gap.num_train else "They are"
-    yield f"{known} learned by heart; more of them help most.", {}, "pawsure train MORE-DATA"
+    num_train = diagnosis.gap.num_train
+    known = f"the {num_train:,} it learned from" if num_train else "those it learned from"
+    yield f"More pictures than {known} help most of all.", {}, "pawsure train MORE-DATA"
 
 
 def _larger_validation(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:

@@ -87,6 +87,7 @@ class Overfitting:
         level: of the interval.
         since: the first epoch from which on every loss is above the best beyond noise.
         is_kept: whether the weights that were kept are themselves above the best beyond noise.
+        num_epochs: that were compared; a head that is fitted at once counts as one.
     """
 
     verdict: Literal["yes", "no", "perhaps"]
@@ -98,6 +99,7 @@ class Overfitting:
     level: float
     since: Moment | None
     is_kept: bool
+    num_epochs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,6 +381,7 @@ def _overfitting(stages: Sequence[StageRecord], label: np.ndarray, seed: int) ->
         level=level,
         since=None if verdict == "no" else epochs[_since(best_at, len(epochs), above)].moment,
         is_kept=verdict != "no" and kept_at > best_at and above(kept_at) is True,
+        num_epochs=len(epochs),
     )
 
 

@@ -35,6 +35,11 @@ def sentences(diagnosis: Diagnosis) -> list[str]:
 
 def _overfitting(seen: Overfitting) -> str:
     best, end = seen.best, seen.end
+    if seen.num_epochs == 1:
+        return (
+            "Not overfitting by going on too long: there is a single fit, of validation loss "
+            f"{best.loss:.3f}."
+        )
     if seen.verdict == "no":
         if best == end:
             return (
