@@ -114,7 +114,7 @@ def test_a_rise_within_noise_is_no_overfitting():
     found = diagnose([stage(answers, label)], label).overfitting
     assert found.end != found.best
     assert found.verdict == "no"
-    assert "no further off than noise" in text(diagnose([stage(answers, label)], label))
+    assert "No overfitting beyond noise" in text(diagnose([stage(answers, label)], label))
 
 
 def test_equal_epochs_are_rarely_called_overfitting():

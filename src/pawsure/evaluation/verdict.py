@@ -37,18 +37,18 @@ def _overfitting(seen: Overfitting) -> str:
     best, end = seen.best, seen.end
     if seen.num_epochs == 1:
         return (
-            "Not overfitting by going on too long: there is a single fit, of validation loss "
+            "No overfitting by going on too long: there is a single fit, of validation loss "
             f"{best.loss:.3f}."
         )
-    if seen.verdict == "no":
-        if best == end:
-            return (
-                "Not overfitting: the validation loss was at its lowest, "
-                f"{best.loss:.3f}, when training ended."
-            )
+    if seen.verdict == "no" and best == end:
         return (
-            f"Not overfitting: the validation loss ended at {end.loss:.3f}; its best, "
-            f"{best.loss:.3f} {_at(best)}, is no further off than noise{_range(seen)}."
+            "No overfitting: the validation loss was at its lowest, "
+            f"{best.loss:.3f}, when training ended."
+        )
+    if seen.verdict == "no":
+        return (
+            f"No overfitting beyond noise: the validation loss ended {seen.rise:.3f} above its "
+            f"best of {best.loss:.3f} {_at(best)}{_range(seen)}{_meanwhile(seen)}."
         )
     since = f" from {_name(seen.since)} on" if seen.since else ""
     opening = f"Overfitting{since}" if seen.verdict == "yes" else f"Perhaps overfitting{since}"
