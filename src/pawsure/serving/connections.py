@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -44,6 +45,12 @@ def bounded_protocol(settings: ServingSettings) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            # uvicorn writes head and body of a response apart, and asyncio takes Nagle's
+            # algorithm off only where a socket names its protocol, which accepted ones do not:
+            # each answer took 40 ms longer, the client's delayed acknowledgement.
+            transport.get_extra_info("socket").setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, True
+            )
             if len(self.connections) > settings.max_connections:
                 self._end(_TOO_MANY)
             else:
