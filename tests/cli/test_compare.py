@@ -66,7 +66,7 @@ def compare(*words: object) -> Result:
 def test_options_reach_the_comparison(calls, tmp_path):
     result = compare(
         *("photos", "--backbones", "mobilenet, mobilenet_v2", "--fine-tune", "--seed", 7),
-        *("--image-size", 160, "--weights", "none", "--split", "validation", "--recipe", "classic"),
+        *("--image-size", 160, "--weights", "none", "--split", "test", "--recipe", "classic"),
         *("--out", tmp_path / "out"),
     )
     assert result.exit_code == 0, result.stderr
@@ -75,7 +75,7 @@ def test_options_reach_the_comparison(calls, tmp_path):
     assert (recipe.name, recipe.seed, recipe.model.image_size) == ("classic", 7, 160)
     assert recipe.model.weights == "none"
     assert call["backbones"] == ["mobilenet", "mobilenet_v2"]
-    assert (call["fine_tune"], call["split"]) == (True, "validation")
+    assert (call["fine_tune"], call["split"]) == (True, "test")
     assert call["out"] == tmp_path / "out"
 
 

@@ -52,7 +52,7 @@ def compare(
     seed: Annotated[int | None, typer.Option(help="Decides the split.")] = None,
     split: Annotated[
         Judged, typer.Option(help="Which pictures accuracies are measured on.")
-    ] = Judged.TEST,
+    ] = Judged.VALIDATION,
     out: Annotated[
         Path | None, typer.Option(help="The folder to make for the table and the plot.")
     ] = None,

@@ -126,7 +126,7 @@ def compare_backbones(
     *,
     backbones: Sequence[str] | None = None,
     fine_tune: bool = False,
-    split: str = "test",
+    split: str = "validation",
     out: Path | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Comparison:
