@@ -58,7 +58,9 @@ def create_app(
     app.include_router(open_inference_routes(work))
     app.include_router(site_routes())
     _translate_errors(app)
-    app.add_middleware(Guard, settings=settings, metrics=work.metrics)
+    app.add_middleware(
+        Guard, settings=settings, metrics=work.metrics, check_room=work.batcher.check_room
+    )
     app.state.work = work
     return app
 

@@ -7,6 +7,7 @@ import hmac
 import json
 import logging
 import time
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -66,9 +67,17 @@ def refusal_headers(refusal: Refusal) -> dict[str, str]:
 class Guard:
     """ASGI middleware: host, token, headers, counting, and the rest of refused bodies."""
 
-    def __init__(self, app: ASGIApp, *, settings: ServingSettings, metrics: Metrics) -> None:
-        """Stand before `app`."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: ServingSettings,
+        metrics: Metrics,
+        check_room: Callable[[], None],
+    ) -> None:
+        """Stand before `app`; `check_room` raises when no more pictures can be taken on."""
         self._app = app
+        self._check_room = check_room
         self._settings = settings
         self._metrics = metrics
         self._token = None if settings.token is None else settings.token.encode()
@@ -82,6 +91,7 @@ class Guard:
         try:
             self._check(scope)
         except Refusal as refusal:
+            exchange.refused = True
             await _send_refusal(refusal, exchange.send)
         else:
             await self._app(scope, exchange.receive, exchange.send)
@@ -101,9 +111,13 @@ class Guard:
             if kind.lower() != b"bearer" or not right:
                 raise NoToken("Send the token of this server as 'Authorization: Bearer TOKEN'.")
 
+        # Asked here and not in the routes: past saturation, what is refused must cost little.
+        if scope["method"] == "POST":
+            self._check_room()
+
     def _count(self, scope: Scope, exchange: _Exchange) -> None:
         # The template of a route, never what was asked for: anybody may ask for anything.
-        route = getattr(scope.get("route"), "path", "other")
+        route = getattr(scope.get("route"), "path", "refused" if exchange.refused else "other")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = str(exchange.status or "gone")
         took = time.monotonic() - exchange.started
@@ -144,6 +158,7 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.started = time.monotonic()
         self.status = 0
+        self.refused = False
         self._receive = receive
         self._send = send
         headers = dict(scope["headers"])

@@ -146,7 +146,6 @@ def open_inference_routes(work: Work) -> APIRouter:
     async def infer(name: str, request: Request) -> Response:
         """Run pictures of the model's own size; see `GET /v2/models/{name}` for the tensors."""
         own(name)
-        work.batcher.check_room()
         with work.budget.share() as share:
             body = await intake.read_whole(
                 request, share, work.settings, max_bytes=_max_bytes(work)

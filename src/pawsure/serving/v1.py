@@ -84,7 +84,6 @@ def v1_routes(work: Work) -> APIRouter:
         A picture that can't be read has an `error` in its entry; where that leaves no answer
         at all, the response is an error itself.
         """
-        work.batcher.check_room()
         with work.budget.share() as share:
             uploads = await _uploads(request, share, work)
             results = await work.answers(request, uploads)
