@@ -41,6 +41,8 @@ lock: setup
 	$(COMPILE) --output-file requirements/base.txt
 	$(COMPILE) --constraints requirements/base.txt --extra train --extra serve --extra dev \
 		--output-file requirements/dev.txt
+	$(COMPILE) --constraints requirements/dev.txt --extra serve \
+		--output-file requirements/serve.txt
 
 # Goes on top of the locked packages: nothing is resolved or built in isolation here.
 .venv/.installed: .venv/.locked pyproject.toml
