@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from pawsure.errors import UsageError
 from pawsure.network.backbones import BACKBONES, build_backbone, find_backbone
-from pawsure.network.cuts import cut_before, find_cuts, input_cut, prefix, suffix
+from pawsure.network.cuts import (
+    NEAR,
+    cut_before,
+    depth_candidates,
+    find_cuts,
+    input_cut,
+    narrow_cut,
+    prefix,
+    suffix,
+)
 
 keras = pytest.importorskip("keras")
 
@@ -161,3 +172,18 @@ def test_two_inputs_are_refused():
 def test_backbones_are_listed_when_one_is_unknown():
     with pytest.raises(UsageError, match="no backbone 'vgg16'.*mobilenet_v2, mobilenet"):
         find_backbone("vgg16")
+
+
+def test_a_share_of_the_layers_is_a_narrow_cut_near_it(mobilenet_v2):
+    model = mobilenet_v2
+    for share in (0.25, 0.5, 0.65, 0.75):
+        cut = narrow_cut(model, share)
+        assert abs(cut.index / len(model.layers) - share) <= NEAR
+        near = [one for one in find_cuts(model) if abs(one.index / 154 - share) <= NEAR]
+        assert math.prod(cut.shape) == min(math.prod(one.shape) for one in near)
+
+
+def test_depths_are_tried_from_shallow_to_deep(mobilenet_v2):
+    model = mobilenet_v2
+    places = [cut.index for cut in depth_candidates(model)]
+    assert len(places) == 3 and places == sorted(places, reverse=True)

@@ -64,6 +64,7 @@ def test_an_unknown_key_is_named_with_the_one_that_was_meant():
         ({"dropout": 1}, r"dropout must be in \[0, 1\)"),
         ({"validation": 0.6, "test": 0.5}, "leave something to train on"),
         ({"stages.tail.epochs": 1}, "no stage 'tail'. Its stages are head, fine-tune"),
+        ({"stages.head.train_from": 1.5}, r"train_from as a share must be in \(0, 1\); got 1.5"),
         ({"stages.head.epochs": 0}, "epochs must be at least 1"),
         ({"stages.head.weight_decay": 0.1}, "weight_decay goes with optimizer adamw"),
         ({"stages.head.augment": {"flip": True}}, "augment needs views"),

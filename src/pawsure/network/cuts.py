@@ -18,6 +18,12 @@ import keras
 from pawsure.errors import UsageError
 from pawsure.network.graph import Call, calls_in_order
 
+NEAR = 0.125
+"""How far from a wanted share of the layers a cut may lie to be preferred for being narrow."""
+
+DEPTHS = (0.75, 0.5, 0.25)
+"""Shares of the layers that stay frozen, in the order in which depths are tried."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -74,20 +80,27 @@ def cut_before(model: keras.Model, layer: str | int) -> Cut:
     return before[-1] if before else input_cut(model)
 
 
-def depth_candidates(model: keras.Model) -> list[Cut]:
-    """Cuts to try in turn when nobody knows how deep to learn, the shallowest first.
+def narrow_cut(model: keras.Model, share: float) -> Cut:
+    """A cut with about this share of the layers before it, where the network is narrow.
 
-    One about each quarter of the layers from the end: of the cuts near there the one with the
-    fewest numbers, which is where a network is narrow and rows are cheap to keep.
+    Of the cuts within an eighth of the layers around it, the one with the fewest numbers, which
+    is cheapest to keep; of equals the last, which leaves the least to compute.
+
+    Args:
+        model: a model with one input and one output.
+        share: in (0, 1).
     """
-    cuts = find_cuts(model)[:-1]
-    num_layers = len(model.layers)
-    chosen: list[Cut] = []
-    for share in (0.75, 0.5, 0.25):
-        near = [cut for cut in cuts if abs(cut.index / num_layers - share) <= 0.125]
-        if near:
-            chosen.append(min(near, key=lambda cut: (math.prod(cut.shape), -cut.index)))
-    return chosen
+    cuts = find_cuts(model)
+    off = {cut: abs(cut.index / len(model.layers) - share) for cut in cuts}
+    near = [cut for cut in cuts[:-1] if off[cut] <= NEAR]
+    if not near:
+        return min(cuts, key=off.__getitem__)
+    return min(near, key=lambda cut: (math.prod(cut.shape), -cut.index))
+
+
+def depth_candidates(model: keras.Model) -> list[Cut]:
+    """Cuts to try in turn when nobody knows how deep to learn, the shallowest first."""
+    return list(dict.fromkeys(narrow_cut(model, share) for share in DEPTHS))
 
 
 def prefix(model: keras.Model, cut: Cut) -> keras.Model:

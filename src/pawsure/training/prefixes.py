@@ -24,6 +24,8 @@ from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe
 if TYPE_CHECKING:
     import keras
 
+    from pawsure.network.cuts import Cut
+
 CONVERTER_VERSION = 1
 """Raised when exported prefixes of an older pawsure compute something else."""
 
@@ -48,7 +50,7 @@ class CutPrefix:
     """A prefix with the sources for each `train_from` of a recipe: one, or several to try."""
 
     prefix: Prefix
-    sources: dict[str | int, tuple[Source, ...]]
+    sources: dict[str | int | float, tuple[Source, ...]]
 
 
 def scaling_of(model: ModelRecipe) -> Scaling:
@@ -81,7 +83,7 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
 
 
 def find_prefix(
-    model: ModelRecipe, train_froms: Sequence[str | int], *, seed: int
+    model: ModelRecipe, train_froms: Sequence[str | int | float], *, seed: int
 ) -> CutPrefix | None:
     """The prefix that an earlier run exported for these stages, or None."""
     key = prefix_key(model, seed)
@@ -107,7 +109,7 @@ def find_prefix(
 
 def export_prefix(
     model: ModelRecipe,
-    train_froms: Sequence[str | int],
+    train_froms: Sequence[str | int | float],
     build: Callable[[], keras.Model],
     *,
     seed: int,
@@ -139,14 +141,14 @@ def export_prefix(
     return _assemble(key, model.image_size, path if outputs else None, sources)
 
 
-def _file(key: str, train_froms: Sequence[str | int]) -> Path:
+def _file(key: str, train_froms: Sequence[str | int | float]) -> Path:
     folder = prefixes_dir() / key
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{identity(train_froms=list(train_froms))}.onnx"
 
 
 def _assemble(
-    key: str, size_px: int, path: Path | None, sources: dict[str | int, tuple[Source, ...]]
+    key: str, size_px: int, path: Path | None, sources: dict[str | int | float, tuple[Source, ...]]
 ) -> CutPrefix:
     shapes = {source.output: source.shape for each in sources.values() for source in each}
     return CutPrefix(
@@ -154,19 +156,24 @@ def _assemble(
     )
 
 
-def _sources(backbone: keras.Model, train_from: str | int) -> tuple[Source, ...]:
+def _sources(backbone: keras.Model, train_from: str | int | float) -> tuple[Source, ...]:
     """What a stage that learns from this layer on is fed with."""
-    from pawsure.network.cuts import cut_before, depth_candidates, layer_index
+    from pawsure.network.cuts import cut_before, depth_candidates, layer_index, narrow_cut
 
     if train_from == HEAD:
         return (Source(POOLED, len(backbone.layers), (backbone.output.shape[-1],)),)
     if train_from == AUTO:
-        return tuple(
-            Source(cut.name, cut.index + 1, cut.shape) for cut in depth_candidates(backbone)
-        )
+        return tuple(_behind(cut) for cut in depth_candidates(backbone))
+    if isinstance(train_from, float):
+        return (_behind(narrow_cut(backbone, train_from)),)
     first = 0 if train_from == WHOLE else layer_index(backbone, train_from)
     cut = cut_before(backbone, first)
     return (Source(PIXELS if cut.is_input else cut.name, first, cut.shape),)
+
+
+def _behind(cut: Cut) -> Source:
+    """All layers behind a cut learn."""
+    return Source(cut.name, cut.index + 1, cut.shape)
 
 
 def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> None:

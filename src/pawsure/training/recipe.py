@@ -76,8 +76,9 @@ class Stage:
 
     Attributes:
         name: how it is called on screen and in the history.
-        train_from: "head", "auto", "all", or the first layer that learns: its name, or its
-            number as Keras counts `model.layers`.
+        train_from: "head", "auto", "all"; the first layer that learns, by its name or its
+            number as Keras counts `model.layers`; or about which share of the layers stays
+            frozen, in (0, 1), which fits any backbone.
         epochs: passes over the training pictures.
         optimizer: as in `keras.optimizers`; or "logistic", which goes straight to the best
             linear head (train_from = "head" only; what is said of steps does not apply).
@@ -103,7 +104,7 @@ class Stage:
     """
 
     name: str
-    train_from: str | int = HEAD
+    train_from: str | int | float = HEAD
     epochs: int = 8
     optimizer: Literal["rmsprop", "adam", "adamw", "sgd", "logistic"] = "adamw"
     learning_rate: float = 1e-3
@@ -306,7 +307,12 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             )
         return value
     kinds = typing.get_args(hint) if origin in (typing.Union, types.UnionType) else (hint,)
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+    if (
+        float in kinds
+        and int not in kinds
+        and isinstance(value, int)
+        and not isinstance(value, bool)
+    ):
         return float(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
@@ -335,6 +341,10 @@ def _check(recipe: Recipe) -> None:
     need(len(set(names)) == len(names), f"stages need different names; got {', '.join(names)}.")
     for stage in recipe.stages:
         at = f"stage {stage.name}: "
+        need(
+            not isinstance(stage.train_from, float) or 0 < stage.train_from < 1,
+            f"{at}train_from as a share must be in (0, 1); got {stage.train_from}.",
+        )
         need(stage.epochs >= 1, f"{at}epochs must be at least 1; got {stage.epochs}.")
         need(stage.batch_size >= 1, f"{at}batch_size must be at least 1; got {stage.batch_size}.")
         need(stage.learning_rate > 0, f"{at}learning_rate must be above 0.")

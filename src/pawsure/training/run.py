@@ -423,7 +423,7 @@ class _KerasImport:
             self._thread.join()
 
 
-def _train_froms(recipe: Recipe) -> list[str | int]:
+def _train_froms(recipe: Recipe) -> list[str | int | float]:
     """Where the stages start to learn, each named once."""
     return list(dict.fromkeys(stage.train_from for stage in recipe.stages))
 

@@ -14,6 +14,7 @@ import socket
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
@@ -92,7 +93,7 @@ class Watching:
             if key not in self._seen:
                 self._seen.add(key)
                 step = before + int(row["epoch"])
-                self._tell(lambda one, row=row, step=step: one.on_epoch(stage, row, step))
+                self._tell(partial(_tell_epoch, stage=stage, row=row, step=step))
 
     def end(self, metrics: Mapping[str, Any] | None) -> None:
         """Tell that the run has ended."""
@@ -119,6 +120,10 @@ class Watching:
             except Exception as error:
                 self._watchers.remove(watcher)
                 self._progress.say(f"{type(watcher).__name__} is left out from here on: {error}")
+
+
+def _tell_epoch(watcher: Watcher, *, stage: str, row: Mapping[str, Any], step: int) -> None:
+    watcher.on_epoch(stage, row, step)
 
 
 def make_watchers(
