@@ -203,3 +203,19 @@ def test_closing_answers_what_was_taken_on():
         assert [await value_of(ticket) for ticket in tickets] == list(range(20))
 
     asyncio.run(story())
+
+
+def test_answers_to_single_pictures_do_not_make_a_crowd_look_slow():
+    def costly_to_start(pictures: np.ndarray) -> Outputs:
+        time.sleep(0.03)
+        return outputs_of(pictures)
+
+    async def story() -> None:
+        async with batcher(costly_to_start, wait_s=0.5, batch_size=32) as made:
+            for _ in range(5):
+                await made.submit([giving(0)], deadline_s=5)[0].future
+            await asyncio.gather(*(t.future for t in made.submit([giving(1)] * 64, deadline_s=5)))
+            made.submit([giving(1)] * 60, deadline_s=5)
+            made.check_room()
+
+    asyncio.run(story())

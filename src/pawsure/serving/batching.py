@@ -31,8 +31,8 @@ from pawsure.serving.refusals import Busy
 Row: TypeAlias = tuple[Outputs, int]
 """The outputs of a whole batch, and which row is meant."""
 
-# Weight of the newest batch in the pace; 0.1 forgets in some 20 batches, under a second.
-_NEWEST = 0.1
+# What each batch leaves of those before it in the pace; after 20, about a second, a tenth.
+_KEPT = 0.9
 
 
 class Ticket:
@@ -92,7 +92,8 @@ class Batcher:
         self._ready: deque[Ticket] = deque()
         self._change = threading.Condition()
         self._closing = False
-        self._pace_s = 0.0
+        self._paced_s = 0.0
+        self._paced_pictures = 0.0
         self._last_done = 0.0
         self.waiting = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,7 +113,9 @@ class Batcher:
 
     def expected_wait_s(self) -> float:
         """How long the pictures in hand will take, by the pace of the last answers."""
-        return self.waiting * self._pace_s
+        if not self._paced_pictures:
+            return 0.0
+        return self.waiting * self._paced_s / self._paced_pictures
 
     def check_room(self, num_pictures: int = 1) -> None:
         """Raise `Busy` when so many more pictures would have to wait too long."""
@@ -194,10 +197,16 @@ class Batcher:
         self._hand_back([(ticket, (outputs, row)) for row, ticket in enumerate(tickets)])
 
     def _measure_pace(self, tickets: list[Ticket], done: float) -> None:
-        """Seconds a picture, from the last answer or the first arrival, whichever is later."""
-        since = max(self._last_done, tickets[0].since)
-        pace = (done - since) / len(tickets)
-        self._pace_s += _NEWEST * (pace - self._pace_s) if self._pace_s else pace
+        """Seconds a picture while there is always something to do, latest batches first.
+
+        A batch that nobody waited for says how long an answer takes, not how many could be
+        given; it counts only while nothing better is known.
+        """
+        busy = tickets[0].since < self._last_done
+        if busy or not self._paced_pictures:
+            seconds = done - max(self._last_done, tickets[0].since)
+            self._paced_s = _KEPT * self._paced_s + seconds
+            self._paced_pictures = _KEPT * self._paced_pictures + len(tickets)
         self._last_done = done
 
     # In either

@@ -13,6 +13,7 @@ from pawsure.errors import UsageError
 from pawsure.model.predictor import Predictor
 from pawsure.serving.app import create_app
 from pawsure.serving.connections import bounded_protocol
+from pawsure.serving.memory import give_memory_back
 from pawsure.serving.settings import ServingSettings
 
 _BACKLOG = 2048
@@ -46,6 +47,7 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     level = logging.INFO if log_requests else logging.WARNING
     logging.getLogger("pawsure.serving").setLevel(level)
+    give_memory_back()
     listener = listen(host, port)
     app = create_app(predictor, name=name, settings=settings)
     Server(app, settings, on_ready=on_ready).run(sockets=[listener])
