@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pawsure.data.catalog import Catalog, build_catalog
+from pawsure.data.entries import Source
+from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
 from pawsure.evaluation.diagnosis import StageRecord, diagnose
@@ -129,10 +132,11 @@ class _Training:
         """Everything; in a new folder, or on with one that was cut off."""
         if folder is None:
             RunFolder.check_free(out)  # before minutes are spent
+        source = open_source(data)
         prefix = self._find_prefix()
-        keras_import = _KerasImport(wanted=self.recipe.needs_keras or prefix is None)
-        catalog = self._catalog(data)
-        keras_import.wait_if(prefix is None)
+        with _KerasImport(wanted=self.recipe.needs_keras or prefix is None) as keras_import:
+            catalog = self._catalog(source)
+            keras_import.wait_if(prefix is None)
         prefix = prefix or self._export_prefix()
         catalog = self._extract(catalog, prefix)
         self._open(folder or RunFolder.create(out, self.recipe.name), catalog)
@@ -160,10 +164,10 @@ class _Training:
         self._say(f"Exported the frozen part of {recipe.model.backbone}, for this and later runs.")
         return prefix
 
-    def _catalog(self, data: str | Path) -> Catalog:
+    def _catalog(self, source: Source) -> Catalog:
         recipe = self.recipe
         with self._timed("catalog"):
-            catalog = build_catalog(data, progress=self.progress)
+            catalog = build_catalog(source, progress=self.progress)
         self._labels = catalog.labels
         for path, reason in catalog.problems().items():
             self._say(f"Left out {path}: {reason}")
@@ -411,6 +415,18 @@ class _KerasImport:
         if wanted and "keras" not in sys.modules:
             self._thread = threading.Thread(target=self._import, daemon=True)
             self._thread.start()
+
+    def __enter__(self) -> _KerasImport:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # A process that ends in the middle of TensorFlow's import may crash on its way out.
+        self.wait_if(kind is not None)
 
     def _import(self) -> None:
         try:
