@@ -5,8 +5,9 @@ palettes, light and occlusion are drawn without knowing the animal, so that only
 tells a cat from a dog; a figure measured on it says nothing about photographs.
 
 From the ground up: `shapes` and `texture` (outlines and noise), `canvas` and `pen`
-(painting), `scene`, `things` and `foreground` (what is around), `coat`, `brush`, `build`,
-`face`, `cat`, `dog` and `pose` (the animals), `lighting`, and `draw`.
+(painting), `palette`, `things`, `indoors`, `outdoors`, `scene` and `foreground` (what is
+around), `coat`, `brush`, `build`, `face`, `cat`, `dog`, `body` and `pose` (the animals),
+`lighting`, and `draw`.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Brush(Pen):
         return self.canvas.patch(pixels, margin=int(roundness * self.view.scale) + 4)
 
     def _hair(self, px: Field, py: Field, flow: float | tuple[float, float]) -> Field:
-        amount = np.float32(0.09 + 0.15 * self.coat.length)
+        amount = np.float32(0.075 + 0.115 * self.coat.length)
         if self.coat.curly:
             return amount * np.float32(1.2) * curls(px, py, seed=self.coat.seed)
         if isinstance(flow, tuple):

@@ -69,6 +69,7 @@ _CATS: tuple[tuple[str, float, float, float, float, float, float, float, str, fl
     ("pointed", 0.85, 0.20, 1.05, 0.12, 0.95, 0.9, 1.2, "long", 0.35),  # round and plush
     ("pointed", 1.1, 0.30, 0.95, 0.0, 0.95, 0.7, 1.0, "long", 0.2),  # short legs
 )
+_CAT_SHARES = (0.18, 0.18, 0.12, 0.10, 0.12, 0.09, 0.12, 0.09)
 _DOGS: tuple[tuple[str, float, float, float, float, float, float, float, str, float], ...] = (
     ("floppy", 1.0, 0.65, 0.95, 0.0, 1.0, 1.1, 1.15, "long", 0.15),  # retriever
     ("floppy", 1.0, 0.70, 0.95, 0.0, 1.0, 1.1, 1.1, "bushy", 0.55),  # long-haired retriever
@@ -84,6 +85,7 @@ _DOGS: tuple[tuple[str, float, float, float, float, float, float, float, str, fl
     ("long", 0.9, 0.75, 0.88, -0.04, 1.3, 0.55, 1.0, "long", 0.1),  # sausage dog
     ("folded", 0.7, 0.90, 0.84, -0.06, 1.05, 1.3, 0.85, "long", 0.02),  # sight hound
 )
+_DOG_SHARES = (0.12, 0.10, 0.10, 0.07, 0.06, 0.05, 0.05, 0.08, 0.10, 0.08, 0.07, 0.07, 0.05)
 
 
 def random_build(kind: str, rng: np.random.Generator) -> Build:
@@ -94,10 +96,9 @@ def random_build(kind: str, rng: np.random.Generator) -> Build:
         rng: chooses a type and moves every proportion of it a little.
     """
     cat = kind == "cat"
-    types = _CATS if cat else _DOGS
-    ear, ear_size, snout, width, cheek, length, leg, leg_width, tail, hair = types[
-        rng.integers(len(types))
-    ]
+    types, weights = (_CATS, _CAT_SHARES) if cat else (_DOGS, _DOG_SHARES)
+    chosen = types[rng.choice(len(types), p=weights)]
+    ear, ear_size, snout, width, cheek, length, leg, leg_width, tail, hair = chosen
     eyes, shares = (CAT_EYES, CAT_EYE_SHARES) if cat else (DOG_EYES, DOG_EYE_SHARES)
     eye_colour = np.array(eyes[rng.choice(len(eyes), p=shares)])
     red, green, blue = np.clip(eye_colour * _near(rng, 0.1, 3), 0, 1).tolist()

@@ -34,9 +34,10 @@ def front_head(brush: Brush, build: Build, look: Look) -> None:
     if folded:
         for x, y, side, lean in ears_both_sides(build, look, 0.52 * w, -0.66):
             _folded_ear(brush.at(x, y, angle=side * lean * 0.6, flip=side), build)
+    muzzle = brush.at(0.46 * look.yaw, 0.22 * look.pitch - 0.04)
+    _bridge(muzzle)
     _eyes(brush, build, look)
-    dx, dy = 0.46 * look.yaw, 0.22 * look.pitch - 0.04
-    _muzzle(brush.at(dx, dy), build, look)
+    _muzzle(muzzle, build, look)
 
 
 def _skull(w: float, cheek: float) -> Points:
@@ -89,15 +90,19 @@ def _muzzle(brush: Brush, build: Build, look: Look) -> None:
     if look.open_mouth:
         brush.flat(ellipse(0, 0.60, 0.15, 0.15), (0.35, 0.10, 0.12))
         brush.solid(ellipse(0, 0.66, 0.10, 0.09), (0.88, 0.52, 0.54), roundness=0.06)
-    bridge = curve([(-0.13, -0.05), (0.13, -0.05), (0.17, 0.28), (0, 0.36), (-0.17, 0.28)])
-    brush.fur(bridge, "head", flow=-np.pi / 2, roundness=0.15, tufts=0, shadow=0,
-              fade=(-0.1, 0.15), marks=_on_bridge(brush))  # fmt: skip
     for side in (-1, 1):
         puff = ellipse(side * 0.19 * width, 0.46, 0.25 * width, 0.19 * reach, side * 0.15)
         brush.fur(puff, "muzzle", flow=(0.0, 0.30), roundness=0.16, tufts=0.5, shadow=0.16,
                   marks=(Mark(0, 0.45, 0.6, 0.4, brush.coat.dark, brush.coat.mask),))  # fmt: skip
     _nose_and_mouth(brush)
     _whiskers(brush)
+
+
+def _bridge(brush: Brush) -> None:
+    """The ridge from between the eyes to the nose; under the eyes, which it would cut."""
+    bridge = curve([(-0.13, -0.05), (0.13, -0.05), (0.17, 0.28), (0, 0.36), (-0.17, 0.28)])
+    brush.fur(bridge, "head", flow=-np.pi / 2, roundness=0.15, tufts=0, shadow=0,
+              fade=(-0.1, 0.15), marks=_on_bridge(brush))  # fmt: skip
 
 
 def _on_bridge(brush: Brush) -> tuple[Mark, ...]:
@@ -139,7 +144,7 @@ def side_head(brush: Brush, build: Build, look: Look) -> None:
     )
     far, near = brush.at(0.22, -0.55, angle=0.10), brush.at(-0.16, -0.50, angle=-0.12)
     if build.ear != "folded":
-        pointed_ear(far, build, width=0.62, height=0.84, round_tip=0.3)
+        pointed_ear(far, build, width=0.60, height=0.74, round_tip=0.3)
     head = curve(
         [(-0.80, 0.10), (-0.72, -0.42), (-0.30, -0.78), (0.20, -0.76), (0.52, -0.46),
          (0.68 + 0.4 * s, -0.04), (0.76 + s, 0.16), (0.78 + s, 0.36), (0.68 + s, 0.58),
@@ -149,7 +154,7 @@ def side_head(brush: Brush, build: Build, look: Look) -> None:
     if build.ear == "folded":
         _folded_ear(brush.at(-0.05, -0.50, angle=-0.2), build)
     else:
-        pointed_ear(near, build, width=0.74, height=0.86, round_tip=0.3, in_front=True)
+        pointed_ear(near, build, width=0.70, height=0.78, round_tip=0.3, in_front=True)
     puff = ellipse(0.50 + s, 0.39, 0.30, 0.20, 0.15)
     brush.fur(puff, "muzzle", flow=np.pi, roundness=0.2, tufts=0.3, shadow=0.0, marks=marks[:1],
               fade_x=(0.2 + s, 0.5 + s))  # fmt: skip

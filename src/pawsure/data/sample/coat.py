@@ -131,8 +131,9 @@ class Coat:
         side = np.abs(x)
         forehead = smoothstep(-0.18, -0.4, y) * smoothstep(0.62, 0.45, side)
         cheek = smoothstep(0.55, 0.72, side) * smoothstep(-0.25, 0.0, y)
-        up = np.sin(np.float32(2 * np.pi) * (side + 0.4 * bend) / (0.62 * self.stripe_width) + 0.9)
-        across = np.sin(np.float32(2 * np.pi) * (y - 0.5 * side + 0.5 * bend) / (0.75 * self.stripe_width))
+        wave = np.float32(2 * np.pi / self.stripe_width)
+        up = np.sin(wave / 0.62 * (side + 0.4 * bend) + 0.9)
+        across = np.sin(wave / 0.75 * (y - 0.5 * side + 0.5 * bend))
         return smoothstep(0.0, 0.6, up) * forehead + smoothstep(0.1, 0.6, across) * cheek
 
 

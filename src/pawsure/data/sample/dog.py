@@ -9,6 +9,8 @@ import numpy as np
 
 from pawsure.data.sample.brush import Brush, Mark
 from pawsure.data.sample.build import Build
+from pawsure.data.sample.canvas import Field, mix
+from pawsure.data.sample.coat import DARK_SKIN
 from pawsure.data.sample.face import Look, both_sides, ears_both_sides, eye, pointed_ear
 from pawsure.data.sample.pen import DARK
 from pawsure.data.sample.shapes import Points, curve, ellipse, mirror
@@ -140,7 +142,7 @@ def _nose(brush: Brush, w: float) -> None:
     nose = curve([(-wide, 0.20), (-0.6 * wide, 0.095), (0, 0.08), (0.6 * wide, 0.095), (wide, 0.20),
                   (0.62 * wide, 0.31), (0, 0.37), (-0.62 * wide, 0.31)])  # fmt: skip
     brush.flat(nose * (1.06, 1) + (0, 0.012), DARK, 0.4)
-    brush.solid(nose, brush.coat.skin, roundness=0.12, gloss=0.55)
+    brush.solid(nose, _nose_colour(brush), roundness=0.12, gloss=0.55)
     holes = [ellipse(side * 0.52 * wide, 0.245, 0.30 * wide, 0.035, -0.5 * side, steps=14)
              for side in (-1, 1)]  # fmt: skip
     brush.flat(holes, (0.03, 0.02, 0.02), 0.85)
@@ -155,6 +157,11 @@ def _closed_lips(brush: Brush, w: float, low: float) -> None:
     dots = [(side * (0.14 + 0.07 * i) * w, 0.46 + 0.05 * (i % 2)) for side in (-1, 1)
             for i in range(4)]  # fmt: skip
     _whisker_dots(brush, dots)
+
+
+def _nose_colour(brush: Brush) -> Field:
+    """Black, or liver brown where a cat of the same coat would have a pink nose."""
+    return mix(brush.coat.skin, DARK_SKIN, 0.6)
 
 
 def _whisker_dots(brush: Brush, dots: list[tuple[float, float]]) -> None:
@@ -202,7 +209,7 @@ def _jaw(brush: Brush, look: Look, n: float, marks: tuple[Mark, ...]) -> None:
 def _side_ear(brush: Brush, build: Build) -> None:
     if build.ear == "pointed":
         ear = brush.at(-0.24, -0.46, angle=-0.16)
-        pointed_ear(ear, build, width=0.62, height=0.95, round_tip=0.9, in_front=True)
+        pointed_ear(ear, build, width=0.56, height=0.88, round_tip=0.9, in_front=True)
     else:
         _hanging_ear(brush.at(-0.22, -0.40, angle=0.42), build)
 
@@ -214,7 +221,7 @@ def _side_face(brush: Brush, build: Build, look: Look, n: float) -> None:
     eye(brush.at(0.40, -0.18), build, look, outline=lids, iris=build.eye * 0.85, slit=False)
     nose = curve([(0.50 + n, -0.15), (0.62 + n, -0.17), (0.73 + n, -0.09), (0.74 + n, 0.05),
                   (0.63 + n, 0.13), (0.54 + n, 0.02)])  # fmt: skip
-    brush.solid(nose, brush.coat.skin, roundness=0.10, gloss=0.55)
+    brush.solid(nose, _nose_colour(brush), roundness=0.10, gloss=0.55)
     brush.flat(ellipse(0.68 + n, 0.01, 0.045, 0.022, -0.4, steps=12), (0.03, 0.02, 0.02), 0.85)
     brush.line(
         [(0.65 + n, 0.12), (0.63 + n, 0.38), (0.52 + n, 0.49), (0.36 + 0.6 * n, 0.51),

@@ -58,7 +58,7 @@ def eye(
     colour = np.clip(planes(build.iris) * tone, 0, 1)
     colour = mix(colour, white, smoothstep(1.0 - edge, 1.0 + edge, radius))
     width = (0.24 + 0.56 * look.pupil) if slit else 0.52 + 0.12 * look.pupil
-    height = (0.82 if slit else width) + 0.0 * look.pupil
+    height = 0.82 if slit else width
     pupil = np.sqrt((x / (width * iris)) ** 2 + (y / (height * iris)) ** 2)
     colour = mix(colour, (0.04, 0.04, 0.05), smoothstep(1.0 + edge, 1.0 - edge, pupil))
     lid = smoothstep(-0.25, -1.0, y / iris)
@@ -96,26 +96,29 @@ def pointed_ear(
     )  # fmt: skip
     fade, shadow = ((0.24, -0.12), 0.0) if in_front else (None, 0.25)
     brush.fur(outline, "ear", flow=-np.pi / 2, roundness=0.16, shadow=shadow, fade=fade)
+    low = -0.10 if in_front else 0.12
     inner = curve(
-        [(-0.28 * w, 0.12), (-0.22 * w, -0.35 * h), (0.05, -0.80 * h), (0.26 * w, -0.3 * h),
-         (0.32 * w, 0.12)]
+        [(-0.28 * w, low), (-0.22 * w, -0.35 * h), (0.05, -0.80 * h), (0.26 * w, -0.3 * h),
+         (0.32 * w, low)]
     )  # fmt: skip
     pink = mix(PINK, brush.coat.dark, 0.45 if sum(brush.coat.skin) < 1 else 0.1)
     brush.solid(inner, mix(pink, (0.25, 0.16, 0.15), 0.15), roundness=0.22, opacity=0.9)
-    _ear_hair(brush, w, h)
+    _ear_hair(brush, w, h, low)
 
 
-def _ear_hair(brush: Brush, w: float, h: float) -> None:
+def _ear_hair(brush: Brush, w: float, h: float, low: float) -> None:
     paths = []
     for offset in np.linspace(-0.3, 0.25, 5):
-        reach = brush.rng.uniform(0.35, 0.6) * h
+        reach = brush.rng.uniform(0.35, 0.6) * h + 0.1
         x = offset * w
-        paths.append([(x, 0.1), (x * 0.9 + 0.05, -0.5 * reach), (x + 0.1, -reach)])
+        paths.append([(x, low), (x * 0.9 + 0.05, -0.5 * reach), (x + 0.1, -reach)])
     colour = mix(brush.coat.pale, brush.coat.base, 0.35)
     brush.lines(paths, (0.07, 0.05, 0.008), colour, 0.6)
 
 
-def ears_both_sides(build: Build, look: Look, across: float, up: float) -> list[tuple[float, float, int, float]]:
+def ears_both_sides(
+    build: Build, look: Look, across: float, up: float
+) -> list[tuple[float, float, int, float]]:
     """Where two ears stand on a head seen from the front: x, y, flip, angle for each."""
     return [
         (side * across * (1 - 0.08 * abs(look.yaw)) - 0.06 * look.yaw, up + 0.08 * look.pitch, side,
@@ -144,7 +147,8 @@ def collar(brush: Brush, points: list[tuple[float, float]], width: float, style:
     brush.line([(x, y - 0.25 * width) for x, y in points], 0.2 * width, (1, 1, 1), 0.22)
     x, y = points[len(points) // 2]
     metal = (0.88, 0.74, 0.32) if style.seed % 2 < 1 else (0.78, 0.80, 0.84)
-    brush.solid(ellipse(x, y + 0.9 * width, 0.8 * width, 0.8 * width), metal, roundness=0.08, gloss=0.8)
+    tag = ellipse(x, y + 0.9 * width, 0.8 * width, 0.8 * width)
+    brush.solid(tag, metal, roundness=0.08, gloss=0.8)
 
 
 COLLARS = (

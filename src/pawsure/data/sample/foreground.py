@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pawsure.data.sample.canvas import View, mix
+from pawsure.data.sample.palette import WOOD, hue
 from pawsure.data.sample.pen import Pen
 from pawsure.data.sample.shapes import Shape, box, curve, ellipse, limb
-from pawsure.data.sample.things import WOOD, ball, cup, flower, hue
-
+from pawsure.data.sample.things import ball, cup, flower
 
 SHARES = (0.30, 0.25, 0.18, 0.12, 0.15)  # in the order of the list in `occlude`
 
@@ -21,8 +21,8 @@ def occlude(pen: Pen, face: tuple[float, float], clear: float) -> None:
         face: where the face's middle is.
         clear: how far about it must stay in view.
     """
-    hide = (_low_edge, _leaves, _grass, _side, _thing)[pen.rng.choice(5, p=SHARES)]
-    hide(pen, face, clear)
+    ways = (_low_edge, _leaves, _grass, _side, _thing)
+    ways[pen.rng.choice(len(ways), p=SHARES)](pen, face, clear)
 
 
 def _low_edge(pen: Pen, face: tuple[float, float], clear: float) -> None:
@@ -30,7 +30,7 @@ def _low_edge(pen: Pen, face: tuple[float, float], clear: float) -> None:
     canvas, rng = pen.canvas, pen.rng
     w, h = canvas.width, canvas.height
     top = max(h * rng.uniform(0.70, 0.86), face[1] + clear)
-    tilt, colour = rng.uniform(-0.05, 0.05) * w, hue(pen)
+    tilt, colour = rng.uniform(-0.05, 0.05) * w, hue(pen.rng)
     kind = rng.integers(3)
     if kind == 0:
         pen.solid(np.array([(-9, top + tilt), (w + 9, top - tilt), (w + 9, h + 9), (-9, h + 9)]),
@@ -41,7 +41,8 @@ def _low_edge(pen: Pen, face: tuple[float, float], clear: float) -> None:
         card = np.array([(left, top), (left + 0.65 * w, top + tilt), (left + 0.62 * w, h + 9),
                          (left + 0.03 * w, h + 9)])  # fmt: skip
         pen.solid(card, (0.72, 0.56, 0.38), roundness=8)
-        flap = np.array([(left, top), (left + 0.65 * w, top + tilt), (left + 0.70 * w, top + 0.08 * h),
+        flap = np.array([(left, top), (left + 0.65 * w, top + tilt),
+                         (left + 0.70 * w, top + 0.08 * h),
                          (left - 0.05 * w, top + 0.08 * h)])  # fmt: skip
         pen.solid(flap, (0.78, 0.62, 0.44), roundness=4)
     else:
@@ -56,20 +57,21 @@ def _leaves(pen: Pen, face: tuple[float, float], clear: float) -> None:
     canvas, rng = pen.canvas, pen.rng
     w, h = canvas.width, canvas.height
     left = face[0] > w / 2
-    root = (-0.05 * w if left else 1.05 * w, h * rng.uniform(0.6, 1.1))
-    green = mix((0.24, 0.46, 0.24), hue(pen), 0.2)
+    root = np.array([-0.05 * w if left else 1.05 * w, h * rng.uniform(0.6, 1.1)])
+    green = mix((0.24, 0.46, 0.24), hue(pen.rng), 0.2)
     for _ in range(rng.integers(5, 10)):
         reach = rng.uniform(0.35, 0.65) * min(w, h)
         angle = rng.uniform(-1.4, -0.1)
         direction = np.array([np.cos(angle) * (1 if left else -1), np.sin(angle)])
-        tip = np.array(root) + reach * direction
+        tip = root + reach * direction
         if np.hypot(*(tip - face)) < clear:
-            tip = np.array(root) + 0.5 * reach * direction
-        middle = (np.array(root) + tip) / 2 + rng.normal(0, 0.05, 2) * reach
-        leaf = limb([root, middle, tip], [2.0, 0.085 * reach, 1.0])
+            tip = root + 0.5 * reach * direction
+        middle = (root + tip) / 2 + rng.normal(0, 0.05, 2) * reach
+        stalk = np.stack([root, middle, tip])
+        leaf = limb(stalk, [2.0, 0.085 * reach, 1.0])
         colour = np.clip(green * rng.uniform(0.8, 1.25), 0, 1)
         pen.solid(leaf, colour, roundness=0.06 * reach)
-        pen.line([root, middle, tip], 1.2, np.clip(colour * 1.3, 0, 1), 0.5)
+        pen.line(stalk, 1.2, np.clip(colour * 1.3, 0, 1), 0.5)
 
 
 def _grass(pen: Pen, face: tuple[float, float], clear: float) -> None:
@@ -77,7 +79,7 @@ def _grass(pen: Pen, face: tuple[float, float], clear: float) -> None:
     canvas, rng = pen.canvas, pen.rng
     w, h = canvas.width, canvas.height
     room = min(0.35 * h, h - face[1] - 0.6 * clear)
-    green = np.asarray(mix((0.36, 0.54, 0.24), hue(pen), 0.15))
+    green = np.asarray(mix((0.36, 0.54, 0.24), hue(pen.rng), 0.15))
     for tone in (0.7, 0.95, 1.2):
         shape: Shape = []
         for x in rng.uniform(-5, w + 5, 26):
@@ -96,9 +98,9 @@ def _side(pen: Pen, face: tuple[float, float], clear: float) -> None:
     left = face[0] > w / 2
     if rng.random() < 0.5:
         x0, x1 = (-9, wide) if left else (w - wide, w + 9)
-        pen.solid(box(x0, -9, x1, h + 9), mix(WOOD, hue(pen), 0.4), roundness=5, shadow=0.0)
+        pen.solid(box(x0, -9, x1, h + 9), mix(WOOD, hue(pen.rng), 0.4), roundness=5, shadow=0.0)
         return
-    colour = hue(pen)
+    colour = hue(pen.rng)
     for i in range(4):
         x = wide * (3 - i) / 4 if left else w - wide * (4 - i) / 4
         lean = 0.1 * wide * np.sin(2.0 * i)
@@ -122,6 +124,6 @@ def dapple(pen: Pen) -> Shape:
     """Outlines of the shadows of leaves, in pixels, over the whole picture."""
     canvas, rng = pen.canvas, pen.rng
     at = rng.uniform((0, 0), (canvas.width, canvas.height), (22, 2))
-    size = 0.07 * min(canvas.width, canvas.height)
+    size = 0.10 * min(canvas.width, canvas.height)
     return [ellipse(x, y, size * rng.uniform(0.5, 1.4), size * rng.uniform(0.3, 0.8),
                     rng.uniform(0, 3)) for x, y in at]  # fmt: skip

@@ -29,15 +29,15 @@ def expose(canvas: Canvas, rng: np.random.Generator) -> None:
     if rng.random() < 0.3:
         _flare(canvas, rng)
     _tone(canvas, rng)
-    if rng.random() < 0.17:
+    if rng.random() < 0.14:
         _blur(canvas, rng)
     if rng.random() < 0.45:
         _noise(canvas, rng, rng.uniform(0.004, 0.026))
 
 
 def _grid(canvas: Canvas) -> tuple[Field, Field]:
-    x = np.arange(canvas.width, dtype=np.float32)[None, :] / canvas.width
-    return x, np.arange(canvas.height, dtype=np.float32)[:, None] / canvas.height
+    x = np.linspace(0, 1, canvas.width, dtype=np.float32)[None, :]
+    return x, np.linspace(0, 1, canvas.height, dtype=np.float32)[:, None]
 
 
 def _cast_shadow(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -55,7 +55,7 @@ def _cast_shadow(canvas: Canvas, rng: np.random.Generator) -> None:
         patch = canvas.patch([*dapple(pen), np.array([(0, 0), (1, 0), (0, 1)])])
         if patch is None:
             return
-        canvas.shadow(patch, blur=0.02 * canvas.width, strength=rng.uniform(0.25, 0.5))
+        canvas.shadow(patch, blur=0.035 * canvas.width, strength=rng.uniform(0.25, 0.5))
         return
     tint = 1 - planes(canvas.light.shade) * 0.8
     canvas.pixels *= 1 - np.float32(rng.uniform(0.15, 0.38)) * (0.7 + tint) * amount
@@ -78,9 +78,9 @@ def _flare(canvas: Canvas, rng: np.random.Generator) -> None:
 def _tone(canvas: Canvas, rng: np.random.Generator) -> None:
     """Exposure in stops, contrast about the middle, and the light's colour."""
     warm, green = rng.normal(0, 0.055), rng.normal(0, 0.02)
-    gain = 2.0 ** np.clip(rng.normal(0, 0.3), -0.6, 0.5)
+    gain = 2.0 ** np.clip(rng.normal(0, 0.27), -0.55, 0.5)
     balance = planes((1 + warm, 1 + green, 1 - warm)) * np.float32(gain)
-    contrast = np.float32(rng.uniform(0.8, 1.12))
+    contrast = np.float32(rng.uniform(0.86, 1.15))
     lifted = (canvas.pixels * balance - 0.45) * contrast + 0.45
     # A soft shoulder, so that bright fur keeps some of its drawing.
     canvas.pixels = np.where(lifted > 0.8, 1 - 0.2 * np.exp((0.8 - lifted) / 0.2), lifted)

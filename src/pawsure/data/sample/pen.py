@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pawsure.data.sample.canvas import Canvas, Patch, View, as_shape, mix, planes, smoothstep
+from pawsure.data.sample.canvas import Canvas, Field, Patch, View, as_shape, mix, planes, smoothstep
 from pawsure.data.sample.shapes import Points, Shape, ellipse, limb
 
 DARK = (0.10, 0.08, 0.08)
@@ -28,6 +28,21 @@ class Pen:
     ) -> Self:
         """The same pen in a coordinate system placed within this one."""
         return replace(self, view=self.view.at(x, y, scale=scale, angle=angle, flip=flip))
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the canvas in own units."""
+        return self.canvas.width / self.view.scale, self.canvas.height / self.view.scale
+
+    def grid(self, top: int = 0) -> tuple[Field, Field]:
+        """Own coordinates of the canvas's pixels from row `top` down, for an upright view.
+
+        Returns:
+            x as float32 (1, width) and y as float32 (height - top, 1).
+        """
+        unit = np.float32(self.view.scale)
+        x = np.arange(self.canvas.width, dtype=np.float32)[None, :] / unit
+        return x, np.arange(top, self.canvas.height, dtype=np.float32)[:, None] / unit
 
     def to_pixels(self, outline: Points | Shape) -> Shape:
         """The outline's polygons on the canvas."""

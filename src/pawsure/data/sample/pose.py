@@ -9,29 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from pawsure.data.sample import cat, dog
-from pawsure.data.sample.brush import Brush, Mark
+from pawsure.data.sample.body import (
+    Animal,
+    Point,
+    chest_mark,
+    paint_front_neck,
+    paint_head,
+    paint_leg,
+    paint_paw,
+    paint_reaching_leg,
+    paint_side_neck,
+    paint_tail,
+)
+from pawsure.data.sample.brush import Brush
 from pawsure.data.sample.build import Build
-from pawsure.data.sample.canvas import as_shape
-from pawsure.data.sample.face import Look, collar
-from pawsure.data.sample.pen import DARK
+from pawsure.data.sample.face import collar
 from pawsure.data.sample.shapes import curve, ellipse, limb
-
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Animal:
-    """One cat or dog about to be painted."""
-
-    kind: str
-    build: Build
-    look: Look
-    collar: bool
-    side: bool  # the head is seen from the side
-    roll: float  # of the head, radians
 
 
 @dataclass(frozen=True)
@@ -46,77 +39,6 @@ class Pose:
     face: Point  # about where the face is, so that nothing hides it
 
 
-def _head(brush: Brush, animal: Animal, x: float, y: float, scale: float = 1.0) -> None:
-    head = brush.at(x, y, scale=scale * animal.build.head, angle=animal.roll)
-    painter = cat if animal.kind == "cat" else dog
-    if animal.side:
-        painter.side_head(head, animal.build, animal.look)
-    else:
-        painter.front_head(head, animal.build, animal.look)
-
-
-def _tail(brush: Brush, build: Build, points: list[Point], thickness: float = 0.17) -> None:
-    """A tail along the points, from the root to where it would end at length 1."""
-    if build.tail == "short":
-        points = points[:2]
-    reach = np.asarray(points, dtype=np.float64)
-    reach = reach[0] + (reach - reach[0]) * build.tail_length
-    n = len(reach)
-    shape = {
-        "long": np.linspace(1.0, 0.62, n),
-        "curled": np.linspace(1.3, 1.0, n),
-        "short": np.linspace(1.1, 0.7, n),
-        "bushy": 1.0 + 1.2 * np.sin(np.linspace(0.15, 2.9, n)),
-    }[build.tail]
-    radii = (thickness * shape * (1 + 0.5 * build.hair)).tolist()
-    flow = float(np.arctan2(*(reach[-1] - reach[0])[::-1]))
-    tufts = 1.6 if build.tail in ("bushy", "curled") else 1.0
-    brush.fur(limb(reach, radii), "tail", flow=flow, roundness=0.17, tufts=tufts, shadow=0.35)
-
-
-def _leg(
-    brush: Brush,
-    build: Build,
-    points: list[Point],
-    radii: tuple[float, ...],
-    *,
-    dim: float = 1.0,
-    melt: float = 0.5,
-    paw: float = 0.0,
-) -> None:
-    """A leg along the points, hip to paw; its first `melt` share fades into the body.
-
-    Args:
-        brush: of the body.
-        build: thickness of legs.
-        points: from hip to ankle.
-        radii: one for each point.
-        dim: brightness, below 1 on the far side.
-        melt: height over which the leg grows out of the body, own units; 0 for none.
-        paw: how far the paw points to the right; 0 seen from the front.
-    """
-    thick = [r * build.leg_width for r in radii]
-    top, (x, y) = points[0][1], points[-1]
-    fade = (top - 0.1, top + melt) if melt else None
-    brush.fur(limb(points, thick), "leg", roundness=0.16, fade=fade, dim=dim,
-              shadow=0.0 if melt else 0.25)  # fmt: skip
-    _paw(brush, x + 0.6 * paw * thick[-1], y + 0.02, 1.35 * thick[-1] + 0.04, paw, dim)
-
-
-def _paw(brush: Brush, x: float, y: float, size: float, side: float, dim: float = 1.0) -> None:
-    long = size * (1.0 + 0.25 * abs(side))
-    shape = ellipse(x, y, long, 0.68 * size)
-    brush.fur(shape, "paw", roundness=0.13, shadow=0.25, dim=dim, tufts=0.6)
-    toes = (0.35, 0.7) if side > 0 else (-0.35, 0.35) if side == 0 else (-0.7, -0.35)
-    gaps = [[(x + t * long, y + 0.08 * size), (x + t * long * 0.95, y + 0.5 * size)] for t in toes]
-    brush.lines(gaps, 0.03, DARK, 0.45)
-
-
-def _chest(brush: Brush, x: float, y: float, rx: float, ry: float) -> tuple[Mark, ...]:
-    coat = brush.coat
-    return (Mark(x, y, rx, ry, coat.pale, coat.pale_chest, soft=0.4),)
-
-
 def sit_front(brush: Brush, animal: Animal) -> None:
     """Sits and faces the viewer."""
     build = animal.build
@@ -124,22 +46,23 @@ def sit_front(brush: Brush, animal: Animal) -> None:
     lean = 0.25 * animal.look.yaw
     brush.ground_shadow(0.0, 1.3)
     side = 1 if brush.rng.random() < 0.5 else -1
-    _tail(brush, build, _sitting_tail(animal.kind, side))
+    paint_tail(brush, build, _sitting_tail(animal.kind, side))
     for s in (-1, 1):
         brush.fur(ellipse(s * 0.66 * wide, -0.44, 0.50, 0.44), "body", roundness=0.3)
-        _paw(brush, s * 0.84 * wide, -0.10, 0.25, s * 0.5)
+        paint_paw(brush, s * 0.84 * wide, -0.10, 0.25, s * 0.5)
     torso = curve(
         [(lean, tall - 0.35), (0.46 + lean, tall - 0.1), (0.66 * wide + 0.5 * lean, tall + 0.55),
          (0.70 * wide, -0.75), (0.60 * wide, -0.2), (0, -0.12), (-0.60 * wide, -0.2),
-         (-0.70 * wide, -0.75), (-0.66 * wide + 0.5 * lean, tall + 0.55), (-0.46 + lean, tall - 0.1)]
+         (-0.70 * wide, -0.75), (-0.66 * wide + 0.5 * lean, tall + 0.55),
+         (-0.46 + lean, tall - 0.1)]
     )  # fmt: skip
     brush.fur(torso, "body", roundness=0.6, shadow=0.4,
-              marks=_chest(brush, 0.7 * lean, tall + 0.55, 0.42, 0.75))  # fmt: skip
+              marks=chest_mark(brush, 0.7 * lean, tall + 0.55, 0.42, 0.75))  # fmt: skip
     for s in (-1, 1):
         hip = (s * 0.30 + 0.4 * lean, tall + 0.75)
-        _leg(brush, build, [hip, (s * 0.31, -0.7), (s * 0.30, -0.14)], (0.27, 0.21, 0.18))
-    _front_neck(brush, animal, lean, tall)
-    _head(brush, animal, 1.2 * lean, tall - 0.55 - 0.25 * build.neck)
+        paint_leg(brush, build, [hip, (s * 0.31, -0.7), (s * 0.30, -0.14)], (0.27, 0.21, 0.18))
+    paint_front_neck(brush, animal, lean, tall)
+    paint_head(brush, animal, 1.2 * lean, tall - 0.55 - 0.25 * build.neck)
 
 
 def _sitting_tail(kind: str, side: int) -> list[Point]:
@@ -150,53 +73,31 @@ def _sitting_tail(kind: str, side: int) -> list[Point]:
     return [(side * x, y) for x, y in points]
 
 
-def _front_neck(brush: Brush, animal: Animal, x: float, top: float) -> None:
-    build = animal.build
-    neck = limb([(x, top + 0.35), (x * 1.1, top - 0.45)], [0.58, 0.52])
-    brush.fur(neck, "chest", roundness=0.4, tufts=1.6, shadow=0.0, fade=(top + 0.9, top + 0.3))
-    if animal.collar:
-        band = [(x - 0.52, top - 0.10), (x - 0.25, top + 0.07), (x, top + 0.12),
-                (x + 0.25, top + 0.07), (x + 0.52, top - 0.10)]  # fmt: skip
-        collar(brush, band, 0.11 + 0.02 * build.leg_width, brush.coat)
-
-
 def sit_side(brush: Brush, animal: Animal) -> None:
     """Sits, its body turned to the right."""
     build = animal.build
     tall = -1.45 - 0.7 * build.leg_length
     brush.ground_shadow(-0.1, 1.4)
     if animal.kind == "cat":
-        _tail(brush, build, [(-0.9, -0.25), (-1.45, -0.12), (-1.95, -0.25), (-2.1, -0.6)])
+        paint_tail(brush, build, [(-0.9, -0.25), (-1.45, -0.12), (-1.95, -0.25), (-2.1, -0.6)])
     else:
-        _tail(brush, build, [(-0.95, -0.30), (-1.5, -0.35), (-1.9, -0.75), (-2.0, -1.2)])
-    _leg(brush, build, [(0.42, tall + 0.8), (0.40, -0.7), (0.44, -0.16)], (0.26, 0.2, 0.17),
+        paint_tail(brush, build, [(-0.95, -0.30), (-1.5, -0.35), (-1.9, -0.75), (-2.0, -1.2)])
+    paint_leg(brush, build, [(0.42, tall + 0.8), (0.40, -0.7), (0.44, -0.16)], (0.26, 0.2, 0.17),
          dim=0.8, melt=0.0, paw=0.8)  # fmt: skip
     torso = curve(
         [(0.10, tall - 0.25), (0.62, tall - 0.2), (0.92, tall + 0.45), (0.80, -1.0), (0.45, -0.45),
          (-0.2, -0.12), (-0.85, -0.14), (-1.10, -0.50), (-0.98, -1.05), (-0.55, -1.65)]
     )  # fmt: skip
     brush.fur(torso, "body", flow=1.9, roundness=0.6, shadow=0.4,
-              marks=_chest(brush, 0.8, tall + 0.5, 0.35, 0.8))  # fmt: skip
+              marks=chest_mark(brush, 0.8, tall + 0.5, 0.35, 0.8))  # fmt: skip
     brush.fur(ellipse(-0.42, -0.56, 0.62, 0.52, -0.3), "body", flow=1.2, roundness=0.4,
               shadow=0.30, fade=(-1.25, -0.8))  # fmt: skip
-    _paw(brush, 0.10, -0.10, 0.30, 1.0)
-    _leg(brush, build, [(0.58, tall + 0.7), (0.62, -0.75), (0.66, -0.14)], (0.30, 0.22, 0.18),
+    paint_paw(brush, 0.10, -0.10, 0.30, 1.0)
+    paint_leg(brush, build, [(0.58, tall + 0.7), (0.62, -0.75), (0.66, -0.14)], (0.30, 0.22, 0.18),
          paw=0.8)  # fmt: skip
     top = tall - 0.35 - 0.35 * build.neck
-    _side_neck(brush, animal, (0.28, tall + 0.15), (0.50, top + 0.1))
-    _head(brush, animal, 0.55, top - 0.15)
-
-
-def _side_neck(brush: Brush, animal: Animal, low: Point, high: Point) -> None:
-    neck = limb([low, high], [0.60, 0.50])
-    brush.fur(neck, "body", flow=2.0, roundness=0.4,
-              tufts=1.3, shadow=0.0, fade=(low[1] + 0.55, low[1] + 0.1))  # fmt: skip
-    if animal.collar:
-        along = np.subtract(high, low) / np.hypot(*np.subtract(high, low))
-        middle = np.add(low, high) / 2 + along * 0.05
-        across = np.array([along[1], -along[0]]) * -0.54
-        band = [middle - across, middle + along * -0.10, middle + across * 0.8 + along * -0.06]
-        collar(brush, [(float(x), float(y)) for x, y in band], 0.12, brush.coat)
+    paint_side_neck(brush, animal, (0.28, tall + 0.15), (0.50, top + 0.1))
+    paint_head(brush, animal, 0.55, top - 0.15)
 
 
 def stand(brush: Brush, animal: Animal) -> None:
@@ -207,7 +108,7 @@ def stand(brush: Brush, animal: Animal) -> None:
     back, half = -(leg + deep), 1.45 * build.body_length
     stride = brush.rng.uniform(-0.3, 0.3)
     brush.ground_shadow(0.0, half + 0.6)
-    _tail(brush, build, _standing_tail(animal, -half, back + 0.22))
+    paint_tail(brush, build, _standing_tail(animal, -half, back + 0.22))
     _hind_leg(brush, build, -half + 0.62, leg, -stride, 0.78)
     _fore_leg(brush, build, half - 0.25, leg, stride, 0.78)
     tuck = 0.22 if is_cat else 0.12 + 0.35 * (1 - build.leg_width)
@@ -218,13 +119,13 @@ def stand(brush: Brush, animal: Animal) -> None:
          (-half - 0.12, back + 0.55 * deep)]
     )  # fmt: skip
     brush.fur(torso, "body", flow=0.25, roundness=0.55, shadow=0.35,
-              marks=_chest(brush, half, -leg - 0.1, 0.6, 0.5))  # fmt: skip
+              marks=chest_mark(brush, half, -leg - 0.1, 0.6, 0.5))  # fmt: skip
     _hind_leg(brush, build, -half + 0.36, leg, stride, 1.0)
     _fore_leg(brush, build, half - 0.45, leg, -stride, 1.0)
     rise = (0.25 if is_cat else 0.55) + 0.25 * build.neck
     x, y = half + (0.42 if is_cat else 0.40), back - rise
-    _side_neck(brush, animal, (half - 0.42, back + 0.42), (x - 0.12, y + 0.12))
-    _head(brush, animal, x + 0.05, y, 0.92)
+    paint_side_neck(brush, animal, (half - 0.42, back + 0.42), (x - 0.12, y + 0.12))
+    paint_head(brush, animal, x + 0.05, y, 0.92)
 
 
 def _standing_tail(animal: Animal, x: float, y: float) -> list[Point]:
@@ -237,21 +138,17 @@ def _standing_tail(animal: Animal, x: float, y: float) -> list[Point]:
     return [(x, y), (x - 0.5, y + 0.05), (x - 0.95, y - 0.20), (x - 1.25, y - 0.65)]
 
 
-def _hind_leg(
-    brush: Brush, build: Build, x: float, leg: float, stride: float, dim: float
-) -> None:
+def _hind_leg(brush: Brush, build: Build, x: float, leg: float, stride: float, dim: float) -> None:
     hip = (x, -leg - 0.45)
     knee = (x + 0.14 + 0.4 * stride, -0.62 * leg)
     hock, foot = (x - 0.20 + stride, -0.32 * leg), (x - 0.06 + stride, -0.13)
-    _leg(brush, build, [hip, knee, hock, foot], (0.50, 0.30, 0.165, 0.15), dim=dim, paw=0.9,
+    paint_leg(brush, build, [hip, knee, hock, foot], (0.50, 0.30, 0.165, 0.15), dim=dim, paw=0.9,
          melt=0.5 if dim == 1.0 else 0.0)  # fmt: skip
 
 
-def _fore_leg(
-    brush: Brush, build: Build, x: float, leg: float, stride: float, dim: float
-) -> None:
+def _fore_leg(brush: Brush, build: Build, x: float, leg: float, stride: float, dim: float) -> None:
     points = [(x, -leg - 0.35), (x - 0.04 + 0.5 * stride, -0.52 * leg), (x + stride, -0.13)]
-    _leg(brush, build, points, (0.32, 0.20, 0.155), dim=dim, paw=0.9,
+    paint_leg(brush, build, points, (0.32, 0.20, 0.155), dim=dim, paw=0.9,
          melt=0.5 if dim == 1.0 else 0.0)  # fmt: skip
 
 
@@ -261,34 +158,23 @@ def lie_side(brush: Brush, animal: Animal) -> None:
     half = 1.35 + 0.35 * build.body_length
     deep = 1.15 * build.body_depth
     brush.ground_shadow(0.0, half + 0.5)
-    _tail(brush, build, [(-half + 0.1, -0.25), (-half - 0.5, -0.14), (-half - 0.9, -0.18),
+    paint_tail(brush, build, [(-half + 0.1, -0.25), (-half - 0.5, -0.14), (-half - 0.9, -0.18),
                          (-half - 1.2, -0.4)])  # fmt: skip
-    _reaching_leg(brush, build, (half - 0.55, -0.42), half + 0.75, -0.20, 0.8)
+    paint_reaching_leg(brush, build, (half - 0.55, -0.42), half + 0.75, -0.20, 0.8)
     torso = curve(
         [(-half, -0.35), (-half + 0.15, -0.9 * deep), (-half + 0.8, -deep - 0.05), (0.0, -deep),
          (half - 0.75, -deep - 0.25), (half - 0.1, -deep + 0.05), (half + 0.05, -0.6),
          (half - 0.35, -0.12), (0, -0.06), (-half + 0.5, -0.06)]
     )  # fmt: skip
     brush.fur(torso, "body", flow=0.3, roundness=0.55, shadow=0.4,
-              marks=_chest(brush, half - 0.05, -0.7, 0.4, 0.6))  # fmt: skip
+              marks=chest_mark(brush, half - 0.05, -0.7, 0.4, 0.6))  # fmt: skip
     brush.fur(ellipse(-half + 0.68, -0.50, 0.68, 0.50, -0.15), "body", flow=1.0, roundness=0.4,
               shadow=0.25, fade=(-1.2, -0.7))  # fmt: skip
-    _paw(brush, -half + 1.35, -0.10, 0.28, 1.0)
-    _reaching_leg(brush, build, (half - 0.35, -0.38), half + 0.55, -0.12, 1.0)
+    paint_paw(brush, -half + 1.35, -0.10, 0.28, 1.0)
+    paint_reaching_leg(brush, build, (half - 0.35, -0.38), half + 0.55, -0.12, 1.0)
     top = -deep - 0.55 - 0.25 * build.neck
-    _side_neck(brush, animal, (half - 0.50, -deep + 0.10), (half - 0.22, top + 0.2))
-    _head(brush, animal, half - 0.12, top)
-
-
-def _reaching_leg(
-    brush: Brush, build: Build, start: Point, end: float, y: float, dim: float
-) -> None:
-    radii = [r * build.leg_width for r in (0.30, 0.20, 0.17)]
-    shape = limb([start, ((start[0] + end) / 2, y - 0.10), (end, y)], radii)
-    fade = (start[0] - 0.2, start[0] + 0.3) if dim == 1.0 else None
-    brush.fur(shape, "leg", flow=0.0, roundness=0.16, shadow=0.3 if dim < 1 else 0.0,
-              fade_x=fade, dim=dim)  # fmt: skip
-    _paw(brush, end + 0.08, y + 0.01, 0.24 * build.leg_width, 1.0, dim)
+    paint_side_neck(brush, animal, (half - 0.50, -deep + 0.10), (half - 0.22, top + 0.2))
+    paint_head(brush, animal, half - 0.12, top)
 
 
 def lie_front(brush: Brush, animal: Animal) -> None:
@@ -298,18 +184,18 @@ def lie_front(brush: Brush, animal: Animal) -> None:
     brush.ground_shadow(0.0, 1.7)
     side = 1 if brush.rng.random() < 0.5 else -1
     curl = [(1.1, -0.3), (1.65, -0.14), (2.0, -0.3), (2.1, -0.65)]
-    _tail(brush, build, [(side * x, y) for x, y in curl])
+    paint_tail(brush, build, [(side * x, y) for x, y in curl])
     back = ellipse(-0.5 * lean, -0.80, 1.28 * build.body_length, 0.78 * build.body_depth)
     brush.fur(back, "body", flow=(0.0, -1.2), roundness=0.6, shadow=0.35)
     for s in (-1, 1):
         brush.fur(ellipse(s * 1.0, -0.42, 0.48, 0.40), "body", roundness=0.3, shadow=0.3)
     chest = ellipse(lean, -0.78, 0.80, 0.72)
     brush.fur(chest, "body", roundness=0.5, shadow=0.35, tufts=1.4,
-              marks=_chest(brush, lean, -0.6, 0.5, 0.6))  # fmt: skip
+              marks=chest_mark(brush, lean, -0.6, 0.5, 0.6))  # fmt: skip
     for s in (-1, 1):
         points = [(s * 0.42 + 0.5 * lean, -0.62), (s * 0.44, -0.30), (s * 0.42, -0.14)]
-        _leg(brush, build, points, (0.27, 0.24, 0.20), melt=0.35)
-    _head(brush, animal, 1.2 * lean, -1.25 - 0.3 * build.neck)
+        paint_leg(brush, build, points, (0.27, 0.24, 0.20), melt=0.35)
+    paint_head(brush, animal, 1.2 * lean, -1.25 - 0.3 * build.neck)
 
 
 def sleep(brush: Brush, animal: Animal) -> None:
@@ -322,11 +208,11 @@ def sleep(brush: Brush, animal: Animal) -> None:
     )  # fmt: skip
     brush.fur(back, "body", flow=(0.2, -0.2), roundness=0.7, shadow=0.3)
     brush.fur(ellipse(-0.72, -0.52, 0.66, 0.46, -0.2), "body", flow=0.6, roundness=0.4, shadow=0.3)
-    _tail(brush, build, [(-1.35, -0.42), (-1.0, -0.16), (-0.3, -0.12), (0.25, -0.14)], 0.19)
+    paint_tail(brush, build, [(-1.35, -0.42), (-1.0, -0.16), (-0.3, -0.12), (0.25, -0.14)], 0.19)
     closed = replace(animal.look, closed=True, open_mouth=False, pitch=0.3)
     resting = replace(animal, look=closed, roll=0.28 + animal.roll, side=False)
-    _head(brush, resting, 0.72, -0.62 if animal.kind == "cat" else -0.80, 0.88)
-    _paw(brush, 0.55, -0.06, 0.25, 0.5)
+    paint_head(brush, resting, 0.72, -0.62 if animal.kind == "cat" else -0.80, 0.88)
+    paint_paw(brush, 0.55, -0.06, 0.25, 0.5)
 
 
 def portrait(brush: Brush, animal: Animal) -> None:
@@ -339,23 +225,23 @@ def portrait(brush: Brush, animal: Animal) -> None:
          (-0.62 - lean, 0.45)]
     )  # fmt: skip
     brush.fur(shoulders, "body", roundness=0.7, shadow=0.35, tufts=1.3,
-              marks=_chest(brush, 0.3 * lean, 1.7, 0.6, 0.9))  # fmt: skip
+              marks=chest_mark(brush, 0.3 * lean, 1.7, 0.6, 0.9))  # fmt: skip
     if animal.collar:
         band = [(-0.72 - lean, 0.78), (-0.4 - lean, 1.02), (-0.6 * lean, 1.10),
                 (0.4 - lean, 1.02), (0.72 - lean, 0.78)]  # fmt: skip
         collar(brush, band, 0.15, brush.coat)
-    _head(brush, animal, 0.0, 0.0)
+    paint_head(brush, animal, 0.0, 0.0)
 
 
 def portrait_side(brush: Brush, animal: Animal) -> None:
     """Head and neck, seen from the side."""
-    neck = as_shape(limb([(-0.25, 0.15), (-0.55, 1.2), (-0.75, 2.6), (-0.8, 4.0)],
-                         [0.60, 0.72, 1.05, 1.3]))  # fmt: skip
+    spine = [(-0.25, 0.15), (-0.55, 1.2), (-0.75, 2.6), (-0.8, 4.0)]
+    neck = limb(spine, [0.60, 0.72, 1.05, 1.3])
     brush.fur(neck, "body", flow=1.8, roundness=0.6, shadow=0.35, tufts=1.3,
-              marks=_chest(brush, 0.2, 1.6, 0.5, 1.0))  # fmt: skip
+              marks=chest_mark(brush, 0.2, 1.6, 0.5, 1.0))  # fmt: skip
     if animal.collar:
         collar(brush, [(-1.18, 0.90), (-0.6, 1.12), (0.12, 1.06)], 0.15, brush.coat)
-    _head(brush, replace(animal, side=True), 0.0, 0.0)
+    paint_head(brush, replace(animal, side=True), 0.0, 0.0)
 
 
 POSES: dict[str, Pose] = {

@@ -68,8 +68,8 @@ def _blotches(size: float) -> Field:
 
 @lru_cache(maxsize=1)
 def _clouds() -> Field:
-    octaves = (_blotches(BLOTCH) + 0.5 * _blotches(BLOTCH / 2) + 0.25 * _blotches(BLOTCH / 4)) * 0.72
-    return octaves.astype(np.float32)
+    octaves = [_blotches(BLOTCH / 2**i) / 2**i for i in range(3)]
+    return np.float32(0.72) * (octaves[0] + octaves[1] + octaves[2])
 
 
 @lru_cache(maxsize=1)

@@ -6,29 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Colour, mix
+from pawsure.data.sample.canvas import mix
+from pawsure.data.sample.palette import GLASS, WOOD, hue
 from pawsure.data.sample.pen import DARK, Pen
-from pawsure.data.sample.shapes import Points, box, curve, ellipse, limb, mirror
-
-HUES: tuple[Colour, ...] = (
-    (0.80, 0.24, 0.20), (0.90, 0.55, 0.18), (0.94, 0.80, 0.30), (0.36, 0.62, 0.32),
-    (0.20, 0.50, 0.52), (0.24, 0.42, 0.72), (0.48, 0.32, 0.62), (0.85, 0.52, 0.60),
-    (0.55, 0.38, 0.25), (0.88, 0.86, 0.80), (0.30, 0.31, 0.35), (0.62, 0.70, 0.76),
-)  # fmt: skip
-WOOD: Colour = (0.52, 0.36, 0.22)
-GLASS: Colour = (0.70, 0.83, 0.90)
-
-
-def hue(pen: Pen) -> Colour:
-    """A colour for a thing."""
-    red, green, blue = HUES[pen.rng.integers(len(HUES))]
-    change = pen.rng.uniform(0.88, 1.1)
-    return min(red * change, 1.0), min(green * change, 1.0), min(blue * change, 1.0)
+from pawsure.data.sample.shapes import box, curve, ellipse, limb, mirror
 
 
 def car(pen: Pen) -> None:
     """A small car from the side."""
-    body = hue(pen)
+    body = hue(pen.rng)
     pen.ground_shadow(0, 1.7)
     roof = curve([(-0.95, -0.75), (-0.62, -1.25), (0.0, -1.36), (0.55, -1.25), (1.0, -0.75)])
     pen.solid(roof, body, roundness=0.2)
@@ -46,7 +32,7 @@ def car(pen: Pen) -> None:
 
 def cup(pen: Pen) -> None:
     """A cup with a handle."""
-    colour = hue(pen)
+    colour = hue(pen.rng)
     pen.ground_shadow(0, 1.0)
     handle = limb([(0.62, -1.25), (1.15, -1.2), (1.15, -0.65), (0.55, -0.45)], [0.11] * 4)
     pen.solid(handle, colour, roundness=0.1)
@@ -61,7 +47,7 @@ def cup(pen: Pen) -> None:
 
 def tree(pen: Pen) -> None:
     """A tree with a round crown, or a fir."""
-    green = mix((0.24, 0.45, 0.22), hue(pen), pen.rng.uniform(0, 0.45))
+    green = mix((0.24, 0.45, 0.22), hue(pen.rng), pen.rng.uniform(0, 0.45))
     pen.ground_shadow(0, 0.9)
     pen.solid(limb([(0, 0), (0.03, -0.6), (0, -1.3)], [0.20, 0.14, 0.12]), WOOD, roundness=0.15)
     if pen.rng.random() < 0.4:
@@ -80,7 +66,7 @@ def tree(pen: Pen) -> None:
 
 def house(pen: Pen) -> None:
     """A house with a door and windows."""
-    wall, roof = mix(hue(pen), (1, 1, 1), 0.45), hue(pen)
+    wall, roof = mix(hue(pen.rng), (1, 1, 1), 0.45), hue(pen.rng)
     pen.ground_shadow(0, 1.4)
     pen.solid(box(-1.05, -1.15, 1.05, 0), wall, roundness=0.12)
     pen.solid(box(0.45, -2.0, 0.72, -1.4), (0.55, 0.33, 0.27), roundness=0.1)
@@ -97,7 +83,7 @@ def house(pen: Pen) -> None:
 
 def ball(pen: Pen) -> None:
     """A ball with bands or patches."""
-    colour, second = hue(pen), mix(hue(pen), (1, 1, 1), 0.5)
+    colour, second = hue(pen.rng), mix(hue(pen.rng), (1, 1, 1), 0.5)
     pen.ground_shadow(0, 0.9)
     pen.solid(ellipse(0, -0.9, 0.9, 0.9), colour, roundness=0.55, gloss=0.25)
     for tilt in pen.rng.uniform(-0.5, 0.5, 2) + (0.0, 1.5):
@@ -109,7 +95,7 @@ def ball(pen: Pen) -> None:
 
 def fish(pen: Pen) -> None:
     """A fish, swimming in the air if need be."""
-    colour, second = hue(pen), hue(pen)
+    colour, second = hue(pen.rng), hue(pen.rng)
     pen.ground_shadow(0, 1.0, strength=0.35)
     fin = curve([(-0.85, -1.0), (-1.45, -1.5), (-1.35, -1.0), (-1.45, -0.5)])
     pen.solid(fin, second, roundness=0.12)
@@ -129,7 +115,7 @@ def fish(pen: Pen) -> None:
 
 def bird(pen: Pen) -> None:
     """A small round bird."""
-    colour, belly = hue(pen), mix(hue(pen), (1, 1, 1), 0.6)
+    colour, belly = hue(pen.rng), mix(hue(pen.rng), (1, 1, 1), 0.6)
     pen.ground_shadow(0.0, 0.7)
     pen.lines([[(-0.1, -0.35), (-0.12, 0)], [(0.18, -0.35), (0.2, 0)]], 0.06, (0.75, 0.5, 0.2), 1.0)
     pen.solid(limb([(-0.5, -0.7), (-1.35, -0.45)], [0.16, 0.10]), mix(colour, DARK, 0.3))
@@ -146,7 +132,7 @@ def bird(pen: Pen) -> None:
 
 def flower(pen: Pen) -> None:
     """A flower in a pot."""
-    colour, pot = hue(pen), (0.72, 0.40, 0.27)
+    colour, pot = hue(pen.rng), (0.72, 0.40, 0.27)
     pen.ground_shadow(0, 0.7)
     stem = [(0, -0.5), (0.06, -1.0), (0, -1.5)]
     pen.solid(limb(stem, [0.05] * 3), (0.28, 0.52, 0.24), roundness=0.05)
@@ -164,7 +150,7 @@ def flower(pen: Pen) -> None:
 
 def chair(pen: Pen) -> None:
     """A wooden chair with a cushion."""
-    wood, cloth = mix(WOOD, hue(pen), 0.3), hue(pen)
+    wood, cloth = mix(WOOD, hue(pen.rng), 0.3), hue(pen.rng)
     pen.ground_shadow(0, 0.9)
     for x, low, dim in ((-0.42, -0.12, 0.5), (0.62, -0.12, 0.5), (-0.62, 0, 0), (0.42, 0, 0)):
         leg = box(x - 0.06, -0.95, x + 0.06, low)
@@ -179,39 +165,43 @@ def chair(pen: Pen) -> None:
 
 def boat(pen: Pen) -> None:
     """A sailing boat."""
-    hull, sail = hue(pen), mix(hue(pen), (1, 1, 1), 0.65)
+    hull, sail = hue(pen.rng), mix(hue(pen.rng), (1, 1, 1), 0.65)
     pen.ground_shadow(0, 1.3, strength=0.5)
     pen.solid(box(-0.05, -2.05, 0.03, -0.5), WOOD, roundness=0.04)
-    pen.solid(curve([(0.08, -1.95), (0.55, -1.3), (1.0, -0.68), (0.08, -0.68)]), sail, roundness=0.25)
-    pen.solid(curve([(-0.12, -1.7), (-0.5, -1.2), (-0.85, -0.7), (-0.12, -0.7)]), sail, roundness=0.2)
-    keel = curve([(-1.25, -0.55), (0, -0.50), (1.35, -0.60), (0.95, -0.08), (0, 0.0), (-0.85, -0.08)])
+    large = curve([(0.08, -1.95), (0.55, -1.3), (1.0, -0.68), (0.08, -0.68)])
+    pen.solid(large, sail, roundness=0.25)
+    small = curve([(-0.12, -1.7), (-0.5, -1.2), (-0.85, -0.7), (-0.12, -0.7)])
+    pen.solid(small, sail, roundness=0.2)
+    keel = curve([(-1.25, -0.55), (0, -0.50), (1.35, -0.60), (0.95, -0.08), (0, 0.0),
+                  (-0.85, -0.08)])  # fmt: skip
     pen.solid(keel, hull, roundness=0.25, gloss=0.2)
     pen.line([(-1.12, -0.40), (0, -0.36), (1.18, -0.43)], 0.06, (0.97, 0.96, 0.92), 0.9)
 
 
 def balloon(pen: Pen) -> None:
     """A balloon on a string."""
-    colour = hue(pen)
+    colour = hue(pen.rng)
     pen.ground_shadow(0, 0.5, strength=0.4)
     pen.line([(0, -0.75), (0.12, -0.5), (-0.1, -0.25), (0.05, 0)], 0.025, (0.3, 0.3, 0.3), 0.8)
     pen.solid(np.array([(0, -0.86), (0.09, -0.72), (-0.09, -0.72)]), colour)
-    skin = curve([(0, -2.15), (0.5, -1.98), (0.68, -1.55), (0.42, -1.08), (0, -0.82), (-0.42, -1.08),
-                  (-0.68, -1.55), (-0.5, -1.98)])  # fmt: skip
+    skin = curve([(0, -2.15), (0.5, -1.98), (0.68, -1.55), (0.42, -1.08), (0, -0.82),
+                  (-0.42, -1.08), (-0.68, -1.55), (-0.5, -1.98)])  # fmt: skip
     pen.solid(skin, colour, roundness=0.5, gloss=0.3)
     pen.flat(ellipse(-0.28, -1.78, 0.12, 0.20, 0.5), (1, 1, 1), 0.55)
 
 
 def mushroom(pen: Pen) -> None:
     """A mushroom with spots."""
-    cap = hue(pen)
+    cap = hue(pen.rng)
     pen.ground_shadow(0, 0.8)
     stalk = curve([(-0.24, -0.9), (0.24, -0.9), (0.36, -0.1), (0, 0), (-0.36, -0.1)])
     pen.solid(stalk, (0.95, 0.91, 0.82), roundness=0.25)
     pen.solid(ellipse(0, -0.92, 0.82, 0.18), (0.86, 0.79, 0.68), roundness=0.1)
-    dome = curve([(-1.08, -0.92), (-0.86, -1.45), (0, -1.80), (0.86, -1.45), (1.08, -0.92), (0, -0.82)])
+    dome = curve([(-1.08, -0.92), (-0.86, -1.45), (0, -1.80), (0.86, -1.45), (1.08, -0.92),
+                  (0, -0.82)])  # fmt: skip
     pen.solid(dome, cap, roundness=0.4, gloss=0.25)
-    spots: list[Points] = [ellipse(x, y, r, 0.8 * r) for x, y, r in (
-        (-0.55, -1.2, 0.14), (0.05, -1.48, 0.17), (0.58, -1.2, 0.13), (-0.1, -1.08, 0.1))]  # fmt: skip
+    at = ((-0.55, -1.2, 0.14), (0.05, -1.48, 0.17), (0.58, -1.2, 0.13), (-0.1, -1.08, 0.1))
+    spots = [ellipse(x, y, r, 0.8 * r) for x, y, r in at]
     pen.solid(spots, (0.97, 0.96, 0.92), roundness=0.06)
 
 
@@ -225,7 +215,7 @@ def snowman(pen: Pen) -> None:
     buttons = [ellipse(0, y, 0.05, 0.05, steps=12) for y in (-1.4, -1.2)]
     pen.flat([eyes, mirror(eyes), *buttons], DARK, 0.95)
     pen.solid(np.array([(0, -1.83), (0.38, -1.77), (0, -1.75)]), (0.92, 0.52, 0.18))
-    pen.line([(-0.36, -1.56), (0, -1.46), (0.36, -1.56)], 0.15, hue(pen), 1.0)
+    pen.line([(-0.36, -1.56), (0, -1.46), (0.36, -1.56)], 0.15, hue(pen.rng), 1.0)
 
 
 THINGS: tuple[Callable[[Pen], None], ...] = (
