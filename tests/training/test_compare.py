@@ -135,7 +135,7 @@ def test_data_without_a_test_split_are_refused(tmp_path):
             colour = (90 * number, 200, 10 if label == "a" else 99)
             Image.new("RGB", (40, 40), colour).save(tmp_path / label / f"{number}.png")
     with pytest.raises(DataError, match="too few pictures for a (test|validation) split"):
-        compare_backbones(tmp_path, SMALL, backbones=["mobilenet_050"])
+        compare_backbones(tmp_path, SMALL, backbones=["mobilenet_050"], split="test")
 
 
 def test_fine_tuning_runs_the_recipe_with_each_backbone(pictures, found, tmp_path, monkeypatch):
@@ -144,7 +144,7 @@ def test_fine_tuning_runs_the_recipe_with_each_backbone(pictures, found, tmp_pat
     def train(data, *, recipe, out, progress):
         calls.append((recipe.model.backbone, recipe.stages, out))
         accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
-        return SimpleNamespace(metrics={"test": {"accuracy": accuracy}})
+        return SimpleNamespace(metrics={"validation": {"accuracy": accuracy}})
 
     monkeypatch.setattr(compare, "train", train)
     tuned = compare_backbones(

@@ -134,9 +134,18 @@ def test_the_model_file_answers_as_keras_does(finished, striped):
     assert run.metrics["parity"]["pixels"]["max_difference"] < 1e-4
 
 
-def test_it_learned_something(finished):
-    run, _ = finished
+def test_it_learned_something(striped, tmp_path, small):
+    run = train(striped, recipe="fast", overrides=small, out=tmp_path / "run")
     assert run.metrics["test"]["accuracy"]["value"] > 0.7
+
+
+def test_a_stage_never_leaves_the_network_worse_than_it_found_it(finished):
+    run, _ = finished
+    head, tuned = run.metrics["stages"]
+    best = [min(row["validation_loss"] for row in stage["history"]) for stage in (head, tuned)]
+    assert head["is_kept"]
+    assert tuned["is_kept"] == (best[1] <= best[0])
+    assert run.metrics["validation"]["log_loss"]["value"] == pytest.approx(min(best), abs=2e-3)
 
 
 def test_the_figures_are_those_of_the_shipped_file(finished, striped):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pawsure.data.catalog import Catalog
+from pawsure.evaluation.metrics import log_loss
 from pawsure.features.extract import extract
 from pawsure.features.views import ORIGINAL, Rows
 from pawsure.progress import NO_PROGRESS, Progress
@@ -39,6 +40,8 @@ class StageResult:
         epoch_probability: the same after each epoch, by its number; empty for a head that was
             fitted at once.
         depth: the trials that chose where learning starts; empty where it was given.
+        is_kept: whether its weights were; a stage that keeps its best epoch never leaves the
+            network worse than it found it.
     """
 
     name: str
@@ -47,6 +50,7 @@ class StageResult:
     validation_probability: np.ndarray
     epoch_probability: dict[int, np.ndarray] = field(default_factory=dict)
     depth: list[DepthTrial] = field(default_factory=list)
+    is_kept: bool = True
 
 
 class Learner:
@@ -78,7 +82,7 @@ class Learner:
         self._checkpoint = checkpoint
         self._progress = progress
         self._validation = catalog.where("validation")
-        self._last: StageResult | None = None
+        self._last: StageResult | None = None  # of those that were kept
 
     def learn(self, number: int, on_epoch: Callable[[History], None]) -> StageResult:
         """Train one stage; `on_epoch` is told its history after each epoch."""
@@ -89,9 +93,16 @@ class Learner:
         elif stage.train_from == AUTO:
             result = self._find_depth(number, stage, sources, on_epoch)
         else:
-            result = self._train(number, stage, sources[0], stage.name, on_epoch)
-        self._last = result
+            result = self._train_or_undo(number, stage, sources[0], on_epoch)
+        if result.is_kept:
+            self._last = result
         return result
+
+    @property
+    def validation_probability(self) -> np.ndarray:
+        """What the network as it is now says of the validation pictures: float64 (M, K)."""
+        assert self._last is not None
+        return self._last.validation_probability
 
     def _fit_head(
         self, stage: Stage, source: Source, on_epoch: Callable[[History], None]
@@ -156,6 +167,25 @@ class Learner:
             epoch_probability=best.epoch_probability,
             depth=trials,
         )
+
+    def _train_or_undo(
+        self,
+        number: int,
+        stage: Stage,
+        source: Source,
+        on_epoch: Callable[[History], None],
+    ) -> StageResult:
+        """Train, and put the weights back if even the best epoch is worse than they were."""
+        start = self._classifier().get_weights()
+        result = self._train(number, stage, source, stage.name, on_epoch)
+        if self._last is None or stage.keep == "last":
+            return result
+        label = self.catalog.label[self._validation]
+        before = log_loss(self._last.validation_probability, label)
+        if log_loss(result.validation_probability, label) <= before:
+            return result
+        self._classifier().set_weights(start)
+        return replace(result, is_kept=False)
 
     def _train(
         self,

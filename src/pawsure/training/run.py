@@ -142,7 +142,7 @@ class _Training:
         self._open(folder or RunFolder.create(out, self.recipe.name), catalog)
         keras_import.wait_if(self.recipe.needs_keras)
         results, learner = self._learn(catalog, prefix)
-        validation, parity = self._export(learner, results[-1].validation_probability)
+        validation, parity = self._export(learner)
         metrics = self._measure(catalog, results, validation, parity)
         metrics["diagnosis"] = self._diagnose(catalog, results, data)
         return self._close(metrics)
@@ -257,10 +257,11 @@ class _Training:
         kept = result.history[result.kept]
         self._say(
             f"{result.name}: validation accuracy {kept['validation_accuracy']:.2%}, "
-            f"loss {kept['validation_loss']:.4f}."
+            f"loss {kept['validation_loss']:.4f}"
+            + ("." if result.is_kept else ", no better than before it: its weights are not kept.")
         )
 
-    def _export(self, learner: Learner, expected: np.ndarray) -> tuple[Predictions, dict[str, Any]]:
+    def _export(self, learner: Learner) -> tuple[Predictions, dict[str, Any]]:
         """Write the model file once it agrees with what learned, on every validation picture."""
         assert self.folder is not None
         recipe, catalog = self.recipe, learner.catalog
@@ -288,7 +289,7 @@ class _Training:
                 handover.write_head_only(learner.prefix.prefix, learner.head, metadata, unchecked)
                 predictor = Predictor(unchecked)
             validation, stored = handover.check_against_stored(
-                predictor, catalog, expected, progress=self.progress
+                predictor, catalog, learner.validation_probability, progress=self.progress
             )
             checks["stored"] = asdict(stored)
         return validation, checks
@@ -311,6 +312,7 @@ class _Training:
                 "stages": [
                     {
                         "name": result.name,
+                        "is_kept": result.is_kept,
                         "kept_epoch": result.history[result.kept]["epoch"],
                         "history": result.history,
                         "depth": [asdict(trial) for trial in result.depth],
