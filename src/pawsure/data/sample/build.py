@@ -1,7 +1,8 @@
 """What sets one animal's shape apart from another's: breed-like variation and overlap.
 
-Cats and dogs draw from ranges that overlap in everything but the sum of it: there are
-cats with folded ears and dogs with pointed ones, flat-faced dogs and long-faced cats.
+Most ranges of cats and dogs overlap: there are cats with folded ears and dogs with pointed
+ones, flat-faced dogs and long-faced cats. Eyes do not (cats' are larger, of other colours),
+and only dogs curl.
 """
 
 from __future__ import annotations
