@@ -14,18 +14,18 @@ def stripes(rng: np.random.Generator, upright: bool, side: int = 48) -> Image.Im
     wave = np.sin(np.arange(side) * width + phase)
     grey = np.tile(wave, (side, 1)) if upright else np.tile(wave[:, np.newaxis], (1, side))
     tint = np.array([-70.0, 0.0, 70.0]) * (1 if upright else -1)
-    pixels = 128 + tint + grey[..., np.newaxis] * 40 + rng.normal(0, 20, (side, side, 3))
+    pixels = 128 + tint + grey[..., np.newaxis] * 25 + rng.normal(0, 8, (side, side, 3))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 @pytest.fixture(scope="session")
 def striped(tmp_path_factory):
-    """A folder of two classes that a small network tells apart, 40 pictures each."""
+    """A folder of two classes that a small network tells apart, 60 pictures each."""
     folder = tmp_path_factory.mktemp("striped")
     rng = np.random.default_rng(0)
     for name, upright in (("level", False), ("upright", True)):
         (folder / name).mkdir()
-        for number in range(40):
+        for number in range(60):
             stripes(rng, upright).save(folder / name / f"{number}.png")
     return folder
 
