@@ -201,9 +201,11 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
 
 
 def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
-    num_train = diagnosis.gap.num_train
-    known = f"the {num_train:,} it learned from" if num_train else "those it learned from"
-    yield f"More pictures than {known} help most of all.", {}, "pawsure train MORE-DATA"
+    yield (
+        f"More pictures than those it learned from help most of all.",
+        {},
+        "pawsure train MORE-DATA",
+    )
 
 
 def _larger_validation(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:

@@ -70,7 +70,8 @@ def _range(seen: Overfitting) -> str:
 def _meanwhile(seen: Overfitting) -> str:
     """The other half of overfitting, where both ends are of one stage, so that they compare."""
     before, after = seen.best.train_loss, seen.end.train_loss
-    if seen.best.stage != seen.end.stage or after >= before:
+    # At three digits, or it would fall from a number to itself.
+    if seen.best.stage != seen.end.stage or round(after, 3) >= round(before, 3):
         return ""
     return f", while the training loss fell from {before:.3f} to {after:.3f}"
 
