@@ -202,7 +202,7 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
 
 def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     yield (
-        f"More pictures than those it learned from help most of all.",
+        "More pictures than those it learned from help most of all.",
         {},
         "pawsure train MORE-DATA",
     )
