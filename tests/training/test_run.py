@@ -110,6 +110,14 @@ def test_a_run_leaves_everything_that_the_contract_names(finished):
     assert recipe_from_text((run.folder / "recipe.toml").read_text(), "x").stages[1].views == 2
 
 
+def test_advice_starts_from_what_was_done_and_can_be_typed(finished):
+    run, _ = finished
+    commands = [
+        one["command"] for one in run.metrics["diagnosis"]["next"] if "--set" in one["command"]
+    ]
+    assert commands and all(f"--recipe {run.folder / 'recipe.toml'}" in one for one in commands)
+
+
 def test_the_history_has_a_row_an_epoch(finished):
     run, _ = finished
     with open(run.folder / "history.csv", newline="") as file:

@@ -34,6 +34,7 @@ from pawsure.training.recipe import (
     Recipe,
     load_recipe,
     recipe_from_text,
+    recipe_names,
     recipe_to_toml,
 )
 from pawsure.training.run_folder import (
@@ -342,9 +343,16 @@ class _Training:
                 train_label=catalog.label[np.concatenate([indices for indices, _ in batches])],
                 recipe=asdict(self.recipe),
                 data=str(data),
-                recipe_name=self.recipe.name,
+                recipe_name=self._recipe_to_start_from(),
             )
         return found.to_dict()
+
+    def _recipe_to_start_from(self) -> str:
+        """What advice changes: a recipe on board if this is one unchanged, else the run's own."""
+        assert self.folder is not None
+        name = self.recipe.name
+        unchanged = name in recipe_names() and load_recipe(name) == self.recipe
+        return name if unchanged else str(self.folder / RECIPE)
 
     def _close(self, metrics: dict[str, Any]) -> Run:
         assert self.folder is not None
