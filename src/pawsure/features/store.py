@@ -8,7 +8,6 @@ no more.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,8 +140,3 @@ class StoredRows:
         if number not in self._mapped:
             self._mapped[number] = np.load(self._paths[number], mmap_mode="r")
         return self._mapped[number]
-
-
-def store_size_bytes(folder: Path) -> int:
-    """Bytes on disk under a folder; 0 when there is none."""
-    return sum(os.path.getsize(path) for path in folder.rglob("*") if path.is_file())
