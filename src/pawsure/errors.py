@@ -10,6 +10,7 @@
     ├── PictureError           one picture can't be read                   exit code 3
     ├── DataError              the data as a whole can't be used           exit code 4
     │   ├── SourceError        no such folder, archive or name
+    │   │   └── DownloadError  a data set that can't be fetched or unpacked
     │   └── ManifestError      a manifest lacks a column or is malformed
     └── ModelFileError         not a model file, or one that is damaged    exit code 5
         ├── ExportError        a layer or format that can't be exported
@@ -72,6 +73,10 @@ class DataError(PawsureError):
 
 class SourceError(DataError):
     """There is no such folder, archive, manifest or name, or it holds no pictures."""
+
+
+class DownloadError(SourceError):
+    """A data set can't be fetched, is not what was published, or can't be unpacked."""
 
 
 class ManifestError(DataError):
