@@ -14,6 +14,7 @@ import numpy as np
 from pawsure.data.files import atomic_path
 from pawsure.network.backbones import Scaling
 from pawsure.network.cuts import Cut, suffix
+from pawsure.network.lean import lean
 
 
 class Classifier:
@@ -55,10 +56,13 @@ class Classifier:
         return keras.Model(pooled, self._logits(pooled), name="head_part")
 
     def part_from(self, cut: Cut, scaling: Scaling) -> keras.Model:
-        """The tensor at a cut to logits; at the input's cut, pixels in [0, 255]."""
+        """The tensor at a cut to logits; at the input's cut, pixels in [0, 255].
+
+        Written lean, for training: set what learns before.
+        """
         stored = keras.Input(cut.shape, name="stored")
         rows = self._scaled(stored, scaling) if cut.is_input else stored
-        feature_map = suffix(self.backbone, cut)(rows)
+        feature_map = lean(suffix(self.backbone, cut))(rows)
         return keras.Model(stored, self._logits(self._pool(feature_map)), name="part")
 
     def whole(self, scaling: Scaling) -> keras.Model:
