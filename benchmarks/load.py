@@ -2,7 +2,7 @@
 
 Requests are made once, as bytes; a connection is an asyncio protocol that looks for the end of
 a response and nothing else. `closed` keeps a number of clients busy; `opened` sends at a rate,
-whatever the server does, as a crowd would.
+whatever the server does, as a crowd would. Both tell the CPU time that they took themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _NO_ANSWER = 0
+_PATIENCE_S = 30.0
 
 
 @dataclass
@@ -26,26 +28,40 @@ class Tally:
     Attributes:
         statuses: how many of each status; 0 for no response at all.
         latencies_s: of the responses with status 200.
-        seconds: from the first request to the last response.
-        per_second: responses with status 200 that came in each second.
+        refused_s: of those with status 503.
+        seconds: that requests were sent for.
+        in_time: responses with status 200 that came within `seconds`.
+        cpu_s: CPU time of the generator itself.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
+    refused_s: list[float] = field(default_factory=list)
     seconds: float = 0.0
-    per_second: Counter[int] = field(default_factory=Counter)
+    in_time: int = 0
+    cpu_s: float = 0.0
 
     @property
     def rate(self) -> float:
         """Answers a second."""
-        return self.statuses[200] / self.seconds if self.seconds else 0.0
+        return self.in_time / self.seconds if self.seconds else 0.0
 
-    def percentile_ms(self, percent: float) -> float:
-        """Of the latencies, in milliseconds."""
-        ordered = sorted(self.latencies_s)
-        if not ordered:
-            return float("nan")
-        return 1000 * ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
+    def note(self, status: int, latency_s: float, *, in_time: bool) -> None:
+        """Count one response, or that there was none."""
+        self.statuses[status] += 1
+        if status == 200:
+            self.latencies_s.append(latency_s)
+            self.in_time += in_time
+        elif status == 503:
+            self.refused_s.append(latency_s)
+
+
+def percentile_ms(latencies_s: Sequence[float], percent: float) -> float | None:
+    """Of latencies in seconds, in milliseconds; None when there are none."""
+    ordered = sorted(latencies_s)
+    if not ordered:
+        return None
+    return 1000 * ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
 
 
 def multipart(address: str, field_name: str, picture: bytes) -> bytes:
@@ -74,7 +90,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._waiting: asyncio.Future[tuple[int, bytes]] | None = None
+        self._told: Callable[[int, bytes], None] | None = None
         self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -83,34 +99,51 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See whether the response is whole."""
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or self._waiting is None:
-            return
-        head = self._buffer[:end]
-        found = _LENGTH.search(head)
+        buffer = self._buffer + data if self._buffer else data
+        end = buffer.find(b"\r\n\r\n")
+        found = _LENGTH.search(buffer, 0, end) if end >= 0 else None
         total = end + 4 + (int(found[1]) if found else 0)
-        if len(self._buffer) >= total:
-            self.closed = self.closed or b"connection: close" in head.lower()
-            response = int(head[9:12]), self._buffer[end + 4 : total]
-            self._buffer = b""
-            if not self._waiting.done():
-                self._waiting.set_result(response)
+        if end < 0 or len(buffer) < total:
+            self._buffer = buffer
+            return
+        self._buffer = b""
+        self.closed = self.closed or _CLOSE.search(buffer, 0, end) is not None
+        self._tell(int(buffer[9:12]), buffer[end + 4 : total])
 
     def connection_lost(self, _: Exception | None) -> None:
         """Whoever waits gets no answer."""
         self.closed = True
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result((_NO_ANSWER, b""))
+        self._tell(_NO_ANSWER, b"")
+
+    def _tell(self, status: int, body: bytes) -> None:
+        told, self._told = self._told, None
+        if told is not None:
+            told(status, body)
+
+    def send(self, request: bytes, told: Callable[[int, bytes], None]) -> None:
+        """Send a request; `told` hears status and body, or 0 when there is no response."""
+        self._told = told
+        self._transport.write(request)  # type: ignore[attr-defined]
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """Status and body; (0, b"") when the connection ends without a response."""
-        self._waiting = asyncio.get_running_loop().create_future()
-        self._transport.write(request)  # type: ignore[attr-defined]
-        return await self._waiting
+        answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+
+        def told(status: int, body: bytes) -> None:
+            if not answered.done():
+                answered.set_result((status, body))
+
+        self.send(request, told)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await answered
+        except TimeoutError:
+            self.close()
+            return _NO_ANSWER, b""
 
     def close(self) -> None:
         """End it."""
+        self.closed = True
         self._transport.close()
 
 
@@ -120,39 +153,26 @@ async def connect(port: int) -> Connection:
     return (await loop.create_connection(Connection, "127.0.0.1", port))[1]
 
 
-async def _timed(connection: Connection, request: bytes, tally: Tally, started: float) -> bytes:
-    before = time.perf_counter()
-    try:
-        async with asyncio.timeout(30):
-            status, body = await connection.ask(request)
-    except TimeoutError:
-        status, body = _NO_ANSWER, b""
-        connection.closed = True
-    now = time.perf_counter()
-    tally.statuses[status] += 1
-    if status == 200:
-        tally.latencies_s.append(now - before)
-        tally.per_second[int(now - started)] += 1
-    return body
-
-
 async def closed(port: int, requests: Sequence[bytes], *, clients: int, seconds: float) -> Tally:
     """Clients that each send their next request when they have the last answer."""
-    tally = Tally()
+    tally = Tally(seconds=seconds)
+    cpu_s = time.process_time()
     started = time.perf_counter()
 
     async def client(number: int) -> None:
         connection = await connect(port)
         turn = number
-        while time.perf_counter() - started < seconds:
-            await _timed(connection, requests[turn % len(requests)], tally, started)
+        while (before := time.perf_counter()) - started < seconds:
+            status, _ = await connection.ask(requests[turn % len(requests)])
+            now = time.perf_counter()
+            tally.note(status, now - before, in_time=now - started < seconds)
             turn += clients
             if connection.closed:
                 connection = await connect(port)
         connection.close()
 
     await asyncio.gather(*(client(number) for number in range(clients)))
-    tally.seconds = time.perf_counter() - started
+    tally.cpu_s = time.process_time() - cpu_s
     return tally
 
 
@@ -164,42 +184,90 @@ async def opened(
     seconds: float,
     every_second: Callable[[], None] | None = None,
 ) -> Tally:
-    """Requests at random moments (Poisson), at this rate, whether answered or not."""
-    tally = Tally()
+    """Requests at random moments (Poisson), at this rate, whether answered or not.
+
+    A latency counts from the moment at which the request was due, so that a generator, or a
+    machine, that falls behind shows in it.
+    """
+    crowd = _Crowd(port, requests, Tally(seconds=seconds))
+    cpu_s = time.process_time()
+    crowd.started = time.perf_counter()
     rng = random.Random(0)
-    idle: list[Connection] = []
-    asked: set[asyncio.Task] = set()
-    started = time.perf_counter()
-
-    async def ask(request: bytes) -> None:
-        try:
-            connection = idle.pop() if idle else await connect(port)
-        except OSError:
-            tally.statuses[_NO_ANSWER] += 1
-            return
-        await _timed(connection, request, tally, started)
-        if connection.closed:
-            connection.close()
-        else:
-            idle.append(connection)
-
-    due, ticks = 0.0, 0
-    turn = 0
+    due, ticks = rng.expovariate(rate), 0
     while due < seconds:
-        wait = started + due - time.perf_counter()
+        wait = crowd.started + due - time.perf_counter()
         if wait > 0:
             await asyncio.sleep(wait)
-        task = asyncio.ensure_future(ask(requests[turn % len(requests)]))
-        asked.add(task)
-        task.add_done_callback(asked.discard)
-        turn += 1
+        crowd.send(crowd.started + due)
         due += rng.expovariate(rate)
-        if every_second is not None and time.perf_counter() - started > ticks:
+        if every_second is not None and due > ticks:
             ticks += 1
             every_second()
-    sent_for = time.perf_counter() - started
-    await asyncio.gather(*asked)
-    tally.seconds = max(sent_for, seconds)
-    for connection in idle:
-        connection.close()
-    return tally
+    await crowd.end()
+    crowd.tally.cpu_s = time.process_time() - cpu_s
+    return crowd.tally
+
+
+class _Crowd:
+    """Requests on their way, each on a connection that is idle, or else on a new one."""
+
+    def __init__(self, port: int, requests: Sequence[bytes], tally: Tally) -> None:
+        self._port = port
+        self._requests = requests
+        self._turn = 0
+        self._waiting = 0
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._opening: set[asyncio.Task] = set()
+        self.started = 0.0
+        self.tally = tally
+
+    def send(self, due: float) -> None:
+        """Send the next request."""
+        request = self._requests[self._turn % len(self._requests)]
+        self._turn += 1
+        self._waiting += 1
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                self._send_on(connection, request, due)
+                return
+            self._all.discard(connection)
+        task = asyncio.ensure_future(self._send_on_new(request, due))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _send_on_new(self, request: bytes, due: float) -> None:
+        try:
+            connection = await connect(self._port)
+        except OSError:
+            self._note(_NO_ANSWER, due)
+            return
+        self._all.add(connection)
+        self._send_on(connection, request, due)
+
+    def _send_on(self, connection: Connection, request: bytes, due: float) -> None:
+        def told(status: int, _: bytes) -> None:
+            self._note(status, due)
+            if connection.closed:
+                self._all.discard(connection)
+                connection.close()
+            else:
+                self._idle.append(connection)
+
+        connection.send(request, told)
+
+    def _note(self, status: int, due: float) -> None:
+        now = time.perf_counter()
+        self._waiting -= 1
+        in_time = now - self.started < self.tally.seconds
+        self.tally.note(status, now - due, in_time=in_time)
+
+    async def end(self) -> None:
+        """Wait for what is still to come, but not for ever, then close everything."""
+        gone_on_until = time.perf_counter() + _PATIENCE_S
+        while self._waiting and time.perf_counter() < gone_on_until:
+            await asyncio.sleep(0.01)
+        for connection in list(self._all):  # whoever still waits is told 0
+            connection.close()
+        await asyncio.sleep(0.05)

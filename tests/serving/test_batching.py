@@ -41,7 +41,7 @@ class Model:
 async def batcher(
     model: Callable[[np.ndarray], Outputs], **changes: float
 ) -> AsyncIterator[Batcher]:
-    bounds = {"batch_size": 4, "max_waiting": 100, "wait_s": 10.0, "decode_threads": 2} | changes
+    bounds = {"batch_size": 4, "max_waiting": 100, "wait_s": 10.0, "workers": 2} | changes
     made = Batcher(model, metrics=Metrics(), **bounds)
     made.start()
     yield made

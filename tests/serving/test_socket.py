@@ -111,7 +111,7 @@ def test_a_full_server_says_so_at_once_and_recovers(serve, gated):
 
 
 def test_an_answer_that_would_be_late_is_a_503(serve, gated):
-    address = serve(gated, deadline_s=0.1)
+    address = serve(gated, deadline_s=0.1, workers=1)
     gated.gate.clear()
     with ThreadPoolExecutor(2) as pool:
         pool.submit(ask, address, picture("red"))
@@ -124,7 +124,7 @@ def test_an_answer_that_would_be_late_is_a_503(serve, gated):
 
 
 def test_a_client_that_leaves_is_not_worked_for(serve, gated):
-    address = serve(gated)
+    address = serve(gated, workers=1)
     warmed = gated.runs
     gated.gate.clear()
     data = picture("red")

@@ -33,15 +33,20 @@ def serve(
         str | None,
         typer.Option(envvar="PAWSURE_TOKEN", help="Clients must show it as a bearer token."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures a forward pass.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures a forward pass.")] = 8,
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Most pictures taken on at once; others get a 503.")
     ] = 256,
     max_megabytes: Annotated[int, typer.Option(min=1, help="Of one picture's file.")] = 20,
     max_megapixels: Annotated[int, typer.Option(min=1, help="Of one picture.")] = 50,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of one forward pass; else all cores.")
-    ] = None,
+        int,
+        typer.Option(
+            min=1,
+            help="CPU threads of one forward pass. With 1, as many passes at once as cores: most "
+            "answers a second. More are for one client at a time and a large network.",
+        ),
+    ] = 1,
     log_requests: Annotated[bool, typer.Option(help="A line for each request.")] = False,
 ) -> None:
     """Answer over HTTP, with a page for people and an API for programs.
@@ -64,7 +69,6 @@ def serve(
         max_waiting=max_waiting,
         max_pictures=min(32, max_waiting),
         batch_size=batch_size,
-        threads=threads,
         token=token,
         local_only=_is_loopback(host),
     )

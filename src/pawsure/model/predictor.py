@@ -87,6 +87,7 @@ class Predictor:
             ModelFileError: it is no pawsure model, was cut short, or is of a newer format.
         """
         self.path = _inside_run_folder(Path(path))
+        self.threads = threads or os.cpu_count() or 1
         self.metadata: ModelMetadata = read_metadata(self.path)
         self._session = _open_session(self.path, threads)
         self._output_names = _check_signature(self._session, self.metadata, self.path)

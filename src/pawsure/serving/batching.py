@@ -1,9 +1,11 @@
-"""Pictures of many requests share forward passes.
+"""Pictures of many requests, decoded and run by a few workers that share forward passes.
 
-A picture is taken on or refused at once (`Batcher.submit`), decoded by one of a few threads,
-and then waits for the one thread that runs the model, which takes whatever waits, up to the
-batch size, as soon as it is free: alone a picture goes through by itself, under load batches
-grow by themselves, and nothing sleeps in the hope of company.
+A picture is taken on or refused at once (`Batcher.submit`). There are as many workers as cores,
+and each does what is most useful next: decode a picture that waits, or, when a batch is full or
+nothing is left to decode, run the model over what is decoded. So no more threads want the cores
+than there are cores, nobody hands a picture on while a worker is free to finish it, alone a
+picture goes through by itself, and under load batches grow by themselves; nothing sleeps in the
+hope of company. A picture that takes long to decode holds up one worker, and no other picture.
 
 Room is bounded twice: by a number of pictures, and by the time that the pictures in hand will
 take at the pace of the last answers. What is given up (its client left, its deadline passed)
@@ -14,12 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -31,8 +32,8 @@ from pawsure.serving.refusals import Busy
 Row: TypeAlias = tuple[Outputs, int]
 """The outputs of a whole batch, and which row is meant."""
 
-# What each batch leaves of those before it in the pace; after 20, about a second, a tenth.
-_KEPT = 0.9
+# What each picture leaves of those before it in the pace; after 200, half a second, a tenth.
+_KEPT = 0.99
 
 
 class Ticket:
@@ -69,27 +70,32 @@ class Batcher:
         max_waiting: int,
         wait_s: float,
         metrics: Metrics,
-        decode_threads: int | None = None,
+        workers: int = 1,
+        passes: int = 1,
     ) -> None:
         """Set up; `start` starts the threads.
 
         Args:
-            run: the model: uint8 (N, S, S, 3) to outputs; called in one thread.
+            run: the model: uint8 (N, S, S, 3) to outputs; called in the workers' threads.
             batch_size: most pictures in one call of `run`.
             max_waiting: pictures taken on and not answered yet.
             wait_s: seconds that a new picture may be expected to wait.
             metrics: to tell what happens.
-            decode_threads: None takes one per core.
+            workers: threads that decode and call `run`.
+            passes: calls of `run` at once.
         """
         self._run = run
         self._batch_size = batch_size
         self._max_waiting = max_waiting
         self._wait_s = wait_s
         self._metrics = metrics
-        threads = decode_threads or os.cpu_count() or 1
-        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._runner = threading.Thread(target=self._run_batches, name="model", daemon=True)
+        self._workers = [
+            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
+            for number in range(workers)
+        ]
+        self._encoded: deque[Ticket] = deque()
         self._ready: deque[Ticket] = deque()
+        self._passes_left = passes
         self._change = threading.Condition()
         self._closing = False
         self._paced_s = 0.0
@@ -99,17 +105,18 @@ class Batcher:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Start the thread that runs the model; call it within the event loop."""
+        """Start the workers; call it within the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._runner.start()
+        for worker in self._workers:
+            worker.start()
 
     async def close(self) -> None:
         """Finish what was taken on, then end the threads."""
-        await asyncio.to_thread(self._decoders.shutdown)
         with self._change:
             self._closing = True
-            self._change.notify()
-        await asyncio.to_thread(self._runner.join)
+            self._change.notify_all()
+        for worker in self._workers:
+            await asyncio.to_thread(worker.join)
 
     def expected_wait_s(self) -> float:
         """How long the pictures in hand will take, by the pace of the last answers."""
@@ -117,11 +124,18 @@ class Batcher:
             return 0.0
         return self.waiting * self._paced_s / self._paced_pictures
 
-    def check_room(self, num_pictures: int = 1) -> None:
-        """Raise `Busy` when so many more pictures would have to wait too long."""
+    def lack_of_room(self, num_pictures: int = 1) -> Busy | None:
+        """The refusal, when so many more pictures would have to wait too long."""
         full = self.waiting + num_pictures > self._max_waiting
         if full or (self.waiting and self.expected_wait_s() > self._wait_s):
-            raise self._busy("The server has as much to do as it can take on; ask again shortly.")
+            return self._busy("The server has as much to do as it can take on; ask again shortly.")
+        return None
+
+    def check_room(self, num_pictures: int = 1) -> None:
+        """Raise `Busy` when so many more pictures would have to wait too long."""
+        busy = self.lack_of_room(num_pictures)
+        if busy is not None:
+            raise busy
 
     def submit(
         self, loads: Sequence[Callable[[], np.ndarray]], *, deadline_s: float
@@ -138,14 +152,32 @@ class Batcher:
         self.check_room(len(loads))
         tickets = [Ticket(load, deadline_s) for load in loads]
         self.waiting += len(tickets)
-        for ticket in tickets:
-            self._decoders.submit(self._decode, ticket)
+        with self._change:
+            self._encoded.extend(tickets)
+            self._change.notify(len(tickets))
         return tickets
 
     def _busy(self, sentence: str) -> Busy:
         return Busy(sentence, retry_after_s=max(1, math.ceil(self.expected_wait_s())))
 
-    # In the decoding threads
+    # In the workers' threads
+
+    def _work(self) -> None:
+        while (job := self._next_job()) is not None:
+            job()
+
+    def _next_job(self) -> Callable[[], None] | None:
+        """What is most useful now; waits for it, and is None when it is time to end."""
+        with self._change:
+            while True:
+                full = len(self._ready) >= self._batch_size
+                if self._ready and self._passes_left and (full or not self._encoded):
+                    return partial(self._run_batch, self._take_batch())
+                if self._encoded:
+                    return partial(self._decode, self._encoded.popleft())
+                if self._closing and not self._ready:
+                    return None
+                self._change.wait()
 
     def _decode(self, ticket: Ticket) -> None:
         load, ticket.load = ticket.load, None
@@ -161,29 +193,26 @@ class Batcher:
         ticket.pixels = pixels
         with self._change:
             self._ready.append(ticket)
-            self._change.notify()
 
-    # In the thread of the model
+    def _take_batch(self) -> list[Ticket]:
+        self._passes_left -= 1
+        count = min(len(self._ready), self._batch_size)
+        return [self._ready.popleft() for _ in range(count)]
 
-    def _run_batches(self) -> None:
-        while tickets := self._take():
-            batch = [
-                (ticket, pixels)
-                for ticket in tickets
-                if not self._given_up(ticket) and (pixels := ticket.pixels) is not None
-            ]
-            if batch:
-                self._run_batch([ticket for ticket, _ in batch], [pixels for _, pixels in batch])
-
-    def _take(self) -> list[Ticket]:
-        """What waits, up to the batch size; empty when it is time to end."""
+    def _run_batch(self, taken: list[Ticket]) -> None:
+        wanted = [
+            (ticket, pixels)
+            for ticket in taken
+            if not self._given_up(ticket) and (pixels := ticket.pixels) is not None
+        ]
+        if wanted:
+            self._run_wanted([ticket for ticket, _ in wanted], [pixels for _, pixels in wanted])
         with self._change:
-            while not self._ready and not self._closing:
-                self._change.wait()
-            count = min(len(self._ready), self._batch_size)
-            return [self._ready.popleft() for _ in range(count)]
+            self._passes_left += 1
+            if self._ready or self._closing:
+                self._change.notify()
 
-    def _run_batch(self, tickets: list[Ticket], pictures: list[np.ndarray]) -> None:
+    def _run_wanted(self, tickets: list[Ticket], pictures: list[np.ndarray]) -> None:
         started = time.monotonic()
         try:
             outputs = self._run(np.stack(pictures))
@@ -193,7 +222,8 @@ class Batcher:
         done = time.monotonic()
         self._metrics.model_s.observe(done - started)
         self._metrics.batch_size.observe(len(tickets))
-        self._measure_pace(tickets, done)
+        with self._change:
+            self._measure_pace(tickets, done)
         self._hand_back([(ticket, (outputs, row)) for row, ticket in enumerate(tickets)])
 
     def _measure_pace(self, tickets: list[Ticket], done: float) -> None:
@@ -204,10 +234,11 @@ class Batcher:
         """
         busy = tickets[0].since < self._last_done
         if busy or not self._paced_pictures:
-            seconds = done - max(self._last_done, tickets[0].since)
-            self._paced_s = _KEPT * self._paced_s + seconds
-            self._paced_pictures = _KEPT * self._paced_pictures + len(tickets)
-        self._last_done = done
+            seconds = max(0.0, done - max(self._last_done, tickets[0].since))
+            kept = _KEPT ** len(tickets)
+            self._paced_s = kept * self._paced_s + seconds
+            self._paced_pictures = kept * self._paced_pictures + len(tickets)
+        self._last_done = max(self._last_done, done)
 
     # In either
 

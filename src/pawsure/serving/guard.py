@@ -64,6 +64,13 @@ def refusal_headers(refusal: Refusal) -> dict[str, str]:
     return headers
 
 
+def note_request(metrics: Metrics, method: str, route: str, status: str, took_s: float) -> None:
+    """Count one request, and log it; nothing that a client sent is in either."""
+    metrics.requests.add(method, route, status)
+    metrics.request_s.observe(took_s)
+    logger.info("%s %s %s %.1f ms", method, route, status, took_s * 1000)
+
+
 class Guard:
     """ASGI middleware: host, token, headers, counting, and the rest of refused bodies."""
 
@@ -120,10 +127,7 @@ class Guard:
         route = getattr(scope.get("route"), "path", "refused" if exchange.refused else "other")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = str(exchange.status or "gone")
-        took = time.monotonic() - exchange.started
-        self._metrics.requests.add(method, route, status)
-        self._metrics.request_s.observe(took)
-        logger.info("%s %s %s %.1f ms", method, route, status, took * 1000)
+        note_request(self._metrics, method, route, status, time.monotonic() - exchange.started)
 
 
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,8 +14,11 @@ from pawsure.errors import UsageError
 from pawsure.model.predictor import Predictor
 from pawsure.serving.app import create_app
 from pawsure.serving.connections import bounded_protocol
+from pawsure.serving.guard import note_request
 from pawsure.serving.memory import give_memory_back
+from pawsure.serving.refusals import Busy
 from pawsure.serving.settings import ServingSettings
+from pawsure.serving.work import Work
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 15
@@ -67,7 +71,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=bounded_protocol(settings),
+                http=bounded_protocol(settings, partial(_refuse, app.state.work)),
                 ws="none",
                 log_config=None,
                 access_log=False,
@@ -86,6 +90,14 @@ class Server(uvicorn.Server):
         if self._on_ready is not None and sockets:
             host, port = sockets[0].getsockname()[:2]
             self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+def _refuse(work: Work) -> Busy | None:
+    """What the guard would do too, but sooner."""
+    busy = work.batcher.lack_of_room()
+    if busy is not None:
+        note_request(work.metrics, "POST", "refused", "503", 0.0)
+    return busy
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -29,8 +29,7 @@ class ServingSettings:
         head_s: a connection must send a whole request head within this.
         drain_s: requests in hand get this long to end when the server stops.
         batch_size: most pictures in one forward pass.
-        decode_threads: pictures decoded at once; None takes one per core.
-        threads: CPU threads of one forward pass; None takes one per core.
+        workers: threads that decode and run the model; None takes one per core.
         token: what clients must show as a bearer token; None lets everybody in.
         local_only: answer only to the names of this machine (against DNS rebinding).
     """
@@ -50,9 +49,9 @@ class ServingSettings:
     least_bytes_per_s: int = 16 * 1024
     head_s: float = 10.0
     drain_s: float = 20.0
-    batch_size: int = 32
-    decode_threads: int | None = None
-    threads: int | None = None
+    # With one thread a pass, one picture alone is run as fast as one of many.
+    batch_size: int = 8
+    workers: int | None = None
     token: str | None = None
     local_only: bool = True
 

@@ -16,6 +16,7 @@ from pawsure.errors import PictureError
 from pawsure.model.answer import Answer
 from pawsure.model.predictor import Predictor
 from pawsure.serving.batching import Batcher, Row, Ticket
+from pawsure.serving.cores import usable_cores
 from pawsure.serving.forms import Upload
 from pawsure.serving.intake import MemoryBudget
 from pawsure.serving.metrics import Metrics
@@ -34,13 +35,15 @@ class Work:
         self.metrics = Metrics()
         self.budget = MemoryBudget(settings.max_bytes_in_flight)
         self.ready = False
+        workers = settings.workers or usable_cores()
         self.batcher = Batcher(
             predictor.predict_batch,
             batch_size=settings.batch_size,
             max_waiting=settings.max_waiting,
             wait_s=settings.wait_s,
             metrics=self.metrics,
-            decode_threads=settings.decode_threads,
+            workers=workers,
+            passes=max(1, workers // predictor.threads),
         )
         self.metrics.gauges.update(
             waiting_pictures=("Taken on, not answered.", lambda: self.batcher.waiting),
