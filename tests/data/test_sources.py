@@ -13,7 +13,8 @@ import pytest
 from drawn_pictures import fill, jpeg, put
 
 from pawsure.data.images import Limits
-from pawsure.data.sources import list_pictures, open_source
+from pawsure.data.named import DATA_SETS
+from pawsure.data.sources import FETCHED_NAMES, list_pictures, open_source
 from pawsure.errors import ManifestError, PictureError, SourceError
 
 FOLDERS = ["cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/deep/2.jpg"]
@@ -100,10 +101,13 @@ class TestFolders:
 
 
 class TestNames:
-    def test_those_to_come_say_so(self, tmp_path, monkeypatch):
+    def test_those_that_are_fetched_are_those_of_the_table(self):
+        assert set(FETCHED_NAMES) == set(DATA_SETS)
+
+    def test_a_name_that_nothing_has_is_told_those_that_exist(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(SourceError, match="'oxford-pets' can't be fetched by name yet, .* use"):
-            open_source("oxford-pets")
+        with pytest.raises(SourceError, match="names sample, cats-vs-dogs, oxford-pets"):
+            open_source("cats")
 
     def test_a_folder_of_that_name_comes_first(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

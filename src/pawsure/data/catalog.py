@@ -184,7 +184,11 @@ def build_catalog(
         ManifestError: a manifest is malformed, or none of its files exist.
         DataError: none can be read, or training would not work.
     """
-    source = open_source(data, limits=limits) if isinstance(data, (str, Path)) else data
+    source = (
+        open_source(data, limits=limits, progress=progress)
+        if isinstance(data, (str, Path))
+        else data
+    )
     entries = source.entries
     if not entries:
         raise SourceError(f"{source.name} holds no pictures.")

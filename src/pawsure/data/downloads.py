@@ -187,7 +187,7 @@ def _get(file: RemoteFile, part: _Part, progress: Progress, patience: Patience) 
                 reasons.append(f"{_host(url)}: {exc}")
     finally:
         progress.finish()
-    raise DownloadError(f"{file} can't be fetched ({'; '.join(reasons)})")
+    raise DownloadError(f"{file} can't be fetched ({'; '.join(reasons)}).")
 
 
 def _get_from(url: str, file: RemoteFile, part: _Part, meter: _Meter, patience: Patience) -> None:

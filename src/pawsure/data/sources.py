@@ -16,15 +16,17 @@ from pawsure.data.layouts import labelled
 from pawsure.data.manifests import CSV_SUFFIXES, PARQUET_SUFFIXES, ManifestSource
 from pawsure.data.zips import ZipSource
 from pawsure.errors import PictureError, SourceError
+from pawsure.progress import NO_PROGRESS, Progress
 
-NAMES = ("sample",)
+FETCHED_NAMES = ("cats-vs-dogs", "oxford-pets")
+"""The keys of `pawsure.data.named.DATA_SETS`, without what it takes to fetch them."""
+
+NAMES = ("sample", *FETCHED_NAMES)
 """Data sets that can be had by name."""
-
-_NAMES_TO_COME = ("cats-vs-dogs", "oxford-pets")
 
 FORMS = (
     "a folder with a folder for each label, a zip archive of one, a CSV or Parquet file with the "
-    "columns path and label, or the name 'sample'"
+    f"columns path and label, or one of the names {', '.join(NAMES)}"
 )
 
 
@@ -62,17 +64,21 @@ class FolderSource:
             raise PictureError(exc.reason, name=path) from exc
 
 
-def open_source(data: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Source:
+def open_source(
+    data: str | Path, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = NO_PROGRESS
+) -> Source:
     """Find what DATA is, and list its pictures; none is read yet.
 
     Args:
         data: a folder (of label folders, of train/validation/test folders, of names such as
             cat.0.jpg), a zip archive of one, a CSV or Parquet manifest (`path,label[,split]`,
-            paths relative to it), or 'sample'. What exists as a path is taken as that.
+            paths relative to it), or one of `NAMES`. What exists as a path is taken as that.
         limits: that every picture must keep.
+        progress: told of a data set that has to be fetched first.
 
     Raises:
         SourceError: there is no such thing, or it holds no labelled pictures.
+        DownloadError: a data set that was named is not in the cache and can't be fetched.
         ManifestError: a manifest lacks a column, or a row is malformed.
     """
     path = Path(data).expanduser()
@@ -82,11 +88,10 @@ def open_source(data: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> Source:
         return _open_file(path, limits)
     if str(data) == "sample":
         return FolderSource(_drawn_sample(), limits=limits, name="sample")
-    if str(data) in _NAMES_TO_COME:
-        raise SourceError(
-            f"'{data}' can't be fetched by name yet, and there is no folder of that name here. "
-            "Fetch it yourself and name its folder or zip, or use 'sample'."
-        )
+    if str(data) in FETCHED_NAMES:
+        from pawsure.data.named import open_named  # TLS and all that, for nobody else
+
+        return open_named(str(data), limits=limits, progress=progress)
     raise SourceError(f"There is no '{data}'. DATA is {FORMS}.")
 
 

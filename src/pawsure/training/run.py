@@ -133,7 +133,7 @@ class _Training:
         """Everything; in a new folder, or on with one that was cut off."""
         if folder is None:
             RunFolder.check_free(out)  # before minutes are spent
-        source = open_source(data)
+        source = open_source(data, progress=self.progress)
         prefix = self._find_prefix()
         with _KerasImport(wanted=self.recipe.needs_keras or prefix is None) as keras_import:
             catalog = self._catalog(source)
