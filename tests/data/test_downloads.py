@@ -80,7 +80,7 @@ class TestAGoodServer:
     def test_megabytes_are_told(self, server, path):
         told = Told()
         got(path, server.serve("/a", whole(CONTENT)), told=told)
-        assert told.bars == [("Fetching a.zip", 3, "MB"), ("Checking a.zip.part", 3, "MB")]
+        assert told.bars == [("Fetching a.zip", 3, "MB"), ("Checking a.zip.part", 4, "MB")]
         assert told.steps[0] == 3
         assert not told.open
         assert told.said == []
@@ -358,7 +358,7 @@ class TestReceipts:
         path.write_bytes(CONTENT)
         told = Told()
         check(path, published(), progress=told)
-        assert told.bars == [("Checking a.zip", 3, "MB")]
+        assert told.bars == [("Checking a.zip", 4, "MB")]
         assert has_receipt(path, published())
 
     @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ def train(
         typer.Argument(
             metavar="DATA",
             help="A folder of class folders, a folder with train and val, a zip of these, a CSV "
-            "or Parquet manifest (path,label[,split]), or 'sample'.",
+            "or Parquet manifest (path,label[,split]), or a name: sample (drawn here), "
+            "cats-vs-dogs or oxford-pets (fetched once).",
         ),
     ],
     recipe: Annotated[

@@ -93,7 +93,7 @@ def sha256_of(path: Path, *, progress: Progress = NO_PROGRESS) -> str:
     """
     digest = hashlib.sha256()
     with writing(path), open(path, "rb") as file:
-        progress.start(f"Checking {path.name}", path.stat().st_size // _BLOCK, "MB")
+        progress.start(f"Checking {path.name}", -(-path.stat().st_size // _BLOCK), "MB")
         try:
             while block := file.read(_BLOCK):
                 digest.update(block)
