@@ -102,11 +102,12 @@ def predict_probabilities(part: keras.Model, rows: Rows, *, is_sigmoid: bool) ->
     Returns:
         float64 (N, K), rows sum to 1.
     """
+    batch = min(EVALUATION_BATCH, len(rows))
     logits = [
-        keras.ops.convert_to_numpy(part.predict_on_batch(_floats(rows, start)))
-        for start in range(0, len(rows), EVALUATION_BATCH)
+        keras.ops.convert_to_numpy(part.predict_on_batch(_floats(rows, start, batch)))
+        for start in range(0, len(rows), batch)
     ]
-    return probabilities_of(np.concatenate(logits), is_sigmoid=is_sigmoid)
+    return probabilities_of(np.concatenate(logits)[: len(rows)], is_sigmoid=is_sigmoid)
 
 
 def probabilities_of(logits: np.ndarray, *, is_sigmoid: bool) -> np.ndarray:
@@ -118,8 +119,11 @@ def probabilities_of(logits: np.ndarray, *, is_sigmoid: bool) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _floats(rows: Rows, start: int) -> np.ndarray:
-    return np.asarray(rows[slice(start, start + EVALUATION_BATCH)], dtype=np.float32)
+def _floats(rows: Rows, start: int, batch: int) -> np.ndarray:
+    """A batch of rows; the last is filled up, since Keras traces anew for another size."""
+    found = np.asarray(rows[slice(start, start + batch)], dtype=np.float32)
+    missing = batch - len(found)
+    return np.concatenate([found, np.repeat(found[-1:], missing, axis=0)]) if missing else found
 
 
 def _compile(part: keras.Model, stage: Stage, is_sigmoid: bool) -> None:
@@ -162,7 +166,7 @@ def _train_epoch(
     epoch = seed[-1]
     rows = data.train_rows(epoch)
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(rows))
+    order = _whole_batches(rng.permutation(len(rows)), stage.batch_size)
     starts = range(0, len(order), stage.batch_size)
     sums = np.zeros(3)
     progress.start(f"{stage.name} {epoch + 1}/{stage.epochs}", len(order))
@@ -185,6 +189,15 @@ def _train_epoch(
         "loss": float(sums[0] / sums[2]),
         "accuracy": float(sums[1] / sums[2]),
     }
+
+
+def _whole_batches(order: np.ndarray, size: int) -> np.ndarray:
+    """The order without its last, smaller batch: other pictures miss their turn each epoch.
+
+    A step on five pictures would weigh as much as one on 32, also in the statistics of
+    BatchNormalization, and Keras would trace the network once more for their sake.
+    """
+    return order[: len(order) // size * size or len(order)]
 
 
 def _mixed(
