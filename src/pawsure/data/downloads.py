@@ -386,7 +386,7 @@ def _sort(exc: OSError | http.client.HTTPException) -> None:
     if isinstance(exc, TimeoutError):
         raise _Failed("the server stopped answering") from exc
     if isinstance(exc, socket.gaierror):
-        raise _Failed("its name can't be found; is there a network?", no_network=True) from exc
+        raise _Failed("its name can't be found (no network?)", no_network=True) from exc
     if isinstance(exc, OSError):
         raise _Failed((exc.strerror or str(exc) or type(exc).__name__).lower()) from exc
     if isinstance(exc, http.client.IncompleteRead):
