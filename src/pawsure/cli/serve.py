@@ -33,7 +33,7 @@ def serve(
         str | None,
         typer.Option(envvar="PAWSURE_TOKEN", help="Clients must show it as a bearer token."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures a forward pass.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures a forward pass.")] = 4,
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Most pictures taken on at once; others get a 503.")
     ] = 256,

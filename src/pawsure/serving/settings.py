@@ -50,7 +50,7 @@ class ServingSettings:
     head_s: float = 10.0
     drain_s: float = 20.0
     # With one thread a pass, one picture alone is run as fast as one of many.
-    batch_size: int = 8
+    batch_size: int = 4
     workers: int | None = None
     token: str | None = None
     local_only: bool = True
