@@ -17,6 +17,7 @@ import onnx
 from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_path
 from pawsure.data.images import read
+from pawsure.evaluation.calibration import softmax
 from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.export.model_file import attach_head, two_class_kernel, write_model_file
 from pawsure.export.parity import ParityReport, compare
@@ -53,22 +54,31 @@ def write_model(
     classifier: Classifier, scaling: Scaling, metadata: ModelMetadata, path: Path
 ) -> None:
     """Write a Keras network as a model file, unchecked."""
+    write_model_file(graph_of(classifier, scaling), metadata, path)
+
+
+def graph_of(classifier: Classifier, scaling: Scaling) -> onnx.ModelProto:
+    """A Keras network as the graph of a model file."""
     from pawsure.network.onnx_graph import to_onnx
 
     kernel, bias = classifier.kernel_and_bias()
     if classifier.is_sigmoid:
         kernel, bias = two_class_kernel(kernel, bias)
-    graph = attach_head(to_onnx(classifier.backbone, scaling=scaling), kernel, bias)
-    write_model_file(graph, metadata, path)
+    return attach_head(to_onnx(classifier.backbone, scaling=scaling), kernel, bias)
 
 
 def write_head_only(
     prefix: Prefix, head: LinearHead | None, metadata: ModelMetadata, path: Path
 ) -> None:
     """Write a frozen backbone, as it was exported, with a head on it; needs no Keras."""
+    write_model_file(head_only_graph(prefix, head), metadata, path)
+
+
+def head_only_graph(prefix: Prefix, head: LinearHead | None) -> onnx.ModelProto:
+    """A frozen backbone, as it was exported, with a head on it; needs no Keras."""
     assert head is not None and prefix.path is not None
     backbone = keep_output(onnx.load(prefix.path), FEATURE_MAP)
-    write_model_file(attach_head(backbone, head.kernel, head.bias), metadata, path)
+    return attach_head(backbone, head.kernel, head.bias)
 
 
 def check_against_stored(
@@ -80,6 +90,8 @@ def check_against_stored(
 ) -> tuple[Predictions, ParityReport]:
     """Compare a file with what Keras said of the validation pictures while it was trained.
 
+    Keras knows nothing of the calibration, so it is the file's logits that are compared.
+
     Args:
         predictor: the file.
         catalog: its validation pictures are run from their bytes.
@@ -90,7 +102,8 @@ def check_against_stored(
         ParityError: they disagree.
     """
     found = predict(predictor, catalog, split="validation", progress=progress)
-    report = compare(expected, found.probability, tolerance=STORED_TOLERANCE)
+    assert found.logit is not None
+    report = compare(expected, softmax(found.logit), tolerance=STORED_TOLERANCE)
     return found, report
 
 
@@ -105,4 +118,5 @@ def check_from_pixels(
     some = catalog.where("validation")[:PIXEL_CHECKS]
     pictures = np.stack([read(catalog.read(row), size_px=predictor.size_px) for row in some])
     whole = classifier.predict(pictures, scaling)
-    return compare(whole, predictor.predict_batch(pictures).probability, tolerance=PIXEL_TOLERANCE)
+    logit = predictor.predict_batch(pictures).logit
+    return compare(whole, softmax(logit), tolerance=PIXEL_TOLERANCE)

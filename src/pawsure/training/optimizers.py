@@ -1,4 +1,4 @@
-"""Optimizers, with a rate of its own for the head and a running average of the weights."""
+"""Optimizers, with rates that differ by depth and a running average of the weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def make_optimizer(stage: Stage, part: keras.Model) -> keras.optimizers.Optimize
     """The optimizer of a stage.
 
     Args:
-        stage: its optimizer, learning_rate, weight_decay, head_rate and average decide.
+        stage: its optimizer, learning_rate, weight_decay, head_rate, deep_rate and average
+            decide.
         part: what it will train.
     """
     settings: dict[str, Any] = {"learning_rate": stage.learning_rate}
@@ -36,9 +37,9 @@ def make_optimizer(stage: Stage, part: keras.Model) -> keras.optimizers.Optimize
         case "sgd":
             kind = keras.optimizers.SGD
             settings |= {"momentum": 0.9, "nesterov": True}
-    if stage.head_rate != 1.0 and any(layer.name == HEAD_LAYER for layer in part.layers):
-        head = {id(variable) for variable in part.get_layer(HEAD_LAYER).trainable_variables}
-        kind = _with_head_rate(kind, head, stage.head_rate)
+    factors = rate_factors(stage, part)
+    if set(factors) != {1.0}:
+        kind = _with_rates(kind, factors)
     optimizer = kind(**settings)
     optimizer.exclude_from_weight_decay(
         [variable for variable in part.trainable_variables if len(variable.shape) < 2]
@@ -46,15 +47,43 @@ def make_optimizer(stage: Stage, part: keras.Model) -> keras.optimizers.Optimize
     return optimizer
 
 
-def _with_head_rate(kind: type, head: set[int], factor: float) -> type:
-    """The same optimizer, faster for some variables."""
+def rate_factors(stage: Stage, part: keras.Model) -> list[float]:
+    """By how much the rate of each of the part's trainable variables differs.
 
-    class WithHeadRate(kind):
+    The head learns `head_rate` times as fast as the backbone's last layer; its deepest layer
+    that learns, `deep_rate` times; between those the factor falls by equal ratios, layer by
+    layer (Howard & Ruder 2018, arXiv:1801.06146, section 3.2).
+
+    Returns:
+        A factor for each of `part.trainable_variables`, in their order.
+    """
+    head: set[int] = set()
+    if any(layer.name == HEAD_LAYER for layer in part.layers):
+        head = {id(variable) for variable in part.get_layer(HEAD_LAYER).trainable_variables}
+    layer_of = [variable.path.rpartition("/")[0] for variable in part.trainable_variables]
+    body = [
+        layer
+        for layer, variable in zip(layer_of, part.trainable_variables, strict=True)
+        if id(variable) not in head
+    ]
+    place = {layer: number for number, layer in enumerate(dict.fromkeys(reversed(body)))}
+    deepest = max(len(place) - 1, 1)
+    return [
+        stage.head_rate if id(variable) in head else stage.deep_rate ** (place[layer] / deepest)
+        for layer, variable in zip(layer_of, part.trainable_variables, strict=True)
+    ]
+
+
+def _with_rates(kind: type, factors: list[float]) -> type:
+    """The same optimizer with a factor on the rate of each variable, in their order."""
+
+    class WithRates(kind):
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            rate = learning_rate * factor if id(variable) in head else learning_rate
-            super().update_step(gradient, variable, rate)
+            # Not by identity: backends hand over what is inside a Keras variable.
+            factor = factors[self._get_variable_index(variable)]
+            super().update_step(gradient, variable, learning_rate * factor)
 
-    return WithHeadRate
+    return WithRates
 
 
 def copy_of(variable: keras.Variable) -> np.ndarray:

@@ -71,6 +71,25 @@ class SplitRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrustRecipe:
+    """When not to answer.
+
+    Attributes:
+        max_error: share of wrong answers allowed among those given, in [0, 1]: below some
+            probability the answer is "unsure". 1: every picture is answered. One in a hundred
+            is what most networks reach on nine pictures of ten.
+        rejected: share of pictures like the training pictures that may be called "neither" so
+            that strangers are, in [0, 1). 0: never "neither". One in twenty is what the
+            literature compares at.
+        neither: a folder of pictures that are none of the labels, to learn from; "": none.
+    """
+
+    max_error: float = 0.01
+    rejected: float = 0.05
+    neither: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One stretch of training.
 
@@ -90,7 +109,8 @@ class Stage:
         batch_norm: "frozen" keeps scale, shift and statistics of every BatchNormalization;
             "train" does as a plain Keras script does.
         label_smoothing: share of the target spread over all labels (Szegedy et al. 2016).
-        head_rate: how many times faster than the backbone the head learns.
+        head_rate: rate of the head, as a multiple of that of the backbone's last layer.
+        deep_rate: the same for the deepest layer that learns; those between lie between.
         mixup: strength of blending pairs of rows and their targets; 0: none
             (Zhang et al. 2018, arXiv:1710.09412, alpha).
         average: share of the running average of the weights that each step keeps, in [0, 1);
@@ -115,6 +135,7 @@ class Stage:
     batch_norm: Literal["frozen", "train"] = "frozen"
     label_smoothing: float = 0.0
     head_rate: float = 1.0
+    deep_rate: float = 1.0
     mixup: float = 0.0
     average: float = 0.0
     augment: Augmentation = field(default_factory=Augmentation)
@@ -139,6 +160,7 @@ class Recipe:
         seed: decides splits, initial weights, order and dropout.
         model: the network.
         split: what is held out.
+        trust: when not to answer.
         stages: in order.
     """
 
@@ -147,6 +169,7 @@ class Recipe:
     seed: int = 0
     model: ModelRecipe = field(default_factory=ModelRecipe)
     split: SplitRecipe = field(default_factory=SplitRecipe)
+    trust: TrustRecipe = field(default_factory=TrustRecipe)
     stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
@@ -243,7 +266,11 @@ def _override(table: dict[str, Any], key: str, value: Any, title: str) -> None:
     else:
         homes = [
             home
-            for home, kind in (("model", ModelRecipe), ("split", SplitRecipe))
+            for home, kind in (
+                ("model", ModelRecipe),
+                ("split", SplitRecipe),
+                ("trust", TrustRecipe),
+            )
             if key in {item.name for item in fields(kind)}
         ]
         (table.setdefault(homes[0], {}) if homes else table)[key] = value
@@ -336,6 +363,15 @@ def _check(recipe: Recipe) -> None:
         "split.validation and split.test must be above 0 and leave something to train on; "
         f"got {split.validation} and {split.test}.",
     )
+    trust = recipe.trust
+    need(
+        0 <= trust.max_error <= 1,
+        f"trust.max_error is a share in [0, 1], such as 0.005 for 0.5%; got {trust.max_error}.",
+    )
+    need(
+        0 <= trust.rejected < 1,
+        f"trust.rejected is a share in [0, 1), such as 0.05; got {trust.rejected}.",
+    )
     need(bool(recipe.stages), "it has no stages. Add a [[stages]] table.")
     names = [stage.name for stage in recipe.stages]
     need(len(set(names)) == len(names), f"stages need different names; got {', '.join(names)}.")
@@ -355,6 +391,7 @@ def _check(recipe: Recipe) -> None:
             f"{at}optimizer logistic goes with train_from = '{HEAD}', and without augment.",
         )
         need(stage.head_rate > 0, f"{at}head_rate must be above 0.")
+        need(stage.deep_rate > 0, f"{at}deep_rate must be above 0.")
         need(stage.mixup >= 0, f"{at}mixup must be 0 or more.")
         need(0 <= stage.average < 1, f"{at}average must be in [0, 1).")
         need(stage.views >= 0 and stage.refresh >= 0, f"{at}views and refresh are 0 or more.")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
 from pawsure.evaluation.diagnosis import StageRecord, diagnose
 from pawsure.evaluation.evaluate import Predictions, measure, predict
+from pawsure.export.model_file import write_model_file
 from pawsure.features.extract import extract
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
@@ -45,9 +46,13 @@ from pawsure.training.run_folder import (
     RECIPE,
     RunFolder,
 )
+from pawsure.training.strangers import Strangers, find_strangers
+from pawsure.training.trust import Trust, fit_trust, run_strangers
 from pawsure.training.watch import Watching, make_watchers
 
 if TYPE_CHECKING:
+    import onnx
+
     from pawsure.network.classifier import Classifier
 
 
@@ -128,6 +133,7 @@ class _Training:
         self.log: list[str] = []
         self._started = time.perf_counter()
         self._labels: tuple[str, ...] = ()
+        self._test: Predictions | None = None
 
     def run(self, data: str | Path, out: str | Path | None, folder: RunFolder | None) -> Run:
         """Everything; in a new folder, or on with one that was cut off."""
@@ -137,14 +143,16 @@ class _Training:
         prefix = self._find_prefix()
         with _KerasImport(wanted=self.recipe.needs_keras or prefix is None) as keras_import:
             catalog = self._catalog(source)
+            strangers = self._strangers(catalog)
             keras_import.wait_if(prefix is None)
         prefix = prefix or self._export_prefix()
         catalog = self._extract(catalog, prefix)
         self._open(folder or RunFolder.create(out, self.recipe.name), catalog)
         keras_import.wait_if(self.recipe.needs_keras)
         results, learner = self._learn(catalog, prefix)
-        validation, parity = self._export(learner)
+        validation, parity, trust = self._export(learner, strangers)
         metrics = self._measure(catalog, results, validation, parity)
+        metrics["trust"] = self._measure_trust(trust, validation, strangers)
         metrics["diagnosis"] = self._diagnose(catalog, results, data)
         return self._close(metrics)
 
@@ -180,6 +188,16 @@ class _Training:
         return assign_splits(
             catalog, seed=recipe.seed, validation=recipe.split.validation, test=recipe.split.test
         )
+
+    def _strangers(self, catalog: Catalog) -> Strangers | None:
+        """The pictures that the user gave as examples of "neither"."""
+        folder, split = self.recipe.trust.neither, self.recipe.split
+        if not folder:
+            return None
+        found = find_strangers(folder, catalog, seed=self.recipe.seed, test=split.test)
+        for path, reason in found.problems.items():
+            self._say(f"Left out {path}: {reason}")
+        return found
 
     def _extract(self, catalog: Catalog, prefix: CutPrefix) -> Catalog:
         """Run the frozen part on what every stage needs; name what turns out unreadable."""
@@ -262,7 +280,9 @@ class _Training:
             + ("." if result.is_kept else ", no better than before it: its weights are not kept.")
         )
 
-    def _export(self, learner: Learner) -> tuple[Predictions, dict[str, Any]]:
+    def _export(
+        self, learner: Learner, strangers: Strangers | None
+    ) -> tuple[Predictions, dict[str, Any], Trust]:
         """Write the model file once it agrees with what learned, on every validation picture."""
         assert self.folder is not None
         recipe, catalog = self.recipe, learner.catalog
@@ -278,22 +298,54 @@ class _Training:
             self._timed("export"),
             handover.checked_model_file(self.folder / MODEL_FILE) as unchecked,
         ):
+            scaling = scaling_of(recipe.model)
+            graph = (
+                handover.graph_of(self.classifier, scaling)
+                if recipe.needs_keras
+                else handover.head_only_graph(learner.prefix.prefix, learner.head)
+            )
+            trust = self._fit_trust(graph, catalog, strangers)
+            metadata = replace(metadata, thresholds=trust.thresholds)
+            write_model_file(trust.attach(graph), metadata, unchecked)
+            predictor = Predictor(unchecked)
             if recipe.needs_keras:
-                scaling = scaling_of(recipe.model)
-                handover.write_model(self.classifier, scaling, metadata, unchecked)
-                predictor = Predictor(unchecked)
                 checks["pixels"] = asdict(
                     handover.check_from_pixels(self.classifier, scaling, predictor, catalog)
                 )
                 self.classifier.save(scaling, self.folder / KERAS_FILE)
-            else:
-                handover.write_head_only(learner.prefix.prefix, learner.head, metadata, unchecked)
-                predictor = Predictor(unchecked)
             validation, stored = handover.check_against_stored(
                 predictor, catalog, learner.validation_probability, progress=self.progress
             )
             checks["stored"] = asdict(stored)
-        return validation, checks
+            trust.check(validation)
+        return validation, checks, trust
+
+    def _fit_trust(
+        self, graph: onnx.ModelProto, catalog: Catalog, strangers: Strangers | None
+    ) -> Trust:
+        """Calibrate, and learn when to say "unsure" and "neither"."""
+        with self._timed("trust"):
+            trust = fit_trust(
+                graph,
+                catalog,
+                self.recipe.trust,
+                size_px=self.recipe.model.image_size,
+                seed=self.recipe.seed,
+                strangers=strangers,
+                progress=self.progress,
+            )
+        for sentence in trust.sentences():
+            self._say(sentence)
+        return trust
+
+    def _measure_trust(
+        self, trust: Trust, validation: Predictions, strangers: Strangers | None
+    ) -> dict[str, Any]:
+        """What calibration and thresholds do on pictures that they were not fitted on."""
+        assert self.folder is not None and self._test is not None
+        predictor = Predictor(self.folder / MODEL_FILE)
+        unknown = None if strangers is None else run_strangers(predictor, strangers)
+        return trust.figures(validation, self._test, unknown)
 
     def _measure(
         self,
@@ -307,9 +359,19 @@ class _Training:
         with self._timed("measure"):
             predictor = Predictor(self.folder / MODEL_FILE)
             test = predict(predictor, catalog, split="test", progress=self.progress)
+            self._test = test
+            thresholds = predictor.metadata.thresholds
             return {
-                "validation": measure(validation.probability, validation.label, self._labels),
-                "test": measure(test.probability, test.label, self._labels),
+                **{
+                    name: measure(
+                        found.probability,
+                        found.label,
+                        self._labels,
+                        familiarity=found.familiarity,
+                        thresholds=thresholds,
+                    )
+                    for name, found in (("validation", validation), ("test", test))
+                },
                 "stages": [
                     {
                         "name": result.name,
@@ -460,6 +522,24 @@ def _summary(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"Test accuracy {accuracy['value']:.1%} on {test['n']:,} pictures that nothing was "
         f"learned from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
+        *_answers(test["answers"], metrics["trust"]["neither"]["strangers"]),
         *metrics["diagnosis"]["sentences"],
         f"Run folder: {folder}",
     ]
+
+
+def _answers(answers: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> list[str]:
+    """What the model does with pictures that it had better not answer."""
+    error = answers["error"]
+    lines = [
+        f"It answers {answers['answered']['value']:.1%} of them"
+        + ("" if error is None else f", {error['value']:.1%} of these wrongly")
+        + f"; {answers['unsure']['value']:.1%} are unsure, {answers['neither']['value']:.1%} "
+        "too unlike what it learned from."
+    ]
+    if strangers is not None:
+        lines.append(
+            f"Of {strangers['n']:,} strangers that it was never shown, "
+            f"{strangers['accepted']['value']:.1%} pass for something that it knows."
+        )
+    return lines
