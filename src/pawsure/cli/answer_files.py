@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pawsure.cli import screen
-from pawsure.model.answer import Answer, Failure
+from pawsure.model.answer import NEITHER, Answer, Failure
 
 # Rows a Parquet row group: small enough to hold, large enough to compress.
 _ROW_GROUP = 4096
@@ -32,12 +32,18 @@ def text_lines(paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
         if isinstance(result, Failure):
             screen.note(f"{path}: {screen.printable(result.error)}")
             return
-        screen.answer(
-            f"{path:<{path_width}}  {result.answer:<{answer_width}}  {result.probability:6.1%}"
-            + (f" {result.label}" if result.answer != result.label else "")
-        )
+        screen.answer(f"{path:<{path_width}}  {result.answer:<{answer_width}}  {_how_sure(result)}")
 
     return write
+
+
+def _how_sure(answer: Answer) -> str:
+    """The number that decided."""
+    if answer.answer == NEITHER and answer.familiarity is not None:
+        # A probability of a label says nothing of what is none of them.
+        return f"{answer.familiarity:6.1%} familiar"
+    label = f" {answer.label}" if answer.answer != answer.label else ""
+    return f"{answer.probability:6.1%}{label}"
 
 
 def json_lines(result: Answer | Failure) -> None:

@@ -93,11 +93,25 @@ def _show(figures: dict[str, Any], split: Split) -> None:
         chance = figures[name].get("by_chance")
         expected = "" if chance is None else f"; {chance:{form}} if it were calibrated"
         screen.answer(f"  {title:<18}{_with_interval(figures[name], form)}{expected}")
+    _show_answers(figures["answers"])
     screen.answer("Of the pictures of each label, found (recall):")
     width = max(map(len, figures["labels"]))
     for label, own in figures["per_class"].items():
         found = _with_interval(own["recall"], ".1%") if own["recall"] else "no pictures"
         screen.answer(f"  {label:<{width}}  {found}  of {own['n']:,}{_mistaken(figures, label)}")
+
+
+def _show_answers(answers: dict[str, Any]) -> None:
+    """What the model's own thresholds make of the pictures."""
+    if answers["answered"]["value"] < 1:
+        for name, title in (
+            ("answered", "answered"),
+            ("unsure", "unsure"),
+            ("neither", "neither"),
+        ):
+            screen.answer(f"  {title:<18}{_with_interval(answers[name], '.1%')}")
+        if answers["error"] is not None:
+            screen.answer(f"  {'wrong if answered':<18}{_with_interval(answers['error'], '.2%')}")
 
 
 def _with_interval(figure: dict[str, float], form: str) -> str:

@@ -46,6 +46,20 @@ def train(
     weights: Annotated[
         str | None, typer.Option(help="Where it starts: imagenet, pets, none, or a file.")
     ] = None,
+    neither: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Pictures that are none of your labels, to learn what to call 'neither'.",
+        ),
+    ] = None,
+    max_error: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Wrong answers to allow among those given, such as 0.5%; the rest is 'unsure'.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Same seed, same machine: the same model.")
     ] = None,
@@ -73,7 +87,11 @@ def train(
 ) -> None:
     """Train a classifier, measure it, and write its run folder."""
     named = {"image_size": image_size, "backbone": backbone, "weights": weights, "seed": seed}
-    overrides = {key: value for key, value in named.items() if value is not None}
+    overrides: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
+    if neither is not None:
+        overrides["trust.neither"] = str(neither)
+    if max_error is not None:
+        overrides["trust.max_error"] = _share(max_error)
     overrides |= dict(_setting(text) for text in settings or [])
     if resume is not None and (overrides or out or recipe != "default"):
         raise UsageError(
@@ -107,6 +125,17 @@ def _train(data: str, **options: Any) -> Run:
 
         with without_chatter():
             return run_training(data, progress=terminal_progress(), **options)
+
+
+def _share(text: str) -> float:
+    """A share as people write it: 0.5% or 0.005."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"--max-error takes a share such as 0.5% or 0.005; got '{text}'.")
+    return share
 
 
 def _setting(text: str) -> tuple[str, Any]:

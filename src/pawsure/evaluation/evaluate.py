@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -14,12 +14,15 @@ from pawsure.evaluation.calibration_error import (
     NUM_BINS,
     calibration_error_interval,
     expected_calibration_error,
+    reliability,
 )
 from pawsure.evaluation.intervals import Interval, bootstrap, wilson
+from pawsure.evaluation.precision_recall import precision_recall
+from pawsure.evaluation.selective import risk_coverage
 from pawsure.progress import NO_PROGRESS, Progress
 
 
-class _Outputs(Protocol):
+class _Probabilities(Protocol):
     @property
     def probability(self) -> np.ndarray: ...
 
@@ -28,7 +31,7 @@ class _PredictedBatch(Protocol):
     @property
     def indices(self) -> np.ndarray: ...
     @property
-    def outputs(self) -> _Outputs: ...
+    def outputs(self) -> _Probabilities: ...
     @property
     def problems(self) -> Sequence[tuple[int, str]]: ...
 
@@ -81,12 +84,16 @@ class Predictions:
         probability: float32 (N, K).
         label: int64 (N,), the true ones, as columns of `probability`.
         problems: (row of the catalog, reason) of those that could not be read.
+        logit: float32 (N, K), before calibration; None where the predictor gives none.
+        familiarity: float32 (N,); None likewise.
     """
 
     indices: np.ndarray
     probability: np.ndarray
     label: np.ndarray
     problems: list[tuple[int, str]]
+    logit: np.ndarray | None = None
+    familiarity: np.ndarray | None = None
 
 
 def evaluate(
@@ -117,7 +124,14 @@ def evaluate(
     known = [(int(row), pictures.problem[row]) for row in np.flatnonzero(pictures.problem != "")]
     return {
         "split": split,
-        **measure(predictions.probability, predictions.label, predictor.labels, seed=seed),
+        **measure(
+            predictions.probability,
+            predictions.label,
+            predictor.labels,
+            familiarity=predictions.familiarity,
+            thresholds=getattr(getattr(predictor, "metadata", None), "thresholds", None),
+            seed=seed,
+        ),
         "unreadable": [
             {"path": str(pictures.path[row]), "error": str(reason)}
             for row, reason in known + predictions.problems
@@ -136,13 +150,13 @@ def predict(
     column = _columns(predictor.labels, pictures.labels)
     rows = pictures.where(split)
     indices: list[np.ndarray] = []
-    probability: list[np.ndarray] = []
+    outputs: list[_Outputs] = []
     problems: list[tuple[int, str]] = []
     progress.start("Evaluating", len(rows))
     try:
         for batch in predictor.predict_series(pictures.read, rows):
             indices.append(batch.indices)
-            probability.append(batch.outputs.probability)
+            outputs.append(_without_maps(batch.outputs))
             problems.extend(batch.problems)
             progress.advance(len(batch.indices) + len(batch.problems))
     finally:
@@ -152,14 +166,44 @@ def predict(
     answered = np.concatenate(indices)
     return Predictions(
         indices=answered,
-        probability=np.concatenate(probability),
+        probability=np.concatenate([each.probability for each in outputs]),
         label=column[pictures.label[answered]],
         problems=problems,
+        logit=_joined([each.logit for each in outputs]),
+        familiarity=_joined([each.familiarity for each in outputs]),
     )
 
 
+@dataclass(frozen=True)
+class _Outputs:
+    """What is kept of each batch: little enough for any number of pictures."""
+
+    probability: np.ndarray
+    logit: np.ndarray | None
+    familiarity: np.ndarray | None
+
+
+def _without_maps(outputs: _Probabilities) -> _Outputs:
+    return _Outputs(
+        outputs.probability,
+        getattr(outputs, "logit", None),
+        getattr(outputs, "familiarity", None),
+    )
+
+
+def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if len(present) == len(parts) else None
+
+
 def measure(
-    probability: np.ndarray, label: np.ndarray, labels: Sequence[str], *, seed: int = 0
+    probability: np.ndarray,
+    label: np.ndarray,
+    labels: Sequence[str],
+    *,
+    familiarity: np.ndarray | None = None,
+    thresholds: Mapping[str, float | None] | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Every figure of a set of probabilities.
 
@@ -167,6 +211,8 @@ def measure(
         probability: float (N, K), rows sum to 1.
         label: int (N,) in [0, K).
         labels: the K class names.
+        familiarity: float (N,), where the predictor tells it.
+        thresholds: "unsure_below" and "neither_below", as in a model file's metadata.
         seed: of the bootstrap.
 
     Returns:
@@ -176,6 +222,10 @@ def measure(
         and "high", a 95% interval; "calibration_error_equal_width", to compare with other
         tools; "confusion_matrix", a row for each true label; "per_class": by label, "n",
         "precision", "recall" (with its Wilson interval), "f1". null: nothing to divide by.
+        "answers": how many pictures were "answered" with a label, "unsure" and "neither", and
+        the "error" among the answered, shares with their Wilson intervals. To be drawn:
+        "reliability" (the bins of "calibration_error"), "risk_coverage", "precision_recall" by
+        label; see `Reliability`, `RiskCoverage`, `PrecisionRecall`.
 
     Raises:
         ShapeError: the arrays do not go together.
@@ -187,20 +237,24 @@ def measure(
     return {
         "n": len(label),
         "labels": list(labels),
-        "accuracy": _share(int(right.sum()), len(right)),
-        "log_loss": _mean(metrics.log_losses(probability, label), seed),
-        "brier_score": _mean(metrics.brier_scores(probability, label), seed),
+        "accuracy": share_figure(int(right.sum()), len(right)),
+        "log_loss": mean_figure(metrics.log_losses(probability, label), seed),
+        "brier_score": mean_figure(metrics.brier_scores(probability, label), seed),
         "calibration_error": {
             **_with_interval(error, calibration.interval),
             "by_chance": calibration.by_chance,
             "num_bins": NUM_BINS,
         },
         "calibration_error_equal_width": expected_calibration_error(probability, label),
+        "answers": measure_answers(probability, right, familiarity, thresholds or {}),
+        "reliability": _bins(probability, label),
+        "risk_coverage": risk_coverage(probability.max(axis=1), right).to_dict(),
+        "precision_recall": _precision_recall(probability, label, labels),
         "confusion_matrix": confusion.tolist(),
         "per_class": {
             name: {
                 **asdict(figures),
-                "recall": _share(int(confusion[k, k]), figures.n) if figures.n else None,
+                "recall": share_figure(int(confusion[k, k]), figures.n) if figures.n else None,
             }
             for k, (name, figures) in enumerate(
                 zip(labels, metrics.per_class(confusion), strict=True)
@@ -209,11 +263,89 @@ def measure(
     }
 
 
-def _share(successes: int, n: int) -> dict[str, float]:
+def measure_answers(
+    probability: np.ndarray,
+    right: np.ndarray,
+    familiarity: np.ndarray | None,
+    thresholds: Mapping[str, float | None],
+) -> dict[str, Any]:
+    """How many pictures get a label, "unsure" or "neither" for an answer, and how many err.
+
+    Args:
+        probability: float (N, K).
+        right: bool (N,), whether the most probable label is the true one.
+        familiarity: float (N,), or None.
+        thresholds: see `measure`.
+
+    Returns:
+        JSON-ready: "answered", "unsure", "neither": shares of all, with "n"; "error": the share
+        of wrong ones among the answered, null where none is. Each with its Wilson interval.
+    """
+    neither, unsure = stays_out(probability, familiarity, thresholds)
+    answered = ~(neither | unsure)
+    counts = {"answered": answered, "unsure": unsure, "neither": neither}
+    n = len(right)
+    return {
+        **{
+            name: {"n": int(which.sum()), **share_figure(int(which.sum()), n)}
+            for name, which in counts.items()
+        },
+        "error": share_figure(int((~right[answered]).sum()), int(answered.sum()))
+        if answered.any()
+        else None,
+    }
+
+
+def stays_out(
+    probability: np.ndarray,
+    familiarity: np.ndarray | None,
+    thresholds: Mapping[str, float | None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which pictures are "neither" and which, of the others, "unsure": bool (N,) twice.
+
+    The same rule as `pawsure.model.answer.decide`, for many pictures at once.
+    """
+    neither_below, unsure_below = thresholds.get("neither_below"), thresholds.get("unsure_below")
+    nobody = np.zeros(len(probability), bool)
+    neither = unsure = nobody
+    if neither_below is not None and familiarity is not None:
+        neither = familiarity < neither_below
+    if unsure_below is not None:
+        unsure = (probability.max(axis=1) < unsure_below) & ~neither
+    return neither, unsure
+
+
+def _bins(probability: np.ndarray, label: np.ndarray) -> dict[str, Any]:
+    """The reliability diagram, with an interval for each bin's accuracy."""
+    bins = reliability(probability, label, binning="mass")
+    hits = np.round(bins.accuracy * bins.count).astype(int).tolist()
+    intervals = [wilson(hit, n) for hit, n in zip(hits, bins.count.tolist(), strict=True)]
+    return {
+        "count": bins.count.tolist(),
+        "confidence": bins.confidence.tolist(),
+        "accuracy": bins.accuracy.tolist(),
+        "low": [interval.low for interval in intervals],
+        "high": [interval.high for interval in intervals],
+    }
+
+
+def _precision_recall(
+    probability: np.ndarray, label: np.ndarray, labels: Sequence[str]
+) -> dict[str, Any]:
+    most = max(20, 400 // len(labels))  # so that a hundred labels do not fill a megabyte
+    curves = {
+        name: precision_recall(probability[:, k], label == k) for k, name in enumerate(labels)
+    }
+    return {name: None if curve is None else curve.to_dict(most) for name, curve in curves.items()}
+
+
+def share_figure(successes: int, n: int) -> dict[str, float]:
+    """A share with its Wilson interval, JSON-ready."""
     return _with_interval(successes / n, wilson(successes, n))
 
 
-def _mean(values: np.ndarray, seed: int) -> dict[str, float]:
+def mean_figure(values: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """A mean over pictures with its bootstrap interval, JSON-ready."""
     interval = bootstrap(lambda drawn: float(drawn.mean()), values, seed=seed)
     return _with_interval(float(values.mean()), interval)
 

@@ -1,0 +1,225 @@
+"""What makes a model file's answers trustworthy, as nodes of its graph.
+
+Two additions to the graph of `attach_head`: calibrated probabilities in place of plain ones, and
+the output `familiarity`. Both compute what `Calibration` and `Familiarity` compute in NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from pawsure.errors import ExportError
+from pawsure.evaluation.calibration import Calibration
+from pawsure.evaluation.familiarity import Familiarity
+from pawsure.export.taps import Tap, find_taps
+
+FEATURES = "familiarity/features"
+"""Pooled taps, each of length 1, side by side: float32 (N, D)."""
+
+FAMILIARITY = "familiarity"
+
+_TINY = 1e-12
+_SOFTMAX_INPUT = "head/scaled_logit"
+
+
+class _Nodes:
+    """Nodes and constants to be added to a graph."""
+
+    def __init__(self, model: onnx.ModelProto, scope: str) -> None:
+        self._graph = model.graph
+        self._scope = scope
+
+    def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
+        name = f"{self._scope}/{name}"
+        held = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
+        self._graph.initializer.append(numpy_helper.from_array(held, name))
+        return name
+
+    def emit(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
+        name = name if name == FAMILIARITY else f"{self._scope}/{name}"
+        node = helper.make_node(kind, list(inputs), [name], name=name, **attributes)
+        self._graph.node.append(node)
+        return name
+
+    def sum_squares(self, value: str, name: str) -> str:
+        """Over the last axis, which stays as 1."""
+        return self.sum_of(self.emit("Mul", [value, value], f"{name}_squared"), name)
+
+    def sum_of(self, value: str, name: str) -> str:
+        """Over the last axis, which stays as 1."""
+        axes = self.constant(f"{name}_axes", [-1], np.int64)
+        return self.emit("ReduceSum", [value, axes], name, keepdims=1)
+
+    def ramps(self, value: str, knots: np.ndarray, values: np.ndarray, name: str) -> str:
+        """`np.interp` of each number of (…, 1): from the first of `values`, which is 0."""
+        widths = np.diff(np.asarray(knots, np.float64))
+        slopes = np.diff(np.asarray(values, np.float64)) / widths
+        beyond = self.emit("Sub", [value, self.constant("knots", knots[:-1])], f"{name}_beyond")
+        inside = self.emit("Relu", [beyond], f"{name}_inside")
+        part = self.emit("Min", [inside, self.constant("widths", widths)], f"{name}_part")
+        return self.emit("MatMul", [part, self.constant("slopes", slopes[:, np.newaxis])], name)
+
+
+def calibrate(model: onnx.ModelProto, calibration: Calibration) -> onnx.ModelProto:
+    """A copy whose `probability` is calibrated.
+
+    Args:
+        model: of `attach_head` with a temperature of 1; left as it is.
+        calibration: see `Calibration`.
+
+    Raises:
+        ExportError: the graph is not of `attach_head`.
+    """
+    model = _copy(model)
+    softmax = _take_softmax(model)
+    add = _Nodes(model, "calibration")
+    axes = add.constant("axes", [-1], np.int64)
+    largest = _largest(add, model)
+    gap = add.emit("Sub", [largest, "logit"], "gap")
+    column = add.emit("Unsqueeze", [gap, axes], "column")
+    behind = add.ramps(column, calibration.gaps, calibration.values, "behind")
+    flat = add.emit("Squeeze", [behind, axes], "flat")
+    logit = add.emit("Neg", [flat], "logit")
+    softmax.input[0] = logit
+    model.graph.node.append(softmax)
+    return model
+
+
+def _largest(add: _Nodes, model: onnx.ModelProto) -> str:
+    """The largest logit of each picture, (N, 1); axes became an input in opset 18."""
+    opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    if opset >= 18:
+        axes = add.constant("last", [-1], np.int64)
+        return add.emit("ReduceMax", ["logit", axes], "largest", keepdims=1)
+    return add.emit("ReduceMax", ["logit"], "largest", axes=[-1], keepdims=1)
+
+
+def with_features(model: onnx.ModelProto, taps: Sequence[Tap] | None = None) -> onnx.ModelProto:
+    """A copy that also computes `FEATURES`, not yet an output.
+
+    Args:
+        model: of `attach_head`; left as it is.
+        taps: what is pooled; None: what `find_taps` finds. Where there are none, the embedding
+            has to do.
+    """
+    model = _copy(model)
+    taps = find_taps(model) if taps is None else taps
+    add = _Nodes(model, "familiarity")
+    pooled = [
+        add.emit("GlobalAveragePool", [tap.name], f"pooled_{number}")
+        for number, tap in enumerate(taps)
+    ]
+    if not taps:
+        width = model.graph.output[list(_names(model)).index("embedding")]
+        widths = [width.type.tensor_type.shape.dim[1].dim_value]
+        flat = "embedding"
+    else:
+        widths = [tap.width for tap in taps]
+        together = add.emit("Concat", pooled, "pooled", axis=1)
+        flat = add.emit("Flatten", [together], "flat", axis=1)
+    # Lengths a tap at a time by a matrix of zeros and ones: five small nodes for all of them.
+    belongs = np.repeat(np.eye(len(widths)), widths, axis=0)
+    squared = add.emit("Mul", [flat, flat], "squared")
+    square = add.emit("MatMul", [squared, add.constant("belongs", belongs)], "square")
+    length = add.emit("Sqrt", [square], "length")
+    safe = add.emit("Add", [length, add.constant("tiny", _TINY)], "safe_length")
+    each = add.emit("MatMul", [safe, add.constant("belongs_turned", belongs.T)], "each_length")
+    add.emit("Div", [flat, each], "features")
+    return model
+
+
+def _names(model: onnx.ModelProto) -> list[str]:
+    return [output.name for output in model.graph.output]
+
+
+def measure_features(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a graph of `with_features` whose outputs are `logit` and `FEATURES`."""
+    model = _copy(model)
+    kept = [output for output in model.graph.output if output.name == "logit"]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    model.graph.output.append(
+        helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["N", None])
+    )
+    return model
+
+
+def attach_familiarity(model: onnx.ModelProto, familiarity: Familiarity) -> onnx.ModelProto:
+    """A copy with the output `familiarity`, float32 (N,), in [0, 1].
+
+    Args:
+        model: of `with_features`; left as it is.
+        familiarity: fitted on those features.
+    """
+    model = _copy(model)
+    add = _Nodes(model, "familiarity")
+    away = add.emit("Sub", [FEATURES, add.constant("middle", familiarity.gaussian.middle)], "away")
+    scores = []
+    if familiarity.gaussian_weight:
+        scores.append(_gaussian_score(add, away, familiarity))
+    if familiarity.detector is not None:
+        detector = add.constant("detector", familiarity.detector[:, np.newaxis])
+        scores.append(add.emit("MatMul", [away, detector], "detected"))
+    score = scores[0] if len(scores) == 1 else add.emit("Add", scores, "score")
+    share = add.ramps(score, familiarity.knots, familiarity.shares, "share")
+    # The sum of rounded slopes may end a hair beyond 1.
+    bounded = add.emit("Min", [share, add.constant("most", 1.0)], "bounded")
+    add.emit("Squeeze", [bounded, add.constant("last", [1], np.int64)], FAMILIARITY)
+    batch = model.graph.output[0].type.tensor_type.shape.dim[0].dim_param or "N"
+    model.graph.output.append(
+        helper.make_tensor_value_info(FAMILIARITY, TensorProto.FLOAT, [batch])
+    )
+    return model
+
+
+def _gaussian_score(add: _Nodes, away: str, familiarity: Familiarity) -> str:
+    gaussian = familiarity.gaussian
+    directions = add.constant("directions", gaussian.directions)
+    along = add.emit("MatMul", [away, directions], "along")
+    squared = add.emit("Mul", [along, along], "along_squared")
+    whole = add.sum_squares(away, "whole")
+    left = add.emit("Sub", [whole, add.sum_of(squared, "part")], "left")
+    rest = add.emit("Relu", [left], "rest")
+    precision = add.constant("precision", gaussian.precision[:, np.newaxis])
+    inside = add.emit("MatMul", [squared, precision], "inside")
+    outside = add.emit(
+        "Mul", [rest, add.constant("rest_precision", gaussian.rest_precision)], "outside"
+    )
+    distance = add.emit("Add", [inside, outside], "distance")
+    safe = add.emit("Add", [distance, add.constant("least", _TINY)], "safe_distance")
+    logarithm = add.emit("Log", [safe], "logarithm")
+    weight = add.constant("minus_weight", -familiarity.gaussian_weight)
+    return add.emit("Mul", [logarithm, weight], "likeness")
+
+
+def _take_softmax(model: onnx.ModelProto) -> onnx.NodeProto:
+    """Take the softmax and what only fed it out of a graph; the softmax is given back."""
+    softmax = [node for node in model.graph.node if list(node.output) == ["probability"]]
+    if len(softmax) != 1 or list(softmax[0].input) != [_SOFTMAX_INPUT]:
+        raise ExportError(
+            "Only a graph of attach_head can be calibrated: this one makes its probabilities "
+            "in another way, or is calibrated already."
+        )
+    taken = onnx.NodeProto()
+    taken.CopyFrom(softmax[0])
+    kept = [
+        node
+        for node in model.graph.node
+        if list(node.output) not in (["probability"], [_SOFTMAX_INPUT])
+    ]
+    constants = [item for item in model.graph.initializer if item.name != "head/temperature"]
+    for field, content in ((model.graph.node, kept), (model.graph.initializer, constants)):
+        del field[:]
+        field.extend(content)
+    return taken
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy

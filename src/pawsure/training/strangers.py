@@ -1,0 +1,109 @@
+"""Pictures that are none of the labels, as the user shows them with `--neither`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pawsure.data import images
+from pawsure.data.catalog import Catalog
+from pawsure.data.parallel import available_cores, in_order
+from pawsure.data.sources import list_pictures
+from pawsure.errors import DataError, PictureError
+
+LEAST = 8
+"""Fewer show no direction in which strangers differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strangers:
+    """Examples of what is to be called "neither".
+
+    Attributes:
+        path: object (N,), of each picture, one a content.
+        content: object (N,), SHA-256 of its bytes.
+        kind: object (N,), the folder it lies in.
+        split: object (N,), "train" or "test".
+        problems: reason by path of those that are left out.
+    """
+
+    path: np.ndarray
+    content: np.ndarray
+    kind: np.ndarray
+    split: np.ndarray
+    problems: dict[str, str]
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.path)
+
+    def read(self, row: int) -> bytes:
+        """The bytes of one picture."""
+        return images.read_file(str(self.path[row]))
+
+    def where(self, split: str) -> np.ndarray:
+        """int64, rows of a split."""
+        return np.flatnonzero(self.split == split)
+
+
+def find_strangers(
+    folder: str | Path, catalog: Catalog, *, seed: int, test: float, name: str = "--neither"
+) -> Strangers:
+    """Read a folder of strangers and split it as everything else is split.
+
+    Which part a picture falls into depends on the seed and its content alone. Copies count
+    once, and pictures that are in the catalog too, with a label, are left out.
+
+    Args:
+        folder: searched for pictures; folders in it are taken for kinds of strangers.
+        catalog: of the labelled pictures.
+        seed: of the run.
+        test: share that is only measured on, in (0, 1).
+        name: what the folder was given by, for errors.
+
+    Raises:
+        DataError: there are fewer than `LEAST` different pictures.
+    """
+    paths = list_pictures([Path(folder)])
+    problems: dict[str, str] = {}
+    known = set(catalog.content[catalog.where()].tolist())
+    content: dict[str, Path] = {}
+    cores = available_cores()
+    for path, digest in zip(
+        paths, in_order(_digest, paths, workers=cores, ahead=4 * cores), strict=True
+    ):
+        if isinstance(digest, PictureError):
+            problems[str(path)] = digest.reason
+        elif digest in known:
+            problems[str(path)] = "it is among the labelled pictures too"
+        else:
+            content.setdefault(digest, path)
+    if len(content) < LEAST:
+        raise DataError(
+            f"{name} {folder} has {len(content)} different pictures that can be used; at least "
+            f"{LEAST} are needed to learn what is neither. Add some, or leave it out."
+        )
+    found = [str(path) for path in content.values()]
+    draws = np.array([_draw(seed, digest) for digest in content])
+    return Strangers(
+        path=np.array(found, dtype=object),
+        content=np.array(list(content), dtype=object),
+        kind=np.array([Path(path).parent.as_posix() for path in found], dtype=object),
+        split=np.where(draws < test, "test", "train").astype(object),
+        problems=problems,
+    )
+
+
+def _digest(path: Path) -> str | PictureError:
+    try:
+        return hashlib.sha256(images.read_file(str(path))).hexdigest()
+    except PictureError as error:
+        return error
+
+
+def _draw(seed: int, content: str) -> float:
+    digest = hashlib.sha256(f"{seed}:neither:{content}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
