@@ -21,7 +21,7 @@ from pawsure.network.graph import Call, calls_in_order
 NEAR = 0.125
 """How far from a wanted share of the layers a cut may lie to be preferred for being narrow."""
 
-DEPTHS = (0.75, 0.5, 0.25)
+DEPTHS = (0.65, 0.25, 0.1)
 """Shares of the layers that stay frozen, in the order in which depths are tried."""
 
 

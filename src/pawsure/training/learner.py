@@ -136,14 +136,18 @@ class Learner:
         sources: tuple[Source, ...],
         on_epoch: Callable[[History], None],
     ) -> StageResult:
-        """Try ever deeper cuts from the same start; go on while validation gains by it."""
+        """Learn from ever deeper cuts while validation gains by it.
+
+        Each trial goes on from the best before it: what the layers near the end have learned
+        is no reason to start anew (gradual unfreezing, Howard & Ruder 2018,
+        arXiv:1801.06146, section 3.3).
+        """
         classifier = self._classifier()
-        start = classifier.get_weights()
         label = self.catalog.label[self._validation]
-        best, best_weights = self._last, start
+        best, best_weights = self._last, classifier.get_weights()
         trials: list[DepthTrial] = []
         for source in sources:
-            classifier.set_weights(start)
+            classifier.set_weights(best_weights)
             name = f"{stage.name} from {source.output}"
             tried = self._train(number, stage, source, name, on_epoch)
             trial = is_worth_it(

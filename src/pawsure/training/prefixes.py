@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from pawsure.network.cuts import Cut
 
-CONVERTER_VERSION = 1
-"""Raised when exported prefixes of an older pawsure compute something else."""
+CONVERTER_VERSION = 2
+"""Raised when exported prefixes of an older pawsure compute something else, or when the cuts
+that "auto" or a share stands for are others."""
 
 
 @dataclass(frozen=True)
