@@ -54,6 +54,19 @@ def test_options_reach_the_run(calls):
     }
 
 
+@pytest.mark.parametrize(("said", "meant"), [("0.5%", 0.005), ("0.005", 0.005), ("1", 1.0)])
+def test_when_not_to_answer_reaches_the_recipe(calls, said, meant):
+    train("photos", "--max-error", said, "--neither", "strangers")
+    assert calls[0]["overrides"] == {"trust.max_error": meant, "trust.neither": "strangers"}
+
+
+@pytest.mark.parametrize("said", ["much", "-1%", "120%", "nan"])
+def test_a_share_that_is_none_is_refused(calls, said):
+    result = train("photos", "--max-error", said)
+    assert result.exit_code == 2 and "such as 0.5%" in result.stderr
+    assert not calls
+
+
 def test_where_to_watch_reaches_the_run(calls):
     train("photos", "--tensorboard", "boards", "--mlflow", "mlruns")
     assert (calls[0]["tensorboard"], calls[0]["mlflow"]) == (Path("boards"), "mlruns")

@@ -1,0 +1,225 @@
+"""What calibration, "unsure" and "neither" are worth: the figures of docs/trust.md.
+
+    python benchmarks/trust.py RUN DATA STRANGERS [OUT.json]
+
+RUN is the folder of a run on DATA, STRANGERS a folder of class folders of things that are none
+of the labels and that the run was not shown. Measured: calibration error, errors among answered
+pictures, strangers accepted when 5% of the test pictures are rejected (shown none of them, and
+shown half of the classes, five halves drawn from a seed, the other half measured), what the
+model file grew by, and the time of a whole prediction against that of the bare logits, the two
+in turn, ten turns; medians, least and most.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from pawsure.data.catalog import build_catalog
+from pawsure.data.images import read
+from pawsure.data.loader import iter_batches
+from pawsure.data.sources import list_pictures
+from pawsure.data.split import assign_splits
+from pawsure.evaluation.evaluate import share_figure
+from pawsure.evaluation.familiarity import auroc, fit_familiarity
+from pawsure.export.prune import keep_output
+from pawsure.export.trust import FEATURES, measure_features
+from pawsure.model.predictor import Predictor
+from pawsure.training.recipe import recipe_from_text
+from pawsure.training.trust import MOST_PICTURES
+
+HALVES = 5
+TURNS = 10
+
+
+def main() -> None:
+    run, data, folder = sys.argv[1:4]
+    figures = measure(Path(run), data, Path(folder))
+    text = json.dumps(figures, indent=1)
+    print(text)
+    if len(sys.argv) > 4:
+        Path(sys.argv[4]).write_text(text + "\n")
+
+
+def measure(run: Path, data: str, folder: Path) -> dict[str, Any]:
+    metrics = json.loads((run / "metrics.json").read_text())
+    model = onnx.load(run / "model.onnx")
+    predictor = Predictor(run)
+    recipe = recipe_from_text((run / "recipe.toml").read_text(), "recipe")
+    catalog = assign_splits(
+        build_catalog(data),
+        seed=recipe.seed,
+        validation=recipe.split.validation,
+        test=recipe.split.test,
+    )
+    paths = list_pictures([folder])
+    kinds = np.array([path.parent.name for path in paths])
+    features = Features(model, predictor.size_px)
+    test = features(catalog.read, catalog.where("test"))
+    strange = features(lambda row: paths[row].read_bytes(), np.arange(len(paths)))
+    calibration = metrics["trust"]["calibration"]["test"]
+    return {
+        "run": str(run.name),
+        "labels": list(predictor.labels),
+        "test": {
+            "n": metrics["test"]["n"],
+            "accuracy": metrics["test"]["accuracy"],
+            "calibration_error": {
+                when: calibration[when]["calibration_error"] for when in ("before", "after")
+            },
+            "log_loss": {when: calibration[when]["log_loss"] for when in ("before", "after")},
+            "answers": metrics["test"]["answers"],
+        },
+        "calibration": {key: metrics["trust"]["calibration"][key] for key in ("method", "trials")},
+        "unsure": metrics["trust"]["unsure"],
+        "strangers": {
+            "n": len(paths),
+            "shown_none": strangers_accepted(
+                predict(predictor, catalog.read, catalog.where("test")),
+                predict(predictor, lambda row: paths[row].read_bytes(), np.arange(len(paths))),
+            ),
+            "shown_half": shown_half(features, catalog, recipe.seed, test, strange, kinds),
+        },
+        "growth_bytes": growth(model),
+        "time": {str(size): timed(run / "model.onnx", model, catalog, size) for size in (1, 32)},
+        "time_from_file": timed_from_file(run / "model.onnx", model, paths[0]),
+    }
+
+
+class Features:
+    """The features that familiarity is told from."""
+
+    def __init__(self, model: onnx.ModelProto, size_px: int) -> None:
+        self._session = session(measure_features(model))
+        self._size_px = size_px
+
+    def __call__(self, read_bytes: Any, rows: np.ndarray) -> np.ndarray:
+        """Float32 (N, D)."""
+        return np.concatenate(
+            [
+                self._session.run([FEATURES], {"image": batch.pictures})[0]
+                for batch in iter_batches(read_bytes, rows, size_px=self._size_px)
+                if len(batch.indices)
+            ]
+        )
+
+
+def predict(predictor: Predictor, read_bytes: Any, rows: np.ndarray) -> np.ndarray:
+    """Familiarity by the file as it is shipped."""
+    batches = predictor.predict_series(read_bytes, rows)
+    return np.concatenate([batch.outputs.familiarity for batch in batches])
+
+
+def strangers_accepted(test: np.ndarray, strange: np.ndarray) -> dict[str, Any]:
+    """At the threshold that rejects 5% of the test pictures, and at the one in the file."""
+    limit = np.quantile(test, 0.05)
+    return {
+        "accepted": share_figure(int((strange >= limit).sum()), len(strange)),
+        "auroc": auroc(test, strange),
+        "at_0.05": {
+            "test_rejected": share_figure(int((test < 0.05).sum()), len(test)),
+            "accepted": share_figure(int((strange >= 0.05).sum()), len(strange)),
+        },
+    }
+
+
+def shown_half(
+    features: Features,
+    catalog: Any,
+    seed: int,
+    test: np.ndarray,
+    strange: np.ndarray,
+    kinds: np.ndarray,
+) -> dict[str, Any]:
+    """As a run with --neither would have it, for several halves of the classes."""
+    rows = np.random.default_rng(seed).permutation(catalog.where("train"))[:MOST_PICTURES]
+    train = features(catalog.read, np.sort(rows))
+    held_out = features(catalog.read, catalog.where("validation"))
+    names = np.unique(kinds)
+    rng = np.random.default_rng(0)
+    halves = []
+    for _ in range(HALVES):
+        shown = np.isin(kinds, rng.permutation(names)[: len(names) // 2])
+        found = fit_familiarity(train, held_out, strange[shown], kinds[shown])
+        figures = strangers_accepted(found(test), found(strange[~shown]))
+        passed = found(strange[~shown]) >= np.quantile(found(test), 0.05)
+        worst, counts = np.unique(kinds[~shown][passed], return_counts=True)
+        figures["by_class"] = dict(zip(worst.tolist(), counts.tolist(), strict=True))
+        halves.append(figures)
+    shares = [half["accepted"]["value"] for half in halves]
+    return {"mean": statistics.mean(shares), "median": statistics.median(shares), "halves": halves}
+
+
+def growth(model: onnx.ModelProto) -> int:
+    """Bytes of everything that calibration and familiarity brought."""
+    parts = [*model.graph.node, *model.graph.initializer]
+    return sum(
+        part.ByteSize() for part in parts if part.name.startswith(("familiarity", "calibration"))
+    )
+
+
+def timed(path: Path, model: onnx.ModelProto, catalog: Any, size: int) -> dict[str, Any]:
+    """Milliseconds a batch: everything that a predictor asks for, and bare logits."""
+    predictor = Predictor(path)
+    rows = catalog.where("test")[:size]
+    pictures = np.stack([read(catalog.read(row), size_px=predictor.size_px) for row in rows])
+    bare = session(keep_output(model, "logit"))
+    repeats = 100 if size == 1 else 10
+    return in_turn(
+        lambda: predictor.answer(predictor.predict_batch(pictures), 0),
+        lambda: bare.run(["logit"], {"image": pictures}),
+        repeats,
+    )
+
+
+def timed_from_file(path: Path, model: onnx.ModelProto, picture: Path) -> dict[str, Any]:
+    """Milliseconds from a file to an answer, and to bare logits."""
+    predictor = Predictor(path)
+    bare = session(keep_output(model, "logit"))
+
+    def plain() -> None:
+        pixels = read(picture, size_px=predictor.size_px)
+        bare.run(["logit"], {"image": pixels[np.newaxis]})
+
+    return in_turn(lambda: predictor(picture), plain, 50)
+
+
+def in_turn(whole: Any, bare: Any, repeats: int) -> dict[str, Any]:
+    spent: dict[str, list[float]] = {"whole": [], "bare": []}
+    for turn in range(TURNS + 1):
+        for name, call in (("whole", whole), ("bare", bare)):
+            started = time.perf_counter()
+            for _ in range(repeats):
+                call()
+            if turn:  # the first warms up
+                spent[name].append(1000 * (time.perf_counter() - started) / repeats)
+    ratios = [one / other for one, other in zip(spent["whole"], spent["bare"], strict=True)]
+    return {
+        "whole_ms": statistics.median(spent["whole"]),
+        "bare_ms": statistics.median(spent["bare"]),
+        "ratio": statistics.median(ratios),
+        "ratio_least": min(ratios),
+        "ratio_most": max(ratios),
+    }
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Set up as the predictor sets up its own."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tiny_models import SIZE_PX, tiny_backbone, tiny_head
+
+from pawsure.errors import ExportError
+from pawsure.evaluation.calibration import Calibration, fit_curve
+from pawsure.evaluation.familiarity import fit_familiarity
+from pawsure.export.model_file import attach_head, write_model_file
+from pawsure.export.taps import find_taps
+from pawsure.export.trust import (
+    FEATURES,
+    attach_familiarity,
+    calibrate,
+    measure_features,
+    with_features,
+)
+from pawsure.model.metadata import ModelMetadata
+from pawsure.model.predictor import Predictor
+
+
+def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
+    onnx.checker.check_model(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"image": pictures}), strict=True))
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(2).integers(0, 256, (40, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+
+
+def narrowing() -> onnx.ModelProto:
+    """Two bottlenecks before the feature map: 3 and then 5 channels at 8x8 and 4x4 places."""
+    rng = np.random.default_rng(0)
+    constants: dict[str, np.ndarray] = {"scale": np.array(1 / 255, np.float32)}
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["pixels", "scale"], ["scaled"]),
+        helper.make_node("Transpose", ["scaled"], ["first"], perm=[0, 3, 1, 2]),
+    ]
+    last, channels = "first", 3
+    for name, width, stride in (
+        ("wide", 40, 2),
+        ("narrow", 4, 1),
+        ("wide_again", 90, 2),
+        ("narrower", 5, 1),
+        ("last", 48, 1),
+    ):
+        constants[f"{name}/w"] = rng.normal(0, 0.3, (width, channels, 1, 1)).astype(np.float32)
+        nodes.append(
+            helper.make_node("Conv", [last, f"{name}/w"], [name], strides=[stride, stride])
+        )
+        last, channels = name, width
+    nodes.append(helper.make_node("Transpose", [last], ["feature_map"], perm=[0, 2, 3, 1]))
+    graph = helper.make_graph(
+        nodes,
+        "narrowing",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", SIZE_PX, SIZE_PX, 3])],
+        [helper.make_tensor_value_info("feature_map", TensorProto.FLOAT, ["N", 4, 4, 48])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def headed(backbone: onnx.ModelProto | None = None, num_labels: int = 3) -> onnx.ModelProto:
+    backbone = backbone or narrowing()
+    width = backbone.graph.output[0].type.tensor_type.shape.dim[3].dim_value
+    return attach_head(backbone, *tiny_head(num_labels, features=width))
+
+
+@pytest.mark.parametrize("num_labels", [2, 4])
+@pytest.mark.parametrize("opset", [17, 18])
+def test_the_graph_calibrates_as_numpy_does(pictures, num_labels, opset):
+    model = headed(tiny_backbone(opset=opset), num_labels)
+    logit = run(model, pictures)["logit"]
+    found = fit_curve(logit[:20], np.arange(20) % num_labels, pieces=4)
+    outputs = run(calibrate(model, found), pictures)
+    np.testing.assert_allclose(outputs["probability"], found.probabilities(logit), atol=2e-6)
+    np.testing.assert_array_equal(outputs["logit"], logit)
+
+
+def test_a_graph_is_calibrated_once(pictures):
+    line = Calibration(gaps=np.array([0.0, 9.0]), values=np.array([0.0, 3.0]))
+    once = calibrate(headed(), line)
+    with pytest.raises(ExportError, match="calibrated already"):
+        calibrate(once, line)
+
+
+def test_taps_are_the_bottlenecks():
+    assert [(tap.name, tap.width) for tap in find_taps(headed())] == [
+        ("narrow", 4),
+        ("narrower", 5),
+    ]
+
+
+def test_a_network_without_bottlenecks_is_described_by_its_embedding(pictures):
+    model = headed(tiny_backbone())
+    assert find_taps(model) == []
+    features = run(measure_features(with_features(model)), pictures)[FEATURES]
+    embedding = run(model, pictures)["embedding"]
+    expected = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    np.testing.assert_allclose(features, expected, atol=1e-6)
+
+
+def test_each_tap_has_length_one(pictures):
+    features = run(measure_features(with_features(headed())), pictures)[FEATURES]
+    assert features.shape == (40, 9)
+    np.testing.assert_allclose((features[:, :4] ** 2).sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose((features[:, 4:] ** 2).sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_strangers", [False, True])
+def test_the_graph_tells_familiarity_as_numpy_does(pictures, with_strangers):
+    model = with_features(headed())
+    features = run(measure_features(model), pictures)[FEATURES]
+    strange = features[30:] + 0.3 if with_strangers else None
+    found = fit_familiarity(features[:20], features[20:30], strange)
+    told = run(attach_familiarity(model, found), pictures)["familiarity"]
+    assert told.shape == (40,) and told.dtype == np.float32
+    np.testing.assert_allclose(told, found(features), atol=1e-4)
+    assert ((told >= 0) & (told <= 1)).all()
+
+
+def test_a_picture_of_one_colour_has_a_familiarity(pictures):
+    model = with_features(headed())
+    features = run(measure_features(model), pictures)[FEATURES]
+    black = np.zeros((1, SIZE_PX, SIZE_PX, 3), np.uint8)
+    attached = attach_familiarity(model, fit_familiarity(features[:30], features[30:]))
+    assert np.isfinite(run(attached, black)["familiarity"]).all()
+
+
+def test_the_predictor_acts_on_what_is_in_the_file(tmp_path, pictures):
+    model = with_features(headed())
+    features = run(measure_features(model), pictures)[FEATURES]
+    found = fit_familiarity(features[:30], features[30:])
+    metadata = ModelMetadata(
+        labels=("a", "b", "c"),
+        size_px=SIZE_PX,
+        thresholds={"unsure_below": None, "neither_below": 0.5},
+    )
+    path = tmp_path / "model.onnx"
+    write_model_file(attach_familiarity(model, found), metadata, path)
+    predictor = Predictor(path)
+    answers = [predictor(picture) for picture in pictures]
+    assert {answer.answer == "neither" for answer in answers} == {True, False}
+    for answer in answers:
+        assert (answer.answer == "neither") == (answer.familiarity < 0.5)
