@@ -13,7 +13,7 @@ import json
 import socket
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -76,6 +76,10 @@ class _Gathering:
             self._loop.call_soon(self._flush)
         self._written.append(data)
 
+    def write_now(self, data: bytes) -> None:
+        self._written.append(data)
+        self._flush()
+
     def close(self) -> None:
         self._flush()
         self._transport.close()
@@ -106,7 +110,8 @@ def bounded_protocol(
         _ignoring = False
 
         def connection_made(self, transport: Any) -> None:
-            super().connection_made(_Gathering(transport, self.loop))
+            self._gathering = _Gathering(transport, self.loop)
+            super().connection_made(cast(asyncio.Transport, self._gathering))
             # asyncio takes Nagle's algorithm off only where a socket names its protocol, which
             # accepted ones do not: answers could take 40 ms longer, the client's delayed
             # acknowledgement.
@@ -127,6 +132,9 @@ def bounded_protocol(
                 return
             in_head, heads = self._in_head(), self._heads
             super().data_received(data)
+            if self._ignoring and self._head_timer is None:
+                # The rest may take as long as a head.
+                self._head_timer = self.loop.call_later(settings.head_s, self.transport.close)
             if in_head and self._in_head() and heads == self._heads:
                 self._head_bytes += len(data)
                 if self._head_bytes > _MAX_HEAD_BYTES:
@@ -140,9 +148,7 @@ def bounded_protocol(
             self._head_bytes = 0
             if self._can_ignore_body() and (busy := refuse()) is not None:
                 self._ignoring = True
-                self.transport.write(_busy_response(str(busy), busy.retry_after_s or 1))
-                # The rest may take as long as a head.
-                self._head_timer = self.loop.call_later(settings.head_s, self.transport.close)
+                self._gathering.write_now(_busy_response(str(busy), busy.retry_after_s or 1))
             else:
                 super().on_headers_complete()
 
