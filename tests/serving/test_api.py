@@ -85,12 +85,12 @@ def test_one_bad_picture_of_several_has_its_own_error(client):
     assert set(answers[1]) == {"path", "error"}
 
 
-def test_evidence_comes_when_it_is_asked_for_and_its_mean_is_the_logit(client, colours):
+def test_evidence_comes_when_it_is_asked_for_and_its_mean_is_the_log_odds(client, colours):
     data = picture("red")
     (entry,) = send(client, data, query="?evidence=true").json()["answers"]
     outputs = colours.predict_batch(images.read(data, size_px=colours.size_px)[np.newaxis])
-    logit = outputs.logit[0, colours.labels.index("red")]
-    assert np.mean(entry["evidence"]) == pytest.approx(logit, abs=1e-3)
+    blue, red = outputs.logit[0, [colours.labels.index(label) for label in ("blue", "red")]]
+    assert np.mean(entry["evidence"]) == pytest.approx(red - blue, abs=1e-3)
 
 
 def test_the_card_tells_labels_and_limits(client):

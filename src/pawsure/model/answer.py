@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pawsure.data.images import Picture
 
 UNSURE = "unsure"
 NEITHER = "neither"
@@ -25,8 +30,12 @@ class Answer:
         probabilities: of every label; they sum to 1.
         familiarity: how like the training pictures this one is (low means "neither");
             None when the model file can't tell.
-        evidence: float32 (h, w), what each place of the picture adds to the logit of
-            `label`; its mean is that logit. Not part of the JSON.
+        evidence: float32 (h, w), what each place of the picture says for `label` rather
+            than for the other labels; below 0 where it speaks against it. See
+            `pawsure.model.evidence.relative_evidence`. Not part of the JSON.
+        picture: what was given, where that was no path, to be shown; not part of the JSON.
+
+    In a notebook an answer shows itself: the picture, the evidence over it, words.
     """
 
     path: str | None
@@ -36,6 +45,7 @@ class Answer:
     probabilities: dict[str, float]
     familiarity: float | None = None
     evidence: np.ndarray | None = field(default=None, repr=False, compare=False)
+    picture: Picture | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are told to machines, JSON-ready."""
@@ -51,6 +61,30 @@ class Answer:
     def to_json(self) -> str:
         """One line of JSON, pure ASCII: a path in any encoding survives any pipe."""
         return json.dumps(self.to_dict())
+
+    def overlay(self, picture: Picture | None = None, *, longest_px: int = 480) -> Image.Image:
+        """The picture with its evidence over it: warm for the label, blue against it.
+
+        Args:
+            picture: what was answered for; None takes it from `path` or from what was given.
+            longest_px: the longer side is at most this.
+
+        Raises:
+            PictureError: the picture can't be read (any more).
+            UsageError: the answer has no evidence, or does not know its picture.
+        """
+        from pawsure.model.showing import draw_evidence
+
+        return draw_evidence(self, picture, longest_px=longest_px)
+
+    def show(self, picture: Picture | None = None) -> None:
+        """Open `overlay` in the system's viewer of pictures."""
+        self.overlay(picture).show()
+
+    def _repr_html_(self) -> str:
+        from pawsure.model.showing import as_html
+
+        return as_html(self)
 
 
 @dataclass(frozen=True, kw_only=True)

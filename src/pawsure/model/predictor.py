@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import onnxruntime
 from pawsure.data import images
 from pawsure.errors import ModelFileError, PictureError, ShapeError
 from pawsure.model.answer import Answer, Failure, decide
+from pawsure.model.evidence import relative_evidence
 from pawsure.model.metadata import ModelMetadata, read_metadata
 
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
@@ -133,7 +134,8 @@ class Predictor:
         """
         pixels = images.read(picture, size_px=self.size_px)
         path = os.fspath(picture) if isinstance(picture, (str, Path)) else None
-        return self.answer(self.predict_batch(pixels[np.newaxis]), 0, path=path)
+        answer = self.answer(self.predict_batch(pixels[np.newaxis]), 0, path=path)
+        return answer if path is not None else replace(answer, picture=picture)
 
     def predict_paths(
         self,
@@ -230,7 +232,7 @@ class Predictor:
             probability=largest,
             probabilities=dict(zip(self.labels, map(float, probability), strict=True)),
             familiarity=familiarity,
-            evidence=outputs.evidence[row, :, :, best].copy(),  # not a view that keeps the batch
+            evidence=relative_evidence(outputs.evidence[row], probability, best),
         )
 
 

@@ -32,8 +32,8 @@ class AnswerBody(_Wire):
     )
     evidence: list[list[float]] | None = Field(
         default=None,
-        description="What each place of the picture adds to the logit of `label`, row by row; "
-        "there when it was asked for.",
+        description="What each place of the picture says for `label` rather than for the other "
+        "labels, row by row, below 0 where it speaks against it; there when it was asked for.",
     )
 
 

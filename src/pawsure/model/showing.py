@@ -1,0 +1,141 @@
+"""An answer as people see it: the picture, the map over it, and words."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from pawsure.data import images
+from pawsure.errors import PictureError, UsageError
+from pawsure.model.answer import NEITHER, UNSURE, Answer
+from pawsure.model.heat_map import overlay
+
+if TYPE_CHECKING:
+    from pawsure.data.images import Picture
+
+SHOWN_PX = 480
+"""The longer side of a picture that is shown."""
+
+_MOST_LABELS = 6  # with a bar each; a hundred would hide the answer
+_QUALITY = 85
+
+
+def small_picture(picture: Picture, longest_px: int = SHOWN_PX) -> Image.Image:
+    """A picture to be looked at: upright, RGB, in its own proportions, never enlarged.
+
+    Args:
+        picture: a path, the bytes of a file, an array or a PIL image.
+        longest_px: the longer side is at most this.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    if isinstance(picture, Image.Image):
+        shown = picture.convert("RGB")
+    elif isinstance(picture, np.ndarray):
+        shown = Image.fromarray(picture).convert("RGB")
+    else:
+        is_path = not isinstance(picture, (bytes, bytearray, memoryview))
+        data = images.read_file(picture) if is_path else bytes(picture)  # type: ignore[arg-type]
+        shown = Image.fromarray(images.decode(data))
+    shown.thumbnail((longest_px, longest_px))
+    return shown
+
+
+def draw_evidence(
+    answer: Answer, picture: Picture | None = None, *, longest_px: int = SHOWN_PX
+) -> Image.Image:
+    """The picture of an answer with its evidence over it; see `Answer.overlay`."""
+    if answer.evidence is None:
+        raise UsageError(
+            "This answer has no evidence to draw. Answers of a Predictor have; those that were "
+            "read back from JSON have not."
+        )
+    return overlay(_shown(answer, picture, longest_px), answer.evidence)
+
+
+def _shown(answer: Answer, picture: Picture | None, longest_px: int) -> Image.Image:
+    source = picture if picture is not None else answer.picture
+    source = source if source is not None else answer.path
+    if source is None:
+        raise UsageError("This answer does not know its picture; give it: answer.overlay(picture).")
+    return small_picture(source, longest_px)
+
+
+def percent(probability: float) -> str:
+    """A probability as people read it: never a flat 100% or 0% that was not one."""
+    if probability >= 0.9995:
+        return "> 99.9%" if probability < 1 else "100%"
+    if 0 < probability < 0.0005:
+        return "< 0.1%"
+    return (
+        f"{probability:.1%}" if probability > 0.995 or probability < 0.005 else f"{probability:.0%}"
+    )
+
+
+def in_words(answer: Answer) -> tuple[str, str]:
+    """A headline, and what is to be known beside it."""
+    ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])
+    if answer.answer == UNSURE:
+        told = ", ".join(f"{label} {percent(value)}" for label, value in ranked[:2])
+        return "unsure", f"Too close to call: {told}."
+    if answer.answer == NEITHER:
+        count = len(ranked)
+        none = "neither of its 2 labels" if count == 2 else f"none of its {count} labels"
+        return "neither", f"Unlike the pictures that the model learned from: probably {none}."
+    return answer.label, f"{percent(answer.probability)} sure."
+
+
+def as_html(answer: Answer) -> str:
+    """An answer for a notebook: picture and map side by side, words beneath."""
+    headline, sentence = in_words(answer)
+    try:
+        shown = _shown(answer, None, SHOWN_PX)
+    except (PictureError, UsageError) as error:
+        pictures = f"<p><em>The picture can't be shown: {escape(str(error))}</em></p>"
+    else:
+        drawn = [("the picture", shown)]
+        if answer.evidence is not None:
+            what = f"what spoke for {answer.label} (warm) and against it (blue)"
+            drawn.append((what, overlay(shown, answer.evidence)))
+        pictures = "".join(_figure(image, what) for what, image in drawn)
+    path = "" if answer.path is None else f"<br><small>{escape(answer.path)}</small>"
+    return (
+        '<div style="font-family: system-ui, sans-serif; max-width: 720px">'
+        f'<div style="display: flex; gap: 8px; flex-wrap: wrap">{pictures}</div>'
+        f'<p style="margin: 8px 0"><strong style="font-size: 1.3em">{escape(headline)}</strong> '
+        f"{escape(sentence)}{path}</p>{_bars(answer)}</div>"
+    )
+
+
+def _figure(image: Image.Image, what: str) -> str:
+    return (
+        '<figure style="margin: 0; flex: 1 1 200px; max-width: 340px">'
+        f'<img src="{data_uri(image)}" alt="{escape(what)}" '
+        'style="width: 100%; border-radius: 8px; display: block">'
+        f'<figcaption style="opacity: 0.75; font-size: 0.85em">{escape(what)}</figcaption></figure>'
+    )
+
+
+def _bars(answer: Answer) -> str:
+    ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:_MOST_LABELS]
+    rows = "".join(
+        f'<tr style="background: none"><td style="text-align: left">{escape(label)}</td>'
+        '<td style="width: 180px"><div style="height: 8px; border-radius: 4px; '
+        f'background: #e0873a; min-width: 2px; width: {100 * value:.1f}%"></div></td>'
+        f"<td>{escape(percent(value))}</td></tr>"
+        for label, value in ranked
+    )
+    return f'<table style="border: none">{rows}</table>'
+
+
+def data_uri(image: Image.Image, *, quality: int = _QUALITY) -> str:
+    """A picture as an address that holds it, for a page without other files."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
