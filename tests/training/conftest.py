@@ -19,6 +19,12 @@ def stripes(rng: np.random.Generator, upright: bool, side: int = 48) -> Image.Im
 
 
 @pytest.fixture(scope="session")
+def draw_stripes():
+    """What `striped` is made of."""
+    return stripes
+
+
+@pytest.fixture(scope="session")
 def striped(tmp_path_factory):
     """A folder of two classes that a small network tells apart, 60 pictures each."""
     folder = tmp_path_factory.mktemp("striped")

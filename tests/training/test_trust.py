@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from conftest import stripes
 from PIL import Image
 
 from pawsure.errors import DataError
@@ -61,11 +60,11 @@ def answers(run, folder) -> list[str]:
     return [answer.answer for answer in predictor.predict_paths(sorted(folder.iterdir()))]
 
 
-def test_what_is_none_of_the_labels_is_called_neither(plain, discs, tmp_path):
+def test_what_is_none_of_the_labels_is_called_neither(plain, discs, draw_stripes, tmp_path):
     assert answers(plain, discs).count("neither") > 45
     rng = np.random.default_rng(9)
     for number in range(40):
-        stripes(rng, number % 2 == 0).save(tmp_path / f"{number}.png")
+        draw_stripes(rng, number % 2 == 0).save(tmp_path / f"{number}.png")
     assert answers(plain, tmp_path).count("neither") < 12
 
 

@@ -43,6 +43,7 @@ NUM_FOLDS = 5
 MOST_KNOTS = 128
 
 _TINY = 1e-12
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Gaussian:
         # Pythagoras, in place of a second product with the directions.
         rest = ((away**2).sum(axis=1) - (along**2).sum(axis=1)).clip(0)
         distance = along**2 @ self.precision + rest * self.rest_precision
-        return -np.log(distance + _TINY)
+        return -np.log(distance.clip(_LEAST))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ FEATURES = "familiarity/features"
 FAMILIARITY = "familiarity"
 
 _TINY = 1e-12
+_LEAST = 1e-6  # what float32 leaves of a distance of about 1
 _SOFTMAX_INPUT = "head/scaled_logit"
 
 
@@ -46,14 +47,10 @@ class _Nodes:
         self._graph.node.append(node)
         return name
 
-    def sum_squares(self, value: str, name: str) -> str:
-        """Over the last axis, which stays as 1."""
-        return self.sum_of(self.emit("Mul", [value, value], f"{name}_squared"), name)
-
-    def sum_of(self, value: str, name: str) -> str:
-        """Over the last axis, which stays as 1."""
-        axes = self.constant(f"{name}_axes", [-1], np.int64)
-        return self.emit("ReduceSum", [value, axes], name, keepdims=1)
+    @property
+    def initializers(self) -> Sequence[onnx.TensorProto]:
+        """The constants of the graph, these and those that were there."""
+        return self._graph.initializer
 
     def ramps(self, value: str, knots: np.ndarray, values: np.ndarray, name: str) -> str:
         """`np.interp` of each number of (…, 1): from the first of `values`, which is 0."""
@@ -82,10 +79,8 @@ def calibrate(model: onnx.ModelProto, calibration: Calibration) -> onnx.ModelPro
     largest = _largest(add, model)
     gap = add.emit("Sub", [largest, "logit"], "gap")
     column = add.emit("Unsqueeze", [gap, axes], "column")
-    behind = add.ramps(column, calibration.gaps, calibration.values, "behind")
-    flat = add.emit("Squeeze", [behind, axes], "flat")
-    logit = add.emit("Neg", [flat], "logit")
-    softmax.input[0] = logit
+    below = add.ramps(column, calibration.gaps, -calibration.values, "below")
+    softmax.input[0] = add.emit("Squeeze", [below, axes], "logit")
     model.graph.node.append(softmax)
     return model
 
@@ -158,13 +153,12 @@ def attach_familiarity(model: onnx.ModelProto, familiarity: Familiarity) -> onnx
     """
     model = _copy(model)
     add = _Nodes(model, "familiarity")
-    away = add.emit("Sub", [FEATURES, add.constant("middle", familiarity.gaussian.middle)], "away")
     scores = []
     if familiarity.gaussian_weight:
-        scores.append(_gaussian_score(add, away, familiarity))
+        scores.append(_gaussian_score(add, familiarity))
     if familiarity.detector is not None:
-        detector = add.constant("detector", familiarity.detector[:, np.newaxis])
-        scores.append(add.emit("MatMul", [away, detector], "detected"))
+        middle, detector = familiarity.gaussian.middle, familiarity.detector[:, np.newaxis]
+        scores.append(_affine(add, FEATURES, detector, -middle @ detector, "detected"))
     score = scores[0] if len(scores) == 1 else add.emit("Add", scores, "score")
     share = add.ramps(score, familiarity.knots, familiarity.shares, "share")
     # The sum of rounded slopes may end a hair beyond 1.
@@ -177,24 +171,40 @@ def attach_familiarity(model: onnx.ModelProto, familiarity: Familiarity) -> onnx
     return model
 
 
-def _gaussian_score(add: _Nodes, away: str, familiarity: Familiarity) -> str:
+def _gaussian_score(add: _Nodes, familiarity: Familiarity) -> str:
+    """`Gaussian.score`, multiplied out so that few small nodes are left.
+
+    With features x of squared length T (one for each tap), middle m, directions V, precisions p
+    along them and r across: sum(p a^2) + r (|x - m|^2 - |a|^2) with a = (x - m) V is
+    sum((p - r) a^2) + r (T + |m|^2 - 2 x m).
+    """
     gaussian = familiarity.gaussian
-    directions = add.constant("directions", gaussian.directions)
-    along = add.emit("MatMul", [away, directions], "along")
+    middle = gaussian.middle.astype(np.float64)
+    directions = gaussian.directions.astype(np.float64)
+    across = gaussian.rest_precision
+    along = _affine(add, FEATURES, directions, -middle @ directions, "along")
     squared = add.emit("Mul", [along, along], "along_squared")
-    whole = add.sum_squares(away, "whole")
-    left = add.emit("Sub", [whole, add.sum_of(squared, "part")], "left")
-    rest = add.emit("Relu", [left], "rest")
-    precision = add.constant("precision", gaussian.precision[:, np.newaxis])
-    inside = add.emit("MatMul", [squared, precision], "inside")
-    outside = add.emit(
-        "Mul", [rest, add.constant("rest_precision", gaussian.rest_precision)], "outside"
+    num_taps = next(item.dims[1] for item in add.initializers if item.name == "familiarity/belongs")
+    rest = _affine(
+        add,
+        FEATURES,
+        -2 * across * middle[:, np.newaxis],
+        np.array([across * (num_taps + middle @ middle)]),
+        "whole",
     )
-    distance = add.emit("Add", [inside, outside], "distance")
-    safe = add.emit("Add", [distance, add.constant("least", _TINY)], "safe_distance")
+    precision = add.constant("precision", (gaussian.precision - across)[:, np.newaxis])
+    inside = add.emit("MatMul", [squared, precision], "inside")
+    distance = add.emit("Add", [inside, rest], "distance")
+    safe = add.emit("Max", [distance, add.constant("least", _LEAST)], "safe_distance")
     logarithm = add.emit("Log", [safe], "logarithm")
     weight = add.constant("minus_weight", -familiarity.gaussian_weight)
     return add.emit("Mul", [logarithm, weight], "likeness")
+
+
+def _affine(add: _Nodes, value: str, kernel: np.ndarray, constant: np.ndarray, name: str) -> str:
+    """`value @ kernel + constant` as one node."""
+    inputs = [value, add.constant(f"{name}_kernel", kernel), add.constant(f"{name}_0", constant)]
+    return add.emit("Gemm", inputs, name)
 
 
 def _take_softmax(model: onnx.ModelProto) -> onnx.NodeProto:
