@@ -17,6 +17,7 @@ from pawsure.progress import NO_PROGRESS, Progress
 
 if TYPE_CHECKING:
     from pawsure.cli.answer_files import WriteAnswer
+    from pawsure.cli.evidence_files import EvidenceFolder
 
 EXAMPLE = "Example: pawsure predict photos/ --model runs/pets/model.onnx"
 
@@ -34,6 +35,12 @@ def predict(
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write a CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file.")] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Draw into this folder what in each picture spoke for its answer."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a forward pass.")] = 64,
 ) -> None:
     """Say what is in pictures.
@@ -50,12 +57,19 @@ def predict(
     tally: Counter[str] = Counter()
     with (
         _writer(as_json, csv, parquet, pictures, predictor.labels) as write,
+        _drawing(evidence, paths) as drawn,
         _counted(len(pictures), shown=table_file is not None) as progress,
     ):
         for result in predictor.predict_paths(pictures, batch_size=batch_size):
             write(result)
+            if drawn is not None:
+                drawn.write(result)
             tally[getattr(result, "answer", "")] += 1
             progress.advance()
+    if drawn is not None:
+        screen.note(
+            f"{len(drawn):,} heat maps are in {evidence}: warm for the answer, blue against."
+        )
     if not as_json:
         _close(tally, model, table_file, paths)
     if tally[""]:
@@ -96,6 +110,17 @@ def _writer(
             yield write
     else:
         yield answer_files.text_lines(pictures, labels)
+
+
+@contextmanager
+def _drawing(folder: Path | None, paths: Sequence[Path]) -> Iterator[EvidenceFolder | None]:
+    if folder is None:
+        yield None
+        return
+    from pawsure.cli.evidence_files import evidence_folder
+
+    with evidence_folder(folder, paths) as drawn:
+        yield drawn
 
 
 @contextmanager
