@@ -288,6 +288,35 @@ def test_only_a_run_that_was_cut_off_can_be_gone_on_with(finished, striped, tmp_
         train(striped, resume=tmp_path)
 
 
+def test_going_on_with_other_pictures_is_refused(striped, tmp_path):
+    from pawsure.data.catalog import build_catalog
+    from pawsure.data.split import assign_splits
+    from pawsure.training.run_folder import RunFolder
+
+    def catalog(seed):
+        return assign_splits(build_catalog(striped), seed=seed)
+
+    folder = RunFolder.create(tmp_path / "run", "some", "seed = 0")
+    folder.check_same_data(catalog(0))  # cut off before it was written
+    catalog(0).to_parquet(folder / "catalog.parquet")
+    folder.check_same_data(catalog(0))
+    with pytest.raises(RunFolderError, match="not those that the run in .*run began with"):
+        folder.check_same_data(catalog(1))
+
+
+def test_a_run_folder_never_lacks_its_recipe(tmp_path, monkeypatch):
+    """Or a run that was killed there could neither be gone on with nor started again."""
+    from pawsure.training.run_folder import RunFolder
+
+    def fail(self, name, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "write_text", fail)
+    with pytest.raises(RunFolderError, match="can't be made: No space left"):
+        RunFolder.create(tmp_path / "run", "some", "seed = 0")
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_data_leave_no_run_folder(tmp_path):
     (tmp_path / "data" / "cat").mkdir(parents=True)
     with pytest.raises(DataError):

@@ -29,6 +29,10 @@ _PICTURES_A_TASK = 64  # reading one takes 0.1 ms: too little to hand over one b
 _Part = TypeVar("_Part")
 
 
+_FINGERPRINT = "pawsure.fingerprint"
+"""Where a catalog's Parquet file says what it holds, in its metadata."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalog:
     """N pictures, one in each row of parallel arrays.
@@ -141,7 +145,24 @@ class Catalog:
         import pyarrow.parquet
 
         with atomic_path(path) as temporary:
-            pyarrow.parquet.write_table(self.table(), temporary, compression="zstd")
+            told = {_FINGERPRINT: self.fingerprint}
+            table = self.table().replace_schema_metadata(told)
+            pyarrow.parquet.write_table(table, temporary, compression="zstd")
+
+
+def recorded_fingerprint(path: str | Path) -> str | None:
+    """The fingerprint of the catalog that was written to a Parquet file.
+
+    Returns:
+        None if there is no such file, or it does not say.
+    """
+    import pyarrow.parquet
+
+    if not Path(path).is_file():
+        return None
+    told = pyarrow.parquet.read_schema(path).metadata or {}
+    fingerprint = told.get(_FINGERPRINT.encode())
+    return None if fingerprint is None else str(fingerprint, "ascii")
 
 
 class _Look(NamedTuple):

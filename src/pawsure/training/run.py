@@ -147,7 +147,7 @@ class _Training:
             keras_import.wait_if(prefix is None)
         prefix = prefix or self._export_prefix()
         catalog = self._extract(catalog, prefix)
-        self._open(folder or RunFolder.create(out, self.recipe.name), catalog)
+        self._open(folder, out, catalog)
         keras_import.wait_if(self.recipe.needs_keras)
         results, learner = self._learn(catalog, prefix)
         validation, parity, trust = self._export(learner, strangers)
@@ -228,12 +228,16 @@ class _Training:
             self._say(f"Left out {catalog.path[row]}: {reason}")
         return catalog.with_problems(problems) if problems else catalog
 
-    def _open(self, folder: RunFolder, catalog: Catalog) -> None:
+    def _open(self, folder: RunFolder | None, out: str | Path | None, catalog: Catalog) -> None:
         """From here on the run leaves traces, and can be gone on with."""
+        recipe = recipe_to_toml(self.recipe)
+        if folder is None:
+            folder = RunFolder.create(out, self.recipe.name, recipe)
+        else:
+            folder.check_same_data(catalog)
         self.folder = folder
-        folder.write_text(RECIPE, recipe_to_toml(self.recipe))
         catalog.to_parquet(folder / CATALOG)
-        self.watching.start(recipe_to_toml(self.recipe))
+        self.watching.start(recipe)
 
     def _learn(self, catalog: Catalog, prefix: CutPrefix) -> tuple[list[StageResult], Learner]:
         """All stages."""

@@ -7,8 +7,10 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from pawsure.data.catalog import Catalog, recorded_fingerprint
 from pawsure.data.files import atomic_path
 from pawsure.errors import RunFolderError
 
@@ -32,8 +34,11 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, path: str | Path | None, name: str) -> RunFolder:
-        """Make a new folder; None takes the first free `runs/NAME-N`.
+    def create(cls, path: str | Path | None, name: str, recipe: str) -> RunFolder:
+        """Make a new folder with its recipe in it; None takes the first free `runs/NAME-N`.
+
+        It appears at once: wherever a run is killed, there is either no folder, and it can be
+        started again, or one that `reopen` takes.
 
         Raises:
             RunFolderError: it exists, or can't be made.
@@ -41,7 +46,12 @@ class RunFolder:
         cls.check_free(path)
         folder = Path(path) if path is not None else _first_free(name)
         try:
-            folder.mkdir(parents=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
+                inner = Path(made) / folder.name
+                inner.mkdir()
+                cls(inner).write_text(RECIPE, recipe)
+                inner.rename(folder)
         except OSError as error:
             raise RunFolderError(f"{folder} can't be made: {error.strerror}.") from error
         return cls(folder)
@@ -75,6 +85,20 @@ class RunFolder:
         if (folder / METRICS).is_file():
             raise RunFolderError(f"The run in {path} came to its end; its model is {MODEL_FILE}.")
         return folder
+
+    def check_same_data(self, catalog: Catalog) -> None:
+        """Refuse to go on with other pictures, labels or splits than the run began with.
+
+        Raises:
+            RunFolderError: they have changed.
+        """
+        began_with = recorded_fingerprint(self / CATALOG)
+        if began_with not in (None, catalog.fingerprint):
+            raise RunFolderError(
+                f"The pictures, labels or splits are not those that the run in {self.path} "
+                f"began with; they are listed in {self / CATALOG}. Start a new run without "
+                "--resume, or give the data as they were."
+            )
 
     def __truediv__(self, name: str) -> Path:
         """A file in the folder."""
