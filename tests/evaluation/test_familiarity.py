@@ -65,6 +65,13 @@ def test_examples_help_where_shape_alone_can_not():
     assert auroc(shown(familiar), shown(strange)) > auroc(alone(familiar), alone(strange)) + 0.3
 
 
+def test_examples_that_lie_in_one_folder_are_judged_one_by_one():
+    rng = np.random.default_rng(4)
+    strangers = rng.normal(0, 0.02, (50, 20)) + 4.0 * np.eye(20)[0]
+    found = fit_familiarity(cloud(500), cloud(300, seed=1), strangers, np.repeat("x", 50))
+    assert found.detector is not None
+
+
 def test_examples_of_one_kind_do_not_cost_what_shape_knows():
     shown = fit_familiarity(
         cloud(500), cloud(300, seed=1), cloud(60, seed=6, shift=3.0), np.repeat("car", 60)

@@ -289,8 +289,10 @@ def _shares_of(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _folds(kinds: np.ndarray) -> np.ndarray:
-    """Int64 (S,): strangers of one kind in one fold, kinds in turn."""
-    _, place = np.unique(np.asarray(kinds), return_inverse=True)
+    """Int64 (S,): strangers of one kind in one fold, kinds in turn; of a single kind, each."""
+    found, place = np.unique(np.asarray(kinds), return_inverse=True)
+    if len(found) == 1:
+        place = np.arange(len(place))
     return np.asarray(place % NUM_FOLDS, dtype=np.int64)
 
 
