@@ -54,6 +54,13 @@ def test_text_shows_intervals_and_what_was_mistaken_for_what(model, pictures):
     assert result.stderr.splitlines()[-1].startswith("To use it: pawsure predict")
 
 
+def test_text_says_how_many_are_answered_where_some_are_not(tmp_path, pictures):
+    path = red_or_blue_model_file(tmp_path / "careful.onnx", thresholds={"unsure_below": 1.0})
+    result = evaluate(path, pictures, "--split", "all")
+    assert "answered          0.0% [" in result.stdout
+    assert "unsure            100.0% [" in result.stdout
+
+
 def test_the_test_split_is_what_is_measured_by_default(model, pictures):
     figures = json.loads(evaluate(model, pictures, "--json").stdout)
     assert figures["split"] == "test"

@@ -9,6 +9,7 @@ import pytest
 
 from pawsure.errors import DataError
 from pawsure.evaluation.evaluate import evaluate, measure, predict
+from pawsure.model.answer import decide
 
 
 @dataclass
@@ -166,3 +167,43 @@ def test_a_model_that_knows_everything():
     assert figures["accuracy"]["value"] == figures["accuracy"]["high"] == 1
     assert figures["accuracy"]["low"] < 0.95  # forty pictures prove no more than that
     assert figures["calibration_error"]["value"] == 0
+
+
+THRESHOLDS = {"unsure_below": 0.8, "neither_below": 0.05}
+
+
+def test_who_stays_out_is_counted_as_the_predictor_decides():
+    rng = np.random.default_rng(0)
+    first = rng.random(200)
+    probability = np.stack([first, 1 - first], axis=1)
+    familiarity, label = rng.random(200) ** 3, rng.integers(0, 2, 200)
+    told = measure(
+        probability, label, ("cat", "dog"), familiarity=familiarity, thresholds=THRESHOLDS
+    )["answers"]
+    decided = [
+        decide(("cat", "dog")[int(row.argmax())], float(row.max()), float(own), THRESHOLDS)
+        for row, own in zip(probability, familiarity, strict=True)
+    ]
+    answered = [answer in ("cat", "dog") for answer in decided]
+    wrong = [
+        answer != ("cat", "dog")[truth]
+        for answer, truth in zip(decided, label, strict=True)
+        if answer in ("cat", "dog")
+    ]
+    assert told["neither"]["n"] == decided.count("neither") > 0
+    assert told["unsure"]["n"] == decided.count("unsure") > 0
+    assert told["answered"]["n"] == sum(answered)
+    assert told["error"]["value"] == pytest.approx(np.mean(wrong))
+
+
+def test_curves_are_json_ready_and_end_where_all_is_answered():
+    rng = np.random.default_rng(1)
+    probability = rng.dirichlet(np.ones(3), 500)
+    label = rng.integers(0, 2, 500)  # none is of the third label
+    figures = measure(probability, label, ("a", "b", "c"))
+    json.dumps(figures, allow_nan=False)
+    assert figures["risk_coverage"]["coverage"][-1] == 1
+    assert figures["risk_coverage"]["risk"][-1] == pytest.approx(1 - figures["accuracy"]["value"])
+    assert figures["precision_recall"]["c"] is None
+    assert sum(figures["reliability"]["count"]) == 500
+    assert figures["answers"]["answered"]["value"] == 1
