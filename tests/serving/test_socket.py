@@ -117,7 +117,8 @@ def test_an_answer_that_would_be_late_is_a_503(serve, gated):
         pool.submit(ask, address, picture("red"))
         until(lambda: metric(address, "pawsure_waiting_pictures") == 1)
         late = pool.submit(ask, address, picture("red"))
-        time.sleep(0.3)
+        until(lambda: metric(address, "pawsure_waiting_pictures") == 2)
+        time.sleep(0.2)
         gated.gate.set()
         assert late.result().status_code == 503
         assert "Retry-After" in late.result().headers
