@@ -66,8 +66,12 @@ def test_what_is_none_of_the_labels_is_called_neither(plain, discs, draw_stripes
 def test_a_run_tells_what_it_fitted(plain):
     trust = json.loads((plain.folder / "metrics.json").read_text())["trust"]
     assert trust["calibration"]["method"] in ("temperature", "curve")
-    after = trust["calibration"]["validation"]["after"]["log_loss"]["value"]
-    assert after <= trust["calibration"]["validation"]["before"]["log_loss"]["value"] + 0.02
+    # Right on all 24: less sure than it was, as 24 pictures can't bear out more.
+    loss = {
+        when: trust["calibration"]["validation"][when]["log_loss"]["value"]
+        for when in ("before", "after")
+    }
+    assert loss["before"] < loss["after"] < 0.1
     assert trust["unsure"]["max_error"] == 0.01 and trust["unsure"]["pictures_needed"] == 230
     assert trust["neither"]["strangers"] is None
     assert sum(trust["neither"]["test"]) == plain.metrics["test"]["n"]
