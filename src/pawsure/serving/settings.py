@@ -29,7 +29,7 @@ class ServingSettings:
         head_s: a connection must send a whole request head within this.
         drain_s: requests in hand get this long to end when the server stops.
         batch_size: most pictures in one forward pass.
-        workers: threads that decode and run the model; None takes one per core.
+        workers: threads that decode and run the model; None takes one more than cores.
         token: what clients must show as a bearer token; None lets everybody in.
         local_only: answer only to the names of this machine (against DNS rebinding).
     """
