@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,10 @@ _PICTURES_A_TASK = 64  # reading one takes 0.1 ms: too little to hand over one b
 
 _Part = TypeVar("_Part")
 
+
+Visit: TypeAlias = Callable[[str, bytes], None]
+"""Takes the content hash and the bytes of a picture, from several threads at once; raises
+`PictureError` if it finds that the picture can't be used."""
 
 _FINGERPRINT = "pawsure.fingerprint"
 """Where a catalog's Parquet file says what it holds, in its metadata."""
@@ -183,6 +187,7 @@ def build_catalog(
     workers: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = NO_PROGRESS,
+    visit: Visit | None = None,
 ) -> Catalog:
     """Look at every picture once, and list what there is.
 
@@ -195,6 +200,8 @@ def build_catalog(
         workers: threads; one for each core by default.
         limits: that every picture must keep.
         progress: told of every picture.
+        visit: is given what every picture that can be read is made of, so that nobody else has
+            to read it again.
 
     Returns:
         A catalog whose splits are those that the source gives, if it does; see
@@ -213,7 +220,7 @@ def build_catalog(
     entries = source.entries
     if not entries:
         raise SourceError(f"{source.name} holds no pictures.")
-    looks = _look_at_all(source, limits, workers or available_cores(), progress)
+    looks = _look_at_all(source, limits, workers or available_cores(), progress, visit)
     catalog = _from_looks(source, entries, looks)
     _check_some_readable(catalog)
     if for_training:
@@ -290,10 +297,10 @@ def _check_some_readable(catalog: Catalog) -> None:
 
 
 def _look_at_all(
-    source: Source, limits: Limits, workers: int, progress: Progress
+    source: Source, limits: Limits, workers: int, progress: Progress, visit: Visit | None
 ) -> Iterator[_Look]:
     def look_at_some(entries: Sequence[Entry]) -> list[_Look]:
-        return [_look_at(source, entry, limits) for entry in entries]
+        return [_look_at(source, entry, limits, visit) for entry in entries]
 
     progress.start("Looking at pictures", len(source.entries))
     try:
@@ -310,7 +317,7 @@ def _in_parts(items: Iterator[_Part], size: int) -> Iterator[list[_Part]]:
         yield part
 
 
-def _look_at(source: Source, entry: Entry, limits: Limits) -> _Look:
+def _look_at(source: Source, entry: Entry, limits: Limits, visit: Visit | None) -> _Look:
     if entry.problem:
         return _Look(problem=entry.problem)
     try:
@@ -320,6 +327,8 @@ def _look_at(source: Source, entry: Entry, limits: Limits) -> _Look:
     content = hashlib.sha256(data).hexdigest()
     try:
         info = examine(data, limits=limits)
+        if visit is not None:
+            visit(content, data)
     except PictureError as exc:
         return _Look(content=content, num_bytes=len(data), problem=exc.reason)
     return _Look(content, len(data), info.width, info.height, info.format)

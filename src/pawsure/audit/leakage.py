@@ -1,0 +1,176 @@
+"""Copies across splits: how many, and what measured accuracy owes to them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pawsure.audit import logistic
+from pawsure.audit.labels import judge, root_mean_square, scaled
+from pawsure.audit.threads import one_thread_a_product
+from pawsure.data.catalog import Catalog
+from pawsure.errors import DataError
+from pawsure.features.views import Rows
+
+HELD_OUT = ("validation", "test")
+
+_EXAMPLES = 20
+_PENALTY = 0.1  # see `pawsure.audit.labels.PENALTIES`
+
+
+@dataclass(frozen=True)
+class LeakyPair:
+    """A held-out picture and a copy of it that is learned from."""
+
+    held_out: str
+    split: str
+    learned: str
+
+
+@dataclass(frozen=True, eq=False)
+class Leakage:
+    """Copies across splits.
+
+    Attributes:
+        groups: of copies, that lie in more than one split.
+        rows: int64, held-out pictures that have a copy among those learned from.
+        leaked: how many of them, by split.
+        total: how many pictures that can be used each of these splits has.
+        pairs: some of them, with one copy each.
+    """
+
+    groups: int
+    rows: np.ndarray
+    leaked: dict[str, int]
+    total: dict[str, int]
+    pairs: tuple[LeakyPair, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "groups": self.groups,
+            "leaked": self.leaked,
+            "of": self.total,
+            "examples": [asdict(pair) for pair in self.pairs],
+        }
+
+
+def find_leakage(catalog: Catalog) -> Leakage:
+    """Look for groups of copies in more than one split; a catalog without splits has none."""
+    rows = catalog.where()
+    split, group = catalog.split[rows].astype(str), catalog.group[rows]
+    places = {pair for pair in zip(group.tolist(), split.tolist(), strict=True) if pair[1]}
+    train = split == "train"
+    learned: dict[int, int] = dict(zip(group[train].tolist(), rows[train].tolist(), strict=True))
+    held_out = np.isin(split, HELD_OUT) & np.isin(group, list(learned))
+    leaky = rows[held_out]
+    return Leakage(
+        groups=len(places) - len({group for group, _ in places}),
+        rows=leaky,
+        leaked={name: int((catalog.split[leaky] == name).sum()) for name in HELD_OUT},
+        total={name: len(catalog.where(name)) for name in HELD_OUT},
+        pairs=tuple(
+            LeakyPair(
+                held_out=str(catalog.path[row]),
+                split=str(catalog.split[row]),
+                learned=str(catalog.path[learned[int(catalog.group[row])]]),
+            )
+            for row in leaky[:_EXAMPLES]
+        ),
+    )
+
+
+def refuse_leakage(leakage: Leakage, *, data: str) -> None:
+    """Stop where copies lie in more than one split.
+
+    Raises:
+        DataError: they do; the message counts them and says the way out.
+    """
+    if not leakage.groups:
+        return
+    told = ""
+    if leakage.pairs:
+        pair = leakage.pairs[0]
+        told = f" (such as {pair.held_out}, {pair.split}, and {pair.learned}, train)"
+    raise DataError(
+        f"The splits of {data} share copies: {_count(leakage.groups, 'group')} of copies or "
+        f"near-copies in more than one split{told}, so figures measured on them would be too "
+        f"good. Write a manifest without them (pawsure audit {data} --apply clean.csv) and train "
+        "on that, or leave out --strict."
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What a linear classifier's accuracy on a split owes to leakage.
+
+    Attributes:
+        split: held out.
+        with_copies: accuracy when all training pictures are learned from, in [0, 1].
+        without_copies: when copies of held-out ones are left out of them.
+        at_most: what a network that knows by heart all it learned from could owe: the share
+            of leaked pictures that the classifier without copies gets wrong.
+    """
+
+    split: str
+    with_copies: float
+    without_copies: float
+    at_most: float
+
+
+def accuracy_owed(
+    catalog: Catalog, leakage: Leakage, embeddings: Rows, place: np.ndarray
+) -> list[Owed]:
+    """Measure each held-out split twice: learned with and without the copies of its pictures.
+
+    Args:
+        catalog: with splits.
+        leakage: of it.
+        embeddings: float (M, F).
+        place: int64 (N,), where each picture's embedding is; -1 for those without.
+    """
+    owed = []
+    train = _having(catalog.where("train"), place)
+    scale = root_mean_square(embeddings)
+    leaky_groups = catalog.group[leakage.rows]
+    kept = train[~np.isin(catalog.group[train], leaky_groups)]
+    if not len(leakage.rows) or len(set(catalog.label[kept].tolist())) < 2:
+        return []
+    with one_thread_a_product():
+        learned = {}
+        for name, rows in (("with", train), ("without", kept)):
+            learned[name] = logistic.fit(
+                scaled(embeddings, place[rows], scale),
+                catalog.label[rows],
+                num_labels=len(catalog.labels),
+                penalty=_PENALTY,
+            )
+        for split in HELD_OUT:
+            rows = _having(catalog.where(split), place)
+            if not leakage.leaked[split]:
+                continue
+            right = {
+                name: judge(embeddings, place[rows], weights, scale).argmax(axis=1)
+                == catalog.label[rows]
+                for name, weights in learned.items()
+            }
+            leaked = np.isin(rows, leakage.rows)
+            owed.append(
+                Owed(
+                    split=split,
+                    with_copies=float(right["with"].mean()),
+                    without_copies=float(right["without"].mean()),
+                    at_most=float((leaked & ~right["without"]).mean()),
+                )
+            )
+    return owed
+
+
+def _having(rows: np.ndarray, place: np.ndarray) -> np.ndarray:
+    return rows[place[rows] >= 0]

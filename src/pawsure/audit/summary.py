@@ -1,0 +1,222 @@
+"""What an audit found, in figures and in sentences."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pawsure.audit.copies import Grouped
+from pawsure.audit.leakage import Leakage, Owed, find_leakage
+from pawsure.data.catalog import Catalog
+
+LEAST_PICTURES = 100
+"""Of one label, below which figures about it are loose: of 20 test pictures, 1 is 5%."""
+
+UNBALANCED = 3.0
+"""Pictures of the most frequent label for each of the rarest, from which it is worth saying."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AuditSummary:
+    """The findings of an audit, small enough to keep with a run.
+
+    Attributes:
+        pictures: how many there are.
+        labels: how many of each label can be used.
+        unreadable: how many can't be used.
+        exact_copies: pictures beyond the first of each file that is there more than once.
+        near_copies: pictures beyond the first of each group, exact copies not counted.
+        copy_groups: groups of two or more.
+        conflicting_groups: of these, with more than one label.
+        leakage: copies across splits.
+        owed: what accuracy owes to it, where it was measured.
+        flagged: pictures that each further check found, by its name; only of those made.
+        label_accuracy: how often held-out classifiers agree with the labels; None if not asked.
+        formats: pictures of each format.
+        sides: the shortest side in pixels: smallest, median and largest.
+        embedded_by: what looked at labels and strangers; empty if nothing did.
+    """
+
+    pictures: int
+    labels: dict[str, int]
+    unreadable: int
+    exact_copies: int
+    near_copies: int
+    copy_groups: int
+    conflicting_groups: int
+    leakage: Leakage
+    owed: tuple[Owed, ...] = ()
+    flagged: dict[str, int] = field(default_factory=dict)
+    label_accuracy: float | None = None
+    formats: dict[str, int] = field(default_factory=dict)
+    sides: tuple[int, int, int] = (0, 0, 0)
+    embedded_by: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, with the sentences."""
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        told |= {
+            "leakage": self.leakage.to_dict(),
+            "owed": [asdict(one) for one in self.owed],
+            "sides": list(self.sides),
+            "sentences": self.sentences(),
+        }
+        return told
+
+    def sentences(self) -> list[str]:
+        """The same for people, what matters most first; what is in order is not said."""
+        return [
+            *self._about_leakage(),
+            *self._about_copies(),
+            *self._about_labels(),
+            *self._about_balance(),
+            *self._about_files(),
+        ]
+
+    def _about_leakage(self) -> list[str]:
+        said = [
+            f"Leakage: {_count(self.leakage.leaked[split], f'{split} picture')} of "
+            f"{total:,} ({self.leakage.leaked[split] / total:.1%}) "
+            f"{'has a copy' if self.leakage.leaked[split] == 1 else 'have copies'} among the "
+            "training pictures."
+            for split, total in self.leakage.total.items()
+            if self.leakage.leaked[split]
+        ]
+        if self.leakage.groups and not said:
+            said = [
+                f"Leakage: {_count(self.leakage.groups, 'group')} of copies in both validation "
+                "and test."
+            ]
+        for one in self.owed:
+            gain = one.with_copies - one.without_copies
+            said.append(
+                f"A linear classifier owes them {gain * 100:.1f} points of its {one.split} "
+                f"accuracy ({one.with_copies:.1%} with copies, {one.without_copies:.1%} without "
+                f"them); a network that learns by heart up to {one.at_most * 100:.1f}."
+            )
+        return said
+
+    def _about_copies(self) -> list[str]:
+        said = []
+        if self.exact_copies or self.near_copies:
+            said.append(
+                f"Copies: {_count(self.exact_copies, 'exact one')} and "
+                f"{_count(self.near_copies, 'near-copy', 'near-copies')}, in "
+                f"{_count(self.copy_groups, 'group')}. Each group counts as one picture when a "
+                "split is drawn."
+            )
+        if self.conflicting_groups:
+            said.append(
+                f"{_count(self.conflicting_groups, 'group')} of copies "
+                f"{'has' if self.conflicting_groups == 1 else 'have'} more than one label: at "
+                "least one of them is wrong."
+            )
+        return said
+
+    def _about_labels(self) -> list[str]:
+        said = []
+        suspects = self.flagged.get("wrong_label", 0)
+        if suspects:
+            said.append(
+                f"Labels: {_count(suspects, 'picture')} "
+                f"{'looks' if suspects == 1 else 'look'} like another label than the given "
+                f"one ({suspects / max(1, sum(self.labels.values())):.1%}); look at them before "
+                "you train."
+            )
+        strangers = self.flagged.get("out_of_place", 0)
+        if strangers:
+            said.append(
+                f"Out of place: {_count(strangers, 'picture')} "
+                f"{'is' if strangers == 1 else 'are'} far from all others and may show none of "
+                "the labels."
+            )
+        return said
+
+    def _about_balance(self) -> list[str]:
+        said = []
+        counts = {name: count for name, count in self.labels.items() if count}
+        if len(counts) >= 2:
+            most, least = max(counts, key=lambda k: counts[k]), min(counts, key=lambda k: counts[k])
+            if counts[most] >= UNBALANCED * counts[least]:
+                said.append(
+                    f"Balance: {counts[most]:,} of '{most}' but {counts[least]:,} of '{least}'. "
+                    f"Always saying '{most}' would be right "
+                    f"{counts[most] / sum(counts.values()):.0%} of the time: judge by the accuracy "
+                    "of each label, not by the whole."
+                )
+        small = [name for name, count in self.labels.items() if count < LEAST_PICTURES]
+        if small:
+            named = ", ".join(f"'{name}' {self.labels[name]:,}" for name in small[:5])
+            more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+            said.append(
+                f"Few pictures: {named}{more}. Below {LEAST_PICTURES} of a label, a test "
+                "split of it is too small to tell much."
+            )
+        return said
+
+    def _about_files(self) -> list[str]:
+        said = []
+        if self.unreadable:
+            said.append(f"Files: {_count(self.unreadable, 'picture')} can't be used.")
+        for name, meaning in _FILE_CHECKS.items():
+            if self.flagged.get(name):
+                said.append(f"{_count(self.flagged[name], 'picture')} {meaning}.")
+        return said
+
+
+_FILE_CHECKS = {
+    "misnamed": "not of the format that the name says; they are read by what they are",
+    "animated": "animated; only the first frame is seen",
+    "tiny": "so small that they must be blown up, and teach little",
+    "huge": "so large that reading them takes seconds",
+    "blank": "of nearly one colour: nothing can be learned from them",
+    "extreme_aspect": "more than three times as long as wide; made square, they are distorted",
+}
+
+
+def summarise(grouped: Grouped, catalog: Catalog | None = None, **further: Any) -> AuditSummary:
+    """Sum up what is known once files were read and copies grouped.
+
+    Args:
+        grouped: see `pawsure.audit.grouping.grouped_catalog`.
+        catalog: the same with splits; that of `grouped` by default.
+        further: fields of `AuditSummary` that other checks found.
+    """
+    catalog = grouped.catalog if catalog is None else catalog
+    rows = catalog.where()
+    groups, sizes = np.unique(catalog.group[rows], return_counts=True)
+    different = len(np.unique(grouped.exact[rows]))
+    labels_of = np.unique(np.column_stack([catalog.group[rows], catalog.label[rows]]), axis=0)
+    shortest = np.minimum(catalog.width[rows], catalog.height[rows])
+    formats, counts = np.unique(catalog.format[rows].astype(str), return_counts=True)
+    by_label = np.bincount(
+        catalog.label[rows][catalog.label[rows] >= 0], minlength=len(catalog.labels)
+    )
+    return AuditSummary(
+        pictures=len(catalog),
+        labels=dict(zip(catalog.labels, by_label.tolist(), strict=True)),
+        unreadable=len(catalog) - len(rows),
+        exact_copies=len(rows) - different,
+        near_copies=different - len(groups),
+        copy_groups=int((sizes > 1).sum()),
+        conflicting_groups=len(conflicting(labels_of[:, 0])),
+        formats=dict(zip(formats.tolist(), counts.tolist(), strict=True)),
+        sides=(
+            (int(shortest.min()), int(np.median(shortest)), int(shortest.max()))
+            if len(rows)
+            else (0, 0, 0)
+        ),
+        **{"leakage": find_leakage(catalog), **further},
+    )
+
+
+def conflicting(groups_of_labels: np.ndarray) -> np.ndarray:
+    """Groups that occur more than once where each stands once for each of its labels."""
+    groups, counts = np.unique(groups_of_labels, return_counts=True)
+    return np.asarray(groups[counts > 1])
+
+
+def _count(number: int, what: str, many: str = "") -> str:
+    return f"{number:,} {what if number == 1 else many or what + 's'}"
