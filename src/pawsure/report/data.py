@@ -1,0 +1,176 @@
+"""What it learned from and was measured on, and what is wrong with those pictures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from pawsure.errors import PictureError
+from pawsure.report.blocks import card, cards, count, missing, section, table
+from pawsure.report.markup import Child, Markup, element
+from pawsure.report.material import Material
+from pawsure.report.pictures import Gallery
+
+_MOST_LABELS = 30
+_MOST_UNREADABLE = 20
+_MOST_GROUPS = 6
+_MOST_IN_GROUP = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyGroup:
+    """Pictures that are copies of each other.
+
+    Attributes:
+        paths: of all.
+        labels: of each.
+        splits: of each.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+
+    @property
+    def is_contradictory(self) -> bool:
+        """Whether one picture has several labels."""
+        return len(set(self.labels)) > 1
+
+    @property
+    def leaks(self) -> int:
+        """How many test pictures have a copy among those that were learned from."""
+        learned = {"train", "validation"} & set(self.splits)
+        return self.splits.count("test") if learned else 0
+
+
+def copy_groups(material: Material) -> list[CopyGroup]:
+    """Groups of two or more usable pictures, those that matter most first."""
+    pictures = material.pictures
+    if not {"path", "label", "split", "group", "problem"} <= set(pictures):
+        return []
+    members: dict[int, list[int]] = defaultdict(list)
+    for row, (group, problem) in enumerate(
+        zip(pictures["group"].tolist(), pictures["problem"].tolist(), strict=True)
+    ):
+        if not problem:
+            members[group].append(row)
+    groups = [
+        CopyGroup(
+            paths=tuple(str(pictures["path"][row]) for row in rows),
+            labels=tuple(str(pictures["label"][row]) for row in rows),
+            splits=tuple(str(pictures["split"][row]) for row in rows),
+        )
+        for rows in members.values()
+        if len(rows) > 1
+    ]
+    return sorted(groups, key=lambda group: (-group.leaks, not group.is_contradictory, group.paths))
+
+
+def leaked_pictures(material: Material) -> int:
+    """Test pictures of which a copy is among those that were learned from or chosen by."""
+    return sum(group.leaks for group in copy_groups(material))
+
+
+def data_section(material: Material, gallery: Gallery) -> Markup:
+    """Counts, copies, what could not be read."""
+    return section(
+        "data",
+        "The pictures behind it",
+        _lead(material),
+        cards(_counts(material), _unreadable(material), _copies(material, gallery)),
+    )
+
+
+def _lead(material: Material) -> str:
+    totals = {split: sum(labels.values()) for split, labels in material.counts.items()}
+    if not totals:
+        return ""
+    return (
+        f"{count(totals.get('train', 0), 'picture')} to learn from, "
+        f"{totals.get('validation', 0):,} to choose by, {totals.get('test', 0):,} to measure on."
+    )
+
+
+def _counts(material: Material) -> Markup | None:
+    counts = material.counts
+    if not counts:
+        return None
+    splits = list(counts)
+    labels = list(counts[splits[0]])
+    shown = sorted(labels, key=lambda name: counts["train"].get(name, 0))[:_MOST_LABELS]
+    rows = [
+        (name, *(f"{counts[split].get(name, 0):,}" for split in splits))
+        for name in labels
+        if name in shown
+    ]
+    note = (
+        f"The {len(shown)} labels with the fewest pictures, of {len(labels)}."
+        if len(shown) < len(labels)
+        else None
+    )
+    return card(
+        "How many of each",
+        table(("label", *splits), rows, caption="Pictures by label and split"),
+        note=note,
+    )
+
+
+def _unreadable(material: Material) -> Markup | None:
+    problems = material.metrics.get("unreadable") or {}
+    if not problems:
+        return None
+    rows = [(path, reason) for path, reason in list(problems.items())[:_MOST_UNREADABLE]]
+    more = len(problems) - len(rows)
+    return card(
+        "Left out",
+        table(("picture", "why"), rows, caption="Pictures that were left out", numbers=False),
+        element("p", f"… and {more:,} more, in catalog.parquet.", class_="note") if more else None,
+        note=f"{count(len(problems), 'picture')} could not be read.",
+    )
+
+
+def _copies(material: Material, gallery: Gallery) -> Markup | None:
+    groups = copy_groups(material)
+    if not material.pictures:
+        return None
+    if not groups:
+        return card("Copies", note="No picture is there twice.")
+    pictures = sum(len(group.paths) for group in groups)
+    leaks = sum(group.leaks for group in groups)
+    contradictory = sum(group.is_contradictory for group in groups)
+    words = [
+        f"{count(pictures, 'picture')} are copies of each other, in {count(len(groups), 'group')}.",
+        "Copies stay on one side of the split."
+        if not leaks
+        else f"{count(leaks, 'test picture')} can be found among those that were learned from or "
+        "chosen by: the splits were given so.",
+        f"In {count(contradictory, 'group')} the copies have different labels: one of them is "
+        "wrong."
+        if contradictory
+        else "",
+    ]
+    return card(
+        "Copies",
+        element("ul", [_group(group, gallery) for group in groups[:_MOST_GROUPS]], class_="groups"),
+        note=" ".join(filter(None, words)),
+        wide=True,
+    )
+
+
+def _group(group: CopyGroup, gallery: Gallery) -> Markup:
+    members = list(zip(group.paths, group.labels, group.splits, strict=True))
+    shown = [_member(*member, gallery) for member in members[:_MOST_IN_GROUP]]
+    more = len(members) - len(shown)
+    return element("li", shown, element("p", f"and {more:,} more") if more else None)
+
+
+def _member(path: str, label: str, split: str, gallery: Gallery) -> Markup:
+    try:
+        picture: Child = element("img", src=gallery.thumbnail(path), alt="")
+    except PictureError as error:
+        picture = None if gallery.why_not else missing(f"Can't be shown: {error.reason}.")
+    return element(
+        "figure",
+        picture,
+        element("figcaption", element("strong", label), f", {split}", element("br"), path),
+    )

@@ -1,0 +1,156 @@
+"""Everything that a run folder says, read for its report."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pawsure.errors import ModelFileError, RunFolderError
+from pawsure.model.metadata import ModelMetadata, read_metadata
+from pawsure.report.predictions import FILE_NAME, RecordedAnswers, read_answers
+
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a report is made of; parts that a run does not have are empty or None.
+
+    Attributes:
+        folder: the run folder.
+        metrics: of metrics.json.
+        recipe: text of recipe.toml.
+        answers: what the model said of each held-out picture.
+        metadata: of the model file.
+        pictures: columns of catalog.parquet by name.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+    recipe: str = ""
+    answers: RecordedAnswers | None = None
+    metadata: ModelMetadata | None = None
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def model_file(self) -> Path:
+        """Where the model should lie."""
+        return self.folder / "model.onnx"
+
+    @property
+    def name(self) -> str:
+        """What to call the run."""
+        return self.folder.resolve().name
+
+    @property
+    def labels(self) -> list[str]:
+        """The class names."""
+        return list(self.test.get("labels", ()))
+
+    @property
+    def test(self) -> Figures:
+        """Figures on the test split."""
+        return self.metrics["test"]
+
+    @property
+    def diagnosis(self) -> Figures:
+        """What the run shows about itself; empty in runs of older versions."""
+        return self.metrics.get("diagnosis") or {}
+
+    @property
+    def trust(self) -> Figures:
+        """Calibration, "unsure" and "neither"; empty in runs of older versions."""
+        return self.metrics.get("trust") or {}
+
+    @property
+    def audit(self) -> Figures:
+        """What is wrong with the pictures; empty where nobody looked."""
+        return self.metrics.get("audit") or {}
+
+    @property
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Pictures by split and label."""
+        return self.metrics.get("counts") or {}
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The recipe as tables."""
+        try:
+            return tomllib.loads(self.recipe)
+        except tomllib.TOMLDecodeError:
+            return {}
+
+    @property
+    def data(self) -> str:
+        """What the run was given, as it was given; 'DATA' where nobody wrote it down."""
+        return str(self.metrics.get("data") or "DATA")
+
+
+def read_material(folder: Path) -> Material:
+    """Read a run folder.
+
+    Raises:
+        RunFolderError: it is none, or the run has not come to its end.
+    """
+    return Material(
+        folder=folder,
+        metrics=_metrics(folder),
+        recipe=_text(folder / "recipe.toml"),
+        answers=read_answers(folder / FILE_NAME),
+        metadata=_metadata(folder / "model.onnx"),
+        pictures=_catalog(folder / "catalog.parquet"),
+    )
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    path = folder / "metrics.json"
+    if not path.is_file():
+        unfinished = (folder / "recipe.toml").is_file()
+        raise RunFolderError(
+            f"The run in {folder} has not come to its end: there is no metrics.json. Go on with "
+            f"it: pawsure train DATA --resume {folder}"
+            if unfinished
+            else f"{folder} is not a run folder: there is no metrics.json in it. Name the folder "
+            "that 'pawsure train' has left, such as runs/mine."
+        )
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics["test"]["accuracy"]["value"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{path} can't be read ({error}). It is damaged, or not of 'pawsure train'."
+        ) from error
+    return dict(metrics)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _metadata(path: Path) -> ModelMetadata | None:
+    try:
+        return read_metadata(path)
+    except ModelFileError:
+        return None
+
+
+def _catalog(path: Path) -> dict[str, np.ndarray]:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        table = pa.parquet.read_table(path)
+    except (OSError, pa.ArrowException):
+        return {}
+    return {
+        name: np.array(table[name].to_pylist(), dtype=object)
+        for name in ("path", "label", "split", "problem", "content", "group")
+        if name in table.column_names
+    }
