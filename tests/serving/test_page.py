@@ -115,8 +115,9 @@ def test_unsure_and_neither_are_explained_in_a_sentence(page, folder_of_pictures
     page.choose(folder_of_pictures / "unsure.png", folder_of_pictures / "neither.png")
     assert page.headlines() == ["Unsure", "Neither"]
     unsure, neither = (card.text for card in page.all(".card .why"))
-    assert unsure.startswith("Too close to call: ")
-    assert "neither blue nor red" in neither
+    assert unsure.startswith("Perhaps ")
+    assert "not sure enough" in unsure
+    assert "neither blue nor red: 99% of the pictures" in neither
 
 
 def test_a_file_that_is_no_picture_says_so_and_the_rest_is_answered(page, folder_of_pictures):

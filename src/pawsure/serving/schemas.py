@@ -23,12 +23,16 @@ class AnswerBody(_Wire):
     """What the model says of one picture, as `pawsure predict --json` does."""
 
     path: str | None = Field(description="The file name that was sent, if any.")
-    answer: str = Field(description='A label, "unsure" or "neither": what to act on.')
+    answer: str = Field(
+        description='What to act on: a label; "unsure" when `probability` is below the model\'s '
+        'threshold `unsure_below`; "neither" when `familiarity` is below `neither_below`.'
+    )
     label: str = Field(description="The most probable label, whatever `answer` says.")
     probability: Probability = Field(description="Of `label`.")
     probabilities: dict[str, Probability] = Field(description="Of every label; they sum to 1.")
-    familiarity: float | None = Field(
-        description="How like the training pictures this one is; null when the model can't tell."
+    familiarity: Probability | None = Field(
+        description="How like the training pictures this one is: the share of the validation "
+        "pictures that are less so; null when the model can't tell."
     )
     evidence: list[list[float]] | None = Field(
         default=None,
@@ -67,7 +71,10 @@ class ModelBody(_Wire):
     size_px: int = Field(description="Side of the square that pictures are resized to.")
     backbone: str
     figures: dict[str, Any] = Field(description="Measured on pictures held out of training.")
-    thresholds: dict[str, float | None]
+    thresholds: dict[str, float | None] = Field(
+        description="`unsure_below`, a probability, and `neither_below`, a familiarity; null "
+        "where the model has none, and never answers so."
+    )
     data_fingerprint: str
     recipe: str = Field(description="How it was trained, as TOML.")
     pawsure_version: str = Field(description="Of the pawsure that wrote the model file.")

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { makeCard, pressHeat, show } from "./card.js";
-import { article, capital, csv, list, summary } from "./words.js";
+import { article, capital, csv, list, rules, summary } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const items = [];
@@ -181,6 +181,10 @@ async function introduce() {
     const what = few ? list(labels.map(article), "or") : `one of ${labels.length} things`;
     byId("subtitle").textContent = `Add pictures, and the model says whether it sees ${what}, how sure it is, and why.`;
     byId("model").textContent = `Model: ${card.name}${card.backbone ? `, ${card.backbone}` : ""}, ${card.size_px} × ${card.size_px} pixels`;
+    for (const [kind, sentence] of Object.entries(rules(card.thresholds))) {
+      byId(`legend-${kind}`).hidden = !sentence;
+      byId(`legend-${kind}`).querySelector("p").textContent = sentence;
+    }
     document.title = `pawsure: ${few ? list(labels, "or") : card.name}`;
   } catch (error) {
     notice(error.message);

@@ -45,7 +45,7 @@ export function words(answer) {
   if (kind(answer) === "unsure") {
     return {
       headline: "Unsure",
-      why: `Too close to call: ${first[0]} ${percent(first[1])}, ${second[0]} ${percent(second[1])}. Look for yourself.`,
+      why: `Perhaps ${first[0]} (${percent(first[1])}), perhaps ${second[0]} (${percent(second[1])}): not sure enough to say. Look for yourself.`,
     };
   }
   if (kind(answer) === "neither") {
@@ -53,10 +53,24 @@ export function words(answer) {
     const none = labels.length === 2 ? `neither ${labels[0]} nor ${labels[1]}` : `none of its ${labels.length} labels`;
     return {
       headline: labels.length === 2 ? "Neither" : "None of these",
-      why: `Unlike the pictures the model learned from: probably ${none}. The bars mean little here.`,
+      why: `Probably ${none}: ${unlike(answer.familiarity)}. The bars mean little here.`,
     };
   }
   return { headline: capital(answer.label), why: "" };
+}
+
+/** What a familiarity says: the share of pictures, held out of training, that have less of it. */
+function unlike(familiarity) {
+  if (familiarity === null) return "it is unlike the pictures the model learned from";
+  return `${percent(1 - familiarity)} of the pictures it was checked on are more like those it learned from`;
+}
+
+/** What decides between a label, "unsure" and "neither"; null where a model never says so. */
+export function rules({ unsure_below: unsure, neither_below: neither }) {
+  return {
+    unsure: unsure && `No label reaches ${percent(unsure)}, which this model needs to be trusted. Better to say so than to guess.`,
+    neither: neither && `Less like what the model learned from than ${percent(1 - neither)} of the pictures it was checked on, so no label may fit.`,
+  };
 }
 
 /** The sentence above all cards. */
