@@ -71,12 +71,13 @@ def evaluate(
 
 def _catalog(data: str, split: Split, metadata: ModelMetadata, progress: Progress) -> Catalog:
     """The pictures, split as the run that made the model would have split them."""
+    from pawsure.audit.grouping import grouped_catalog
     from pawsure.data.catalog import build_catalog
     from pawsure.data.split import assign_splits
 
-    catalog = build_catalog(data, progress=progress)
     if split is Split.ALL:
-        return catalog
+        return build_catalog(data, progress=progress)
+    catalog = grouped_catalog(data, progress=progress).catalog
     recipe = tomllib.loads(metadata.recipe)
     return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
 

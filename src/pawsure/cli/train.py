@@ -81,6 +81,10 @@ def train(
         str | None,
         typer.Option(metavar="URI", help="Log to MLflow: a folder, or a server's address."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse data whose own splits share copies of pictures."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Close with one JSON object, for machines.")
     ] = False,
@@ -105,6 +109,7 @@ def train(
         out=out,
         overrides=overrides,
         resume=resume,
+        strict=strict,
         **{name: place for name, place in watched.items() if place is not None},
     )
     if as_json:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from pawsure.data.catalog import Catalog, build_catalog
+from pawsure.audit.grouping import grouped_catalog
+from pawsure.data.catalog import Catalog
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, MissingExtraError, UsageError, WeightsError
 from pawsure.evaluation.compare import compare_paired
@@ -180,7 +181,7 @@ def compare_backbones(
 
 def _catalog(data: str | Path, recipe: Recipe, split: str, progress: Progress) -> Catalog:
     catalog = assign_splits(
-        build_catalog(data, progress=progress),
+        grouped_catalog(data, progress=progress).catalog,
         seed=recipe.seed,
         validation=recipe.split.validation,
         test=recipe.split.test,

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pawsure.data.catalog import Catalog, build_catalog
+from pawsure.audit.grouping import grouped_catalog
+from pawsure.audit.leakage import refuse_leakage
+from pawsure.audit.summary import AuditSummary, summarise
+from pawsure.data.catalog import Catalog
 from pawsure.data.entries import Source
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
@@ -87,6 +90,7 @@ def train(
     resume: str | Path | None = None,
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
+    strict: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> Run:
     """Train a classifier on labelled pictures, measure it, and write its run folder.
@@ -99,10 +103,11 @@ def train(
         resume: a run folder that was cut off, to go on with; its own recipe is taken.
         tensorboard: a folder for TensorBoard's event files.
         mlflow: where MLflow keeps its runs: a folder, or the address of a server.
+        strict: whether to refuse data whose own splits share copies of pictures.
         progress: told what happens.
 
     Raises:
-        DataError: the pictures can't be trained on.
+        DataError: the pictures can't be trained on, or leak and `strict` is set.
         UsageError: the recipe, the weights or the run folder are not right.
         ParityError: the exported file disagrees with the network; it is not written.
     """
@@ -118,14 +123,17 @@ def train(
         name=Path(resume or out or recipe.name).name,
     )
     with Watching(watchers, progress) as watching:
-        return _Training(recipe, watching, progress).run(data, out, folder)
+        return _Training(recipe, watching, progress, strict=strict).run(data, out, folder)
 
 
 class _Training:
     """One run; its steps in the order in which they happen."""
 
-    def __init__(self, recipe: Recipe, watching: Watching, progress: Progress) -> None:
+    def __init__(
+        self, recipe: Recipe, watching: Watching, progress: Progress, *, strict: bool
+    ) -> None:
         self.recipe = recipe
+        self.strict = strict
         self.watching = watching
         self.progress = progress
         self.folder: RunFolder | None = None
@@ -134,6 +142,7 @@ class _Training:
         self._started = time.perf_counter()
         self._labels: tuple[str, ...] = ()
         self._test: Predictions | None = None
+        self._audit: AuditSummary | None = None
 
     def run(self, data: str | Path, out: str | Path | None, folder: RunFolder | None) -> Run:
         """Everything; in a new folder, or on with one that was cut off."""
@@ -154,6 +163,7 @@ class _Training:
         metrics = self._measure(catalog, results, validation, parity)
         metrics["trust"] = self._measure_trust(trust, validation, strangers)
         metrics["diagnosis"] = self._diagnose(catalog, results, data)
+        metrics["audit"] = self._audit.to_dict() if self._audit else {}
         return self._close(metrics)
 
     def _find_prefix(self) -> CutPrefix | None:
@@ -176,7 +186,8 @@ class _Training:
     def _catalog(self, source: Source) -> Catalog:
         recipe = self.recipe
         with self._timed("catalog"):
-            catalog = build_catalog(source, progress=self.progress)
+            grouped = grouped_catalog(source, progress=self.progress)
+        catalog = grouped.catalog
         self._labels = catalog.labels
         for path, reason in catalog.problems().items():
             self._say(f"Left out {path}: {reason}")
@@ -185,9 +196,15 @@ class _Training:
                 f"The data have {len(catalog.labels)} labels ({', '.join(catalog.labels)}); "
                 "a sigmoid head is for two. Take --recipe default, or --set head=softmax."
             )
-        return assign_splits(
+        catalog = assign_splits(
             catalog, seed=recipe.seed, validation=recipe.split.validation, test=recipe.split.test
         )
+        self._audit = summarise(grouped, catalog)
+        for sentence in self._audit.sentences():
+            self._say(sentence)
+        if self.strict:
+            refuse_leakage(self._audit.leakage, data=source.name)
+        return catalog
 
     def _strangers(self, catalog: Catalog) -> Strangers | None:
         """The pictures that the user gave as examples of "neither"."""
