@@ -123,7 +123,12 @@ def facts(pairs: Iterable[tuple[str, Child]]) -> Markup:
 
 def command(text: str) -> Markup:
     """Something for a shell, on a line of its own."""
-    return element("pre", element("code", text), class_="command")
+    # A word is broken only where it is longer than a line: never between the hyphens of --out.
+    words = [
+        together(" " if place else "", element("span", word))
+        for place, word in enumerate(text.split(" "))
+    ]
+    return element("pre", element("code", words), class_="command")
 
 
 def missing(*words: Child) -> Markup:

@@ -26,6 +26,9 @@ MOST_DRAWN = 60
 _MOST_CURVES = 3
 """Curves of their own colour; with more labels the worst get one, the others a grey line."""
 
+_FEW = 4
+"""Labels whose names stand level above their columns."""
+
 _LOOKS = ("first", "second", "third")
 
 
@@ -37,22 +40,28 @@ def classes_section(material: Material) -> Markup:
         "classes",
         "Which labels it knows, and which it mixes up",
         f"Counted on {test['n']:,} test pictures.",
-        cards(
-            stack(
-                _confusion(labels, matrix) if len(labels) <= MOST_DRAWN else None,
-                _mixed_up(labels, matrix) if len(labels) > 2 else None,
-            ),
-            stack(_by_class(labels, test), _precision_recall(material)),
-        ),
+        cards(*_columns(material, labels, matrix)),
     )
+
+
+def _columns(
+    material: Material, labels: Sequence[str], matrix: Sequence[Sequence[int]]
+) -> list[Markup | None]:
+    """Two columns of about the same height."""
+    confusion = _confusion(labels, matrix) if len(labels) <= MOST_DRAWN else None
+    by_class, curves = _by_class(labels, material.test), _precision_recall(material)
+    mixed_up = _mixed_up(labels, matrix) if len(labels) > 2 else None
+    if len(labels) <= _FEW:
+        return [stack(confusion, by_class), stack(curves, mixed_up)]
+    return [stack(confusion, mixed_up), stack(by_class, curves)]
 
 
 def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup:
     num = len(labels)
     room = 118 if num > 3 else 96
-    cell = (WIDTH - room - 6) / num
-    height = cell if num > 4 else min(cell, 72)
-    top = 30 if num <= 4 else 106
+    cell = (WIDTH - room - (6 if num <= _FEW else 34)) / num  # slanted names lean out
+    height = cell if num > _FEW else min(cell, 72)
+    top = 30 if num <= _FEW else 112
     parts = [
         _cell(
             row, column, matrix, (room + column * cell, top + row * height), (cell, height), labels
@@ -114,7 +123,7 @@ def _cell(
     opacity = round(0.06 + 0.74 * share**0.5, 3) if count else 0.03
     gap = 1.5 if len(labels) <= MOST_COUNTED else 0.5
     words = None
-    if len(labels) <= MOST_COUNTED and (count or len(labels) <= 4):
+    if len(labels) <= MOST_COUNTED and (count or len(labels) <= _FEW):
         words = label(
             x + width / 2,
             y + height / 2 + 5,
@@ -141,12 +150,12 @@ def _cell(
 def _column_name(x: float, y: float, name: str, num: int) -> Markup | None:
     if num > 25:
         return None
-    if num <= 4:
+    if num <= _FEW:
         return label(x, y, _short(name, 40 // num), anchor="middle", look="tick")
     return element(
         "text",
         _short(name, 15),
-        transform=f"translate({x + 4:.1f} {y:.1f}) rotate(-55)",
+        transform=f"translate({x + 4:.1f} {y:.1f}) rotate(-60)",
         class_="tick",
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 from pawsure.report.markup import Child, Markup, element, together
 
 WIDTH, HEIGHT = 480, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 50
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 14, 50
 
 
 @dataclass(frozen=True, kw_only=True)

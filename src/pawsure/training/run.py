@@ -30,6 +30,10 @@ from pawsure.features.extract import extract
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.report.build import FILE_NAME as REPORT
+from pawsure.report.build import write_report
+from pawsure.report.predictions import FILE_NAME as ANSWERS
+from pawsure.report.predictions import write_answers
 from pawsure.training import handover
 from pawsure.training.learner import Learner, StageResult
 from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix, scaling_of
@@ -164,7 +168,9 @@ class _Training:
         metrics["trust"] = self._measure_trust(trust, validation, strangers)
         metrics["diagnosis"] = self._diagnose(catalog, results, data)
         metrics["audit"] = self._audit.to_dict() if self._audit else {}
-        return self._close(metrics)
+        metrics["data"] = str(data)
+        self._keep_answers(catalog, validation, data)
+        return self._close(metrics, source)
 
     def _find_prefix(self) -> CutPrefix | None:
         """What an earlier run has exported for these stages."""
@@ -437,14 +443,22 @@ class _Training:
         unchanged = name in recipe_names() and load_recipe(name) == self.recipe
         return name if unchanged else str(self.folder / RECIPE)
 
-    def _close(self, metrics: dict[str, Any]) -> Run:
+    def _keep_answers(self, catalog: Catalog, validation: Predictions, data: str | Path) -> None:
+        """What was said of every held-out picture; the report is made of it."""
+        assert self.folder is not None and self._test is not None
+        splits = {"validation": validation, "test": self._test}
+        write_answers(self.folder / ANSWERS, catalog, splits, data=str(data))
+
+    def _close(self, metrics: dict[str, Any], source: Source) -> Run:
         assert self.folder is not None
         folder = self.folder
         summary = _summary(folder.path, metrics)
         for line in summary:
             self._log(line)
-        metrics["seconds"] = {**self.seconds, "all": self._elapsed()}
-        folder.write_json(METRICS, metrics)
+        self._write_metrics(metrics)
+        with self._timed("report"):
+            write_report(folder.path, source=source)
+        self._write_metrics(metrics)
         self.watching.end(metrics)
         folder.drop_checkpoints()
         return Run(
@@ -453,6 +467,12 @@ class _Training:
             metrics=metrics,
             summary=summary,
         )
+
+    def _write_metrics(self, metrics: dict[str, Any]) -> None:
+        """With the seconds that every step has taken so far."""
+        assert self.folder is not None
+        metrics["seconds"] = {**self.seconds, "all": self._elapsed()}
+        self.folder.write_json(METRICS, metrics)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -545,7 +565,7 @@ def _summary(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
         f"learned from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
         *_answers(test["answers"], metrics["trust"]["neither"]["strangers"]),
         *metrics["diagnosis"]["sentences"],
-        f"Run folder: {folder}",
+        f"Run folder: {folder} (open {folder / REPORT} in a browser)",
     ]
 
 
