@@ -91,6 +91,44 @@ def test_batches_grow_with_what_waits_and_one_alone_does_not_wait():
     asyncio.run(story())
 
 
+def test_a_picture_that_takes_long_to_decode_holds_up_no_other():
+    async def story() -> None:
+        held = threading.Event()
+
+        def slow() -> np.ndarray:
+            held.wait(5)
+            return np.full((2, 2, 3), 9, np.uint8)
+
+        async with batcher(Model(), workers=2, passes=2) as made:
+            (late, *others) = made.submit([slow, *map(giving, range(6))], deadline_s=5)
+            assert [await value_of(ticket) for ticket in others] == list(range(6))
+            assert not late.future.done()
+            held.set()
+            assert await value_of(late) == 9
+
+    asyncio.run(story())
+
+
+def test_no_more_passes_run_at_once_than_allowed():
+    at_once: list[int] = []
+    running = threading.Semaphore(0)
+
+    def counting(pictures: np.ndarray) -> Outputs:
+        running.release()
+        at_once.append(running._value)
+        time.sleep(0.002)
+        running.acquire()
+        return outputs_of(pictures)
+
+    async def story() -> None:
+        async with batcher(counting, workers=4, passes=2, batch_size=1) as made:
+            tickets = made.submit([giving(value) for value in range(40)], deadline_s=5)
+            assert [await value_of(ticket) for ticket in tickets] == list(range(40))
+        assert max(at_once) == 2
+
+    asyncio.run(story())
+
+
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_again():
     async def story() -> None:
         model = Model()

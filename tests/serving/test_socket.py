@@ -110,6 +110,61 @@ def test_a_full_server_says_so_at_once_and_recovers(serve, gated):
     assert ask(address, picture("blue")).json()["answers"][0]["answer"] == "blue"
 
 
+def refused_on(connection: socket.socket, body: bytes) -> dict[str, str]:
+    connection.sendall(head(len(body)) + body)
+    status, headers, _ = response_of(connection)
+    assert status == 503
+    return headers
+
+
+def test_a_refusal_keeps_the_connection_and_is_counted(serve, gated):
+    address = serve(gated, max_waiting=1, max_pictures=1)
+    gated.gate.clear()
+    with ThreadPoolExecutor(1) as pool, connect(address) as connection:
+        taken = pool.submit(ask, address, picture("red"))
+        until(lambda: metric(address, "pawsure_waiting_pictures") == 1)
+        for size in (100, 40_000, 300_000):  # of one piece, and of many
+            headers = refused_on(connection, b"x" * size)
+            assert "connection" not in headers
+            assert headers["x-content-type-options"] == "nosniff"
+        refused = 'pawsure_requests_total{method="POST",route="refused",status="503"}'
+        assert metric(address, refused) == 3
+        gated.gate.set()
+        assert taken.result().status_code == 200
+        data = picture("blue")
+        connection.sendall(head(len(data)) + data)
+        status, _, body = response_of(connection)
+        assert (status, json.loads(body)["answers"][0]["answer"]) == (200, "blue")
+
+
+def test_the_rest_of_what_was_refused_must_come(serve, gated):
+    address = serve(gated, max_waiting=1, max_pictures=1, head_s=0.3)
+    gated.gate.clear()
+    with ThreadPoolExecutor(1) as pool, connect(address) as connection:
+        pool.submit(ask, address, picture("red"))
+        until(lambda: metric(address, "pawsure_waiting_pictures") == 1)
+        connection.sendall(head(5000) + b"x" * 10)
+        assert response_of(connection)[0] == 503
+        connection.settimeout(5)
+        assert connection.recv(1) == b""
+        gated.gate.set()
+
+
+def test_many_heads_at_once_do_not_all_come_in(serve, gated):
+    address = serve(gated, max_waiting=2, max_pictures=1)
+    gated.gate.clear()
+    data = picture("red")
+    connections = [connect(address) for _ in range(12)]
+    for connection in connections:
+        connection.sendall(head(len(data)) + data)
+    until(lambda: metric(address, "pawsure_requests_total") >= 10)
+    gated.gate.set()
+    statuses = [response_of(connection)[0] for connection in connections]
+    assert sorted(statuses) == [200] * 2 + [503] * 10
+    for connection in connections:
+        connection.close()
+
+
 def test_an_answer_that_would_be_late_is_a_503(serve, gated):
     address = serve(gated, deadline_s=0.1, workers=1)
     gated.gate.clear()
