@@ -50,8 +50,14 @@ def test_options_reach_the_run(calls):
         "recipe": "classic",
         "out": Path("runs/x"),
         "resume": None,
+        "strict": False,
         "overrides": {"image_size": 160, "backbone": "mobilenet", "weights": "none", "seed": 7},
     }
+
+
+def test_leakage_can_be_refused(calls):
+    train("photos", "--strict")
+    assert calls[0]["strict"] is True
 
 
 @pytest.mark.parametrize(("said", "meant"), [("0.5%", 0.005), ("0.005", 0.005), ("1", 1.0)])

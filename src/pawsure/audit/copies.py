@@ -88,11 +88,14 @@ class Grouped:
         catalog: with groups of exact and near copies.
         near: the pairs that made them, by row; of exact copies, the first stands for all.
         exact: int64 (N,), the groups of exact copies alone.
+        too_alike: a label whose pictures are so alike that near-copies say nothing; the
+            catalog's groups are those of exact copies then. Empty if there is none.
     """
 
     catalog: Catalog
     near: NearCopies
     exact: np.ndarray
+    too_alike: str = ""
 
 
 def group_copies(
@@ -100,7 +103,9 @@ def group_copies(
 ) -> Grouped:
     """Put near-copies into one group.
 
-    Where there are none, groups are as they were, and so are the splits drawn by them.
+    Where there are none, groups are as they were, and so are the splits drawn by them. Where
+    they take up most of a label (stripes, test charts, frames of one film), a split could not
+    be drawn by them: they are named, and groups stay as they were.
 
     Args:
         catalog: whose pictures were all looked at by `thumbnails`.
@@ -112,8 +117,22 @@ def group_copies(
     # In the order of content, so that names and places do not decide what is found.
     rows = usable[first]
     near = find_near_copies(thumbnails.rows(catalog.content[rows]), progress=progress).at(rows)
-    group = merged(catalog.group, near)
-    return Grouped(replace(catalog, group=group), near, catalog.group)
+    grouped = replace(catalog, group=merged(catalog.group, near))
+    too_alike = _too_alike(grouped) if len(near) else ""
+    return Grouped(catalog if too_alike else grouped, near, catalog.group, too_alike)
+
+
+def _too_alike(grouped: Catalog) -> str:
+    """A label of which one group has more than half the pictures, or that has under 3 groups."""
+    rows = grouped.where()
+    for label, name in enumerate(grouped.labels):
+        own = grouped.group[rows[grouped.label[rows] == label]]
+        if len(own) < 3:
+            continue
+        _, sizes = np.unique(own, return_counts=True)
+        if len(sizes) < 3 or sizes.max() > len(own) / 2:
+            return name
+    return ""
 
 
 def merged(group: np.ndarray, near: NearCopies) -> np.ndarray:

@@ -36,6 +36,7 @@ class AuditSummary:
         label_accuracy: how often held-out classifiers agree with the labels; None if not asked.
         formats: pictures of each format.
         sides: the shortest side in pixels: smallest, median and largest.
+        too_alike: a label whose pictures can't be told from near-copies; see `Grouped`.
         embedded_by: what looked at labels and strangers; empty if nothing did.
     """
 
@@ -52,6 +53,7 @@ class AuditSummary:
     label_accuracy: float | None = None
     formats: dict[str, int] = field(default_factory=dict)
     sides: tuple[int, int, int] = (0, 0, 0)
+    too_alike: str = ""
     embedded_by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,6 +102,12 @@ class AuditSummary:
 
     def _about_copies(self) -> list[str]:
         said = []
+        if self.too_alike:
+            said.append(
+                f"Pictures of '{self.too_alike}' are so alike that near-copies can't be told from "
+                "different pictures; only exact copies are kept together when a split is drawn. "
+                "If they are frames of a few films, give splits yourself, by film."
+            )
         if self.exact_copies or self.near_copies:
             said.append(
                 f"Copies: {_count(self.exact_copies, 'exact one')} and "
@@ -208,6 +216,7 @@ def summarise(grouped: Grouped, catalog: Catalog | None = None, **further: Any) 
             if len(rows)
             else (0, 0, 0)
         ),
+        too_alike=grouped.too_alike,
         **{"leakage": find_leakage(catalog), **further},
     )
 
