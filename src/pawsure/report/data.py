@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
+
 from pawsure.errors import PictureError
-from pawsure.report.blocks import card, cards, count, missing, section, table
+from pawsure.model.showing import percent
+from pawsure.report.blocks import (
+    card,
+    cards,
+    command,
+    count,
+    lead_in,
+    missing,
+    section,
+    stack,
+    table,
+)
 from pawsure.report.markup import Child, Markup, element
 from pawsure.report.material import Material
 from pawsure.report.pictures import Gallery
 
+DOUBTED_BELOW = 0.05
+"""The probability of a picture's own label below which the label is worth a look."""
+
+_MOST_SUSPECTS = 8
 _MOST_LABELS = 30
 _MOST_UNREADABLE = 20
 _MOST_GROUPS = 6
@@ -77,7 +95,11 @@ def data_section(material: Material, gallery: Gallery) -> Markup:
         "data",
         "The pictures behind it",
         _lead(material),
-        cards(_counts(material), _unreadable(material), _copies(material, gallery)),
+        cards(
+            stack(_counts(material), _unreadable(material)),
+            stack(_audit(material), _suspects(material)),
+            _copies(material, gallery),
+        ),
     )
 
 
@@ -115,6 +137,66 @@ def _counts(material: Material) -> Markup | None:
     )
 
 
+def _audit(material: Material) -> Markup | None:
+    """What looking at all pictures together showed."""
+    sentences = material.audit.get("sentences")
+    if sentences is None:
+        return None
+    found: Child = (
+        element("ul", [element("li", lead_in(line)) for line in sentences], class_="findings")
+        if sentences
+        else element("p", "Nothing that would matter: no copies, no imbalance, no bad files.")
+    )
+    further: tuple[Child, ...] = ()
+    if "wrong_label" not in (material.audit.get("flagged") or {}):
+        further = (
+            element("p", "For wrong labels and pictures that are out of place:", class_="note"),
+            command(shlex.join(["pawsure", "audit", material.data])),
+        )
+    return card("What an audit found", found, *further)
+
+
+def _suspects(material: Material) -> Markup | None:
+    """Held-out pictures whose label the model all but rules out."""
+    answers = material.answers
+    if answers is None:
+        return None
+    given = answers.probability[np.arange(len(answers.label)), answers.label]
+    rows = np.flatnonzero(given <= DOUBTED_BELOW)
+    if not len(rows):
+        return card(
+            "Labels to check",
+            note="None: the model gives the label of every held-out picture "
+            f"{DOUBTED_BELOW:.0%} or more.",
+        )
+    order = rows[np.argsort(given[rows], kind="stable")]
+    told = [
+        (
+            str(answers.path[row]),
+            answers.labels[answers.label[row]],
+            answers.labels[int(answers.probability[row].argmax())],
+            percent(float(given[row])),
+        )
+        for row in order[:_MOST_SUSPECTS]
+    ]
+    more = len(rows) - len(told)
+    return card(
+        "Labels to check",
+        table(
+            ("picture", "labelled", "looks like", "chance that the label is right"),
+            told,
+            caption="Labels to check",
+            numbers=False,
+        ),
+        element("p", f"… and {more:,} more, in predictions.parquet.", class_="note")
+        if more
+        else None,
+        note=f"To {count(len(rows), 'picture')} of {len(answers.label):,} in validation and test "
+        f"the model gives {'its' if len(rows) == 1 else 'their'} label less than "
+        f"{DOUBTED_BELOW:.0%}. Either it is wrong, or the label is.",
+    )
+
+
 def _unreadable(material: Material) -> Markup | None:
     problems = material.metrics.get("unreadable") or {}
     if not problems:
@@ -134,12 +216,13 @@ def _copies(material: Material, gallery: Gallery) -> Markup | None:
     if not material.pictures:
         return None
     if not groups:
-        return card("Copies", note="No picture is there twice.")
+        return None if material.audit else card("Copies", note="No picture is there twice.")
     pictures = sum(len(group.paths) for group in groups)
     leaks = sum(group.leaks for group in groups)
     contradictory = sum(group.is_contradictory for group in groups)
     words = [
-        f"{count(pictures, 'picture')} are copies of each other, in {count(len(groups), 'group')}.",
+        f"{count(pictures, 'picture')} are copies or near-copies of each other, in "
+        f"{count(len(groups), 'group')}.",
         "Copies stay on one side of the split."
         if not leaks
         else f"{count(leaks, 'test picture')} can be found among those that were learned from or "

@@ -146,12 +146,12 @@ def mistakes_section(material: Material, gallery: Gallery) -> Markup:
         missing(f"The pictures can't be shown: {gallery.why_not}") if gallery.why_not else None,
         element("h3", "The most confident mistakes", id="mistakes"),
         element("p", _on_mistakes(material, len(wrong)), class_="note"),
-        _shown(wrong),
+        _shown(wrong, gallery),
         element("h3", "The least sure answers", id="least-sure") if unsure else None,
         element("p", "Right or wrong, these were close to a guess.", class_="note")
         if unsure
         else None,
-        _shown(unsure) if unsure else None,
+        _shown(unsure, gallery),
     )
 
 
@@ -217,8 +217,10 @@ def _on_mistakes(material: Material, shown: int) -> str:
     )
 
 
-def _shown(pictures: Sequence[Shown]) -> Markup:
-    if pictures and not any(shown.picture for shown in pictures):
+def _shown(pictures: Sequence[Shown], gallery: Gallery) -> Markup | None:
+    if not pictures:
+        return None
+    if gallery.why_not:
         return _as_table(pictures)
     return element("ul", [_card(shown) for shown in pictures], class_="gallery")
 

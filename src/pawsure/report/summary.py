@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pawsure.report.belief import Belief, believe
-from pawsure.report.blocks import command
+from pawsure.report.blocks import command, lead_in
 from pawsure.report.data import leaked_pictures
 from pawsure.report.markup import Child, Markup, element, together
 from pawsure.report.material import Material
@@ -157,7 +157,7 @@ def diagnosis_section(material: Material) -> Markup | None:
         element("h2", "What training showed", id="diagnosis-title"),
         element(
             "div",
-            element("ul", [element("li", _lead_in(line)) for line in sentences], class_="findings"),
+            element("ul", [element("li", lead_in(line)) for line in sentences], class_="findings"),
             element(
                 "div",
                 element("h3", "What to try next"),
@@ -171,11 +171,3 @@ def diagnosis_section(material: Material) -> Markup | None:
         id="diagnosis",
         aria_labelledby="diagnosis-title",
     )
-
-
-def _lead_in(sentence: str) -> Markup:
-    """A sentence whose first words, up to a colon, say it all."""
-    first, colon, rest = sentence.partition(": ")
-    if colon and len(first) < 70:
-        return together(element("strong", f"{first}:"), f" {rest}")
-    return together(sentence)
