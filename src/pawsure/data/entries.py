@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 SPLITS = ("train", "validation", "test")
@@ -36,6 +37,10 @@ class Source(Protocol):
     @property
     def kind(self) -> str:
         """'folder', 'zip' or 'manifest'."""
+
+    @property
+    def folder(self) -> Path | None:
+        """What paths are relative to; None where pictures are not files of their own."""
 
     @property
     def entries(self) -> Sequence[Entry]:

@@ -48,7 +48,7 @@ class FolderSource:
 
     def __init__(self, root: Path, *, limits: Limits, name: str | None = None) -> None:
         self.name = name or str(root)
-        self._root = root
+        self.folder = root
         self._limits = limits
         self.entries = labelled(_pictures_under(root), where=self.name)
 
@@ -59,7 +59,7 @@ class FolderSource:
             PictureError: it is missing, too large, or can't be read.
         """
         try:
-            return read_file(self._root / path, limits=self._limits)
+            return read_file(self.folder / path, limits=self._limits)
         except PictureError as exc:
             raise PictureError(exc.reason, name=path) from exc
 

@@ -33,6 +33,7 @@ class ZipSource:
     """
 
     kind = "zip"
+    folder = None
 
     def __init__(self, path: Path, *, limits: Limits, name: str | None = None) -> None:
         self.name = name or str(path)
