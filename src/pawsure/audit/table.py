@@ -1,0 +1,124 @@
+"""Findings as a table, and the manifest of what is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pawsure.audit.audit import Audit
+from pawsure.audit.checks import BY_NAME, LEAVE_OUT
+from pawsure.data.entries import Source
+from pawsure.data.files import atomic_path
+from pawsure.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def findings_table(audit: Audit) -> pyarrow.Table:
+    """A row a picture: what it is, the advice and why, and a score and a flag for each check."""
+    catalog = audit.catalog
+    table = catalog.table().drop_columns(["problem"])
+    likely = [catalog.labels[label] if label >= 0 else None for label in audit.likely]
+    columns = {
+        "advice": _texts(audit.advice),
+        "reason": _texts(audit.reason),
+        "likely_label": likely,
+    }
+    for name in audit.scores:
+        columns[name] = audit.scores[name]
+        columns[f"{name}_flag"] = audit.flags[name]
+    for name, values in columns.items():
+        table = table.append_column(name, [values])
+    return table
+
+
+def write_table(table: pyarrow.Table, path: str | Path) -> None:
+    """Write a table as CSV or Parquet, by its suffix, whole or not at all."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    with atomic_path(path) as temporary:
+        if Path(path).suffix == ".csv":
+            pyarrow.csv.write_csv(table, temporary)
+        else:
+            pyarrow.parquet.write_table(table, temporary, compression="zstd")
+
+
+def check_manifest(path: str | Path, source: Source, *, leave_out: Sequence[str] = ()) -> None:
+    """Refuse what a cleaned manifest can't be written to, before minutes are spent.
+
+    Raises:
+        UsageError: it has another suffix, is there already, its folder is not, the pictures
+            are not files, or there is no such check.
+    """
+    for name in leave_out:
+        if name not in BY_NAME:
+            raise UsageError(f"There is no check '{name}'. There are: {', '.join(BY_NAME)}.")
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--apply writes a manifest, .csv or .parquet; got '{path}'.")
+    if path.exists():
+        raise UsageError(f"{path} exists already. Name another file, or remove it.")
+    if not path.parent.is_dir():
+        raise UsageError(f"There is no folder {path.parent} to write {path.name} to. Make it.")
+    if source.folder is None:
+        raise UsageError(
+            f"The pictures of {source.name} are in an archive, and a manifest names files. Unpack it "
+            "and audit the folder."
+        )
+
+
+def write_manifest(
+    audit: Audit, path: str | Path, *, leave_out: Sequence[str] = ()
+) -> tuple[int, int]:
+    """Write a manifest of the pictures that are left; no picture is touched.
+
+    Args:
+        audit: of all.
+        path: of the manifest; see `check_manifest`.
+        leave_out: names of checks whose flagged pictures are to be left out as well.
+
+    Returns:
+        How many are kept and how many left out.
+
+    Raises:
+        UsageError: `check_manifest`, or a check that there is not or that was not made.
+    """
+    import pyarrow
+
+    catalog = audit.catalog
+    check_manifest(path, catalog.source, leave_out=leave_out)
+    kept = audit.advice != LEAVE_OUT
+    for name in leave_out:
+        if name not in audit.flags:
+            raise UsageError(f"'{name}' was not looked for. {audit.not_looked}")
+        kept &= ~audit.flags[name]
+    rows = np.flatnonzero(kept)
+    folder, home = catalog.source.folder, Path(path).absolute().parent
+    assert folder is not None
+    columns = {
+        "path": [_named(folder / catalog.path[row], home) for row in rows],
+        "label": [catalog.labels[catalog.label[row]] for row in rows],
+    }
+    if (catalog.split[rows] != "").any():
+        columns["split"] = list(catalog.split[rows])
+    write_table(pyarrow.table({name: _texts(values) for name, values in columns.items()}), path)
+    return len(rows), len(catalog) - len(rows)
+
+
+def _named(path: Path, home: Path) -> str:
+    """Relative to the manifest where the picture lies below it, else in full."""
+    path = path.absolute()
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
+
+
+def _texts(values: Sequence[str] | np.ndarray) -> list[str]:
+    """Names that are not valid UTF-8, made so, as in catalogs."""
+    return [os.fsencode(value).decode("utf-8", "replace") for value in values]

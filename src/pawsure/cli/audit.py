@@ -1,0 +1,163 @@
+"""`pawsure audit`: what is wrong with labelled pictures, before anything is learned from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pawsure.cli import screen
+from pawsure.cli.progress import terminal_progress
+from pawsure.errors import UsageError
+
+if TYPE_CHECKING:
+    from pawsure.audit.audit import Audit
+
+EXAMPLE = "Example: pawsure audit my-folder --out audits/mine --apply clean.csv"
+
+PAGE, TABLE, CSV, SUMMARY = "audit.html", "audit.parquet", "audit.csv", "audit.json"
+
+_SHOWN = 5
+
+
+def audit(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Labelled pictures, as for 'pawsure train'.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to make for the page and the tables.")
+    ] = None,
+    apply: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a manifest (.csv or .parquet) of the pictures that are left: without "
+            "unreadable and blank ones, and one of each group of copies. No picture is touched.",
+        ),
+    ] = None,
+    leave_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHECKS",
+            help="What else --apply leaves out, such as wrong_label,out_of_place.",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Judge labels by the embeddings of this model file."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Judge them by MobileNetV2 with these: imagenet or pets.")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=32, help="Side that pictures are judged at; 224 by default."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Find unreadable files, copies, leakage, wrong labels and pictures out of place.
+
+    A page shows them side by side; tables hold a score and a flag for each check. Labels and
+    strangers are judged by a frozen network; no TensorFlow is loaded.
+    """
+    from pawsure.audit.audit import audit as look
+    from pawsure.audit.embeddings import find_network
+    from pawsure.audit.page import write_page
+    from pawsure.audit.table import check_manifest, findings_table, write_manifest, write_table
+    from pawsure.data.sources import open_source
+
+    chosen = [name.strip() for name in (leave_out or "").split(",") if name.strip()]
+    if chosen and apply is None:
+        raise UsageError("--leave-out is for --apply FILE, which writes what is left.")
+    progress = terminal_progress()
+    folder = _free_folder(out)
+    source = open_source(data, progress=progress)
+    if apply is not None:
+        check_manifest(apply, source, leave_out=chosen)
+    encoder = find_network(model=model, weights=weights, size_px=image_size, progress=progress)
+    found = look(source, encoder=encoder, progress=progress)
+    folder.mkdir(parents=True)
+    table = findings_table(found)
+    write_table(table, folder / TABLE)
+    write_table(table, folder / CSV)
+    write_page(found, folder / PAGE)
+    _write_summary(found, folder / SUMMARY)
+    kept = None if apply is None else write_manifest(found, apply, leave_out=chosen)
+    if as_json:
+        told = {"folder": str(folder), "manifest": None if apply is None else str(apply)}
+        screen.answer_json({**told, **_machine(found)})
+        return
+    _show(found)
+    screen.note(f"Pictures side by side: {folder / PAGE}; every score: {folder / CSV}")
+    if apply is None or kept is None:
+        screen.next_command("To write a manifest without them", "audit", data, "--apply", "FILE")
+    else:
+        screen.note(f"{apply} lists {kept[0]:,} pictures; {kept[1]:,} are left out.")
+        screen.next_command("To train on them", "train", apply)
+
+
+def _free_folder(out: Path | None) -> Path:
+    """The folder to make, before minutes are spent."""
+    if out is None:
+        number = 1
+        while (folder := Path("runs") / f"audit-{number}").exists():
+            number += 1
+        return folder
+    if out.exists():
+        raise UsageError(f"{out} exists already. Choose another --out, or remove it.")
+    return out
+
+
+def _machine(found: Audit) -> dict[str, object]:
+    summary = found.summary.to_dict()
+    return {**summary, "not_looked": found.not_looked}
+
+
+def _write_summary(found: Audit, path: Path) -> None:
+    import json
+
+    from pawsure.data.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        text = json.dumps(_machine(found), indent=2, ensure_ascii=False) + "\n"
+        Path(temporary).write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _show(found: Audit) -> None:
+    """For people: what it means first, then the worst of each kind by name."""
+    summary = found.summary
+    labels = ", ".join(f"{screen.printable(n)} {c:,}" for n, c in list(summary.labels.items())[:8])
+    more = f" and {len(summary.labels) - 8} more" if len(summary.labels) > 8 else ""
+    screen.answer(f"{summary.pictures:,} pictures: {labels}{more}")
+    sentences = summary.sentences()
+    for sentence in sentences:
+        screen.answer(f"  {screen.printable(sentence)}")
+    if not sentences:
+        screen.answer("  Nothing was found that needs looking at.")
+    for check, title in (
+        ("unreadable", "Unreadable"),
+        ("leakage", "Copies across splits"),
+        ("conflicting_copy", "Copies with different labels"),
+        ("wrong_label", "Labels that look most wrong"),
+        ("out_of_place", "Farthest out of place"),
+    ):
+        _show_worst(found, check, title)
+    if summary.embedded_by:
+        screen.note(f"Labels and strangers judged by {summary.embedded_by}.")
+    if found.not_looked:
+        screen.note(f"Labels and strangers were not looked at. {found.not_looked}")
+
+
+def _show_worst(found: Audit, check: str, title: str) -> None:
+    if check not in found.flags:
+        return
+    flag, score = found.flags[check], found.scores[check]
+    rows = sorted(flag.nonzero()[0].tolist(), key=lambda row: (-score[row], row))
+    if not rows:
+        return
+    of = f" ({_SHOWN} of {len(rows):,})" if len(rows) > _SHOWN else ""
+    screen.answer(f"{title}{of}:")
+    for row in rows[:_SHOWN]:
+        why = f"  {found.reason[row]}"
+        screen.answer(screen.printable(f"  {found.catalog.path[row]}{why}"))

@@ -1,0 +1,88 @@
+"""Export a backbone for whoever may not import Keras: a short process of its own.
+
+    python -m pawsure.training.encoder at-hand 224
+
+writes the ONNX file into the cache, as a run of the `fast` recipe would, and beside it what it is.
+The audit starts this once; from then on it needs neither Keras nor this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pawsure import __version__
+from pawsure.data.files import atomic_path
+from pawsure.errors import PawsureError
+from pawsure.features.encoders import encoder_file
+from pawsure.features.prefix import POOLED
+from pawsure.network.backbones import find_backbone
+from pawsure.network.weights import PETS_BACKBONE, find_imagenet_file
+from pawsure.training.prefixes import export_prefix, find_prefix
+from pawsure.training.recipe import HEAD, load_recipe
+
+if TYPE_CHECKING:
+    import keras
+
+AT_HAND = "at-hand"
+"""ImageNet weights if they need no download, else those on board."""
+
+
+def export_encoder(weights: str, size_px: int) -> Path:
+    """Export MobileNetV2 up to its pooled features.
+
+    Args:
+        weights: see `pawsure.network.weights.load_weights`, or `AT_HAND`.
+        size_px: side of the pictures.
+
+    Returns:
+        Where it is described, for `pawsure.features.encoders.find_encoder`.
+
+    Raises:
+        WeightsError: they can't be had.
+    """
+    if weights == AT_HAND:
+        found = find_imagenet_file(find_backbone(PETS_BACKBONE), size_px)
+        weights = "pets" if found is None else "imagenet"
+    model = load_recipe(
+        "fast", {"backbone": PETS_BACKBONE, "weights": weights, "image_size": size_px}
+    ).model
+
+    def build() -> keras.Model:
+        from pawsure.network.backbones import build_backbone
+
+        return build_backbone(model.backbone, size_px=size_px, weights=weights, seed=0)
+
+    cut = find_prefix(model, [HEAD], seed=0) or export_prefix(model, [HEAD], build, seed=0)
+    path = encoder_file(weights, size_px)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = {
+        "pawsure": __version__,
+        "key": cut.prefix.key,
+        "path": str(cut.prefix.path),
+        "shape": list(cut.prefix.shapes[POOLED]),
+    }
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text(json.dumps(told), encoding="utf-8")
+    return path
+
+
+def main() -> int:
+    """Run as a process: one line on standard error when it can't be done."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights")
+    parser.add_argument("size_px", type=int)
+    given = parser.parse_args()
+    try:
+        export_encoder(given.weights, given.size_px)
+    except PawsureError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
