@@ -60,6 +60,8 @@ class NamedSource:
             threads.
     """
 
+    folder = None
+
     def __init__(
         self, name: str, kind: str, entries: Sequence[Entry], read: Callable[[str], bytes]
     ) -> None:
