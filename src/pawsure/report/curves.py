@@ -47,16 +47,17 @@ def _epoch_charts(stages: Sequence[Stage]) -> list[Markup]:
     shares = [row.get(name) for row in rows for name in ("accuracy", "validation_accuracy")]
     loss = _by_epoch(stages, "loss", plain_axis("loss", _numbers(losses), low=0.0))
     accuracy = _by_epoch(stages, "accuracy", share_axis("accuracy", _numbers(shares)))
+    of = f" of {stages[0]['name']}" if len(stages) == 1 else ""
     return [
         chart_card(
-            "Loss",
+            f"Loss{of}",
             loss,
             note="Lower is better. Validation that turns upwards is overfitting.",
             key=_KEY,
             figures=figures,
         ),
         chart_card(
-            "Accuracy",
+            f"Accuracy{of}",
             accuracy,
             note="Training accuracy is counted while learning, on pictures that may be changed "
             "at random.",
@@ -132,7 +133,7 @@ def _penalty_charts(stage: Stage) -> list[Markup]:
                 plot.svg(),
                 note="To the left it learns too little, to the right its own pictures by heart."
                 if name == "loss"
-                else "Right answers, for each strength.",
+                else "Right answers, for each amount of freedom.",
                 key=_KEY,
                 figures=_figures([stage], "penalty", lambda row: f"{row['penalty']:g}")
                 if name == "loss"

@@ -73,8 +73,9 @@ def plain_axis(
     most = most if most > least else least + 1
     step = _round_step((most - least) / most_ticks)
     step = max(1.0, step) if whole else step
-    first = math.floor(least / step + 1e-9) * step if low is None else least
-    last = math.ceil(most / step - 1e-9) * step if high is None else most
+    # Rounded, or a tick at the very end could lie beyond it by the last bit.
+    first = round(math.floor(least / step + 1e-9) * step, 12) if low is None else least
+    last = round(math.ceil(most / step - 1e-9) * step, 12) if high is None else most
     count = math.floor((last - first) / step + 1e-9)
     ticks = tuple(round(first + turn * step, 12) for turn in range(count + 1))
     return Axis(title=title, low=first, high=last, ticks=ticks, form=form or _decimal)
