@@ -104,7 +104,9 @@ def test_a_run_leaves_everything_that_the_contract_names(finished):
         "metrics.json",
         "history.csv",
         "catalog.parquet",
+        "predictions.parquet",
         "recipe.toml",
+        "report.html",
         "run.log",
     }
     assert json.loads((run.folder / "metrics.json").read_text()) == run.metrics
@@ -157,7 +159,8 @@ def test_a_stage_never_leaves_the_network_worse_than_it_found_it(finished):
     best = [min(row["validation_loss"] for row in stage["history"]) for stage in (head, tuned)]
     assert head["is_kept"]
     assert tuned["is_kept"] == (best[1] <= best[0])
-    assert run.metrics["validation"]["log_loss"]["value"] == pytest.approx(min(best), abs=2e-3)
+    uncalibrated = run.metrics["trust"]["calibration"]["validation"]["before"]
+    assert uncalibrated["log_loss"]["value"] == pytest.approx(min(best), abs=2e-3)
 
 
 def test_the_figures_are_those_of_the_shipped_file(finished, striped):

@@ -182,35 +182,51 @@ def fit_curve(logit: np.ndarray, label: np.ndarray, *, pieces: int) -> Calibrati
 def _fitted(
     gap: np.ndarray, target: np.ndarray, knots: np.ndarray, least: float = _SMALL
 ) -> Calibration:
-    """Slopes of lowest loss: Newton's method a coordinate at a time, none below `least`."""
+    """Slopes of lowest loss, none below `least`.
+
+    Newton's method on the slopes that are free: not at their bound, or pulled off it
+    (projected Newton, Bertsekas 1982, SIAM J. Control Optim. 20(2)).
+    """
     ramps = np.clip(gap[:, :, np.newaxis] - knots[:-1], 0, np.diff(knots))  # (N, K, J)
     slopes = np.full(ramps.shape[2], 1.0)
     for _ in range(_MOST_ROUNDS):
-        before = slopes.copy()
-        for j in range(len(slopes)):
-            slopes[j] = _step(ramps, slopes, target, j, least)
+        before = slopes
+        probability = softmax(-(ramps @ slopes))
+        gradient, curvature = _derivatives(ramps, probability, target)
+        free = (slopes > least) | (gradient < 0)
+        step = np.zeros_like(slopes)
+        step[free] = -np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        slopes = _stepped(ramps, slopes, step, target, least)
         if np.abs(slopes - before).max() <= 1e-6 * max(1.0, slopes.max()):
             break
     values = np.concatenate([[0.0], np.cumsum(slopes * np.diff(knots))])
     return Calibration(gaps=knots, values=values)
 
 
-def _step(ramps: np.ndarray, slopes: np.ndarray, target: np.ndarray, j: int, least: float) -> float:
-    """One slope after a Newton step that lowers the loss."""
-    probability = softmax(-(ramps @ slopes))
-    ramp = ramps[:, :, j]
-    gradient = float(((target - probability) * ramp).sum())
-    mean = (probability * ramp).sum(axis=1, keepdims=True)
-    curvature = float((probability * (ramp - mean) ** 2).sum()) + _SMALL
-    here = _loss(probability, target)
-    step = -gradient / curvature
+def _derivatives(
+    ramps: np.ndarray, probability: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the loss by the slopes: float64 (J,), and (J, J), which can be inverted."""
+    gradient = np.einsum("nk,nkj->j", target - probability, ramps)
+    weighted = probability[:, :, np.newaxis] * ramps
+    mean = weighted.sum(axis=1)
+    num_pairs, num_slopes = ramps.shape[0] * ramps.shape[1], ramps.shape[2]
+    flat = ramps.reshape(num_pairs, num_slopes)
+    curvature = weighted.reshape(num_pairs, num_slopes).T @ flat - mean.T @ mean
+    return gradient, curvature + _SMALL * np.eye(num_slopes)
+
+
+def _stepped(
+    ramps: np.ndarray, slopes: np.ndarray, step: np.ndarray, target: np.ndarray, least: float
+) -> np.ndarray:
+    """The slopes after the longest half of half … of a step that does not raise the loss."""
+    here = _loss(softmax(-(ramps @ slopes)), target)
     for _ in range(30):
-        tried = slopes.copy()
-        tried[j] = max(slopes[j] + step, least)
+        tried = np.maximum(slopes + step, least)
         if _loss(softmax(-(ramps @ tried)), target) <= here:
-            return float(tried[j])
-        step /= 2
-    return float(slopes[j])
+            return tried
+        step = step / 2
+    return slopes
 
 
 def _knots(gap: np.ndarray, line: Calibration, pieces: int) -> np.ndarray:

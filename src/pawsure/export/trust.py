@@ -16,6 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 from pawsure.errors import ExportError
 from pawsure.evaluation.calibration import Calibration
 from pawsure.evaluation.familiarity import Familiarity
+from pawsure.export.model_file import attach_head
+from pawsure.export.prune import keep_output
 from pawsure.export.taps import Tap, find_taps
 
 FEATURES = "familiarity/features"
@@ -130,6 +132,32 @@ def with_features(model: onnx.ModelProto, taps: Sequence[Tap] | None = None) -> 
 
 def _names(model: onnx.ModelProto) -> list[str]:
     return [output.name for output in model.graph.output]
+
+
+def with_features_output(
+    backbone: onnx.ModelProto, feature_map: str, output: str
+) -> tuple[onnx.ModelProto, int]:
+    """A copy of a backbone's graph with the features of `with_features` as one more output.
+
+    Args:
+        backbone: uint8 "image" to one or more outputs; left as it is.
+        feature_map: the output, float32 (N, h, w, F), that heads are attached to.
+        output: name of the new one, float32 (N, D).
+
+    Returns:
+        The copy and D; the graph as it was and 0 where the network has no taps.
+    """
+    alone = keep_output(backbone, feature_map)
+    width = alone.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    some_head = np.zeros((width, 2), np.float32), np.zeros(2, np.float32)
+    taps = find_taps(attach_head(alone, *some_head))
+    if not taps:
+        return backbone, 0
+    size = sum(tap.width for tap in taps)
+    model = with_features(backbone, taps)
+    model.graph.node.append(helper.make_node("Identity", [FEATURES], [output], name=output))
+    model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", size]))
+    return model, size
 
 
 def measure_features(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -12,6 +12,7 @@ import numpy as np
 from pawsure.data.catalog import Catalog
 from pawsure.evaluation.metrics import log_loss
 from pawsure.features.extract import extract
+from pawsure.features.prefix import FAMILIAR, POOLED
 from pawsure.features.views import ORIGINAL, Rows
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.depth import DepthTrial, is_worth_it
@@ -103,6 +104,26 @@ class Learner:
         """What the network as it is now says of the validation pictures: float64 (M, K)."""
         assert self._last is not None
         return self._last.validation_probability
+
+    def stored(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What a head on a frozen backbone makes of pictures, from the store alone.
+
+        Only where the prefix has the output `FAMILIAR`.
+
+        Args:
+            rows: of the catalog, int (N,).
+
+        Returns:
+            Logits (N, K) and features that tell familiarity (N, D), float32.
+        """
+        assert self.head is not None
+        contents = self.catalog.content[rows]
+        pooled, familiar = (
+            np.asarray(self.prefix.prefix.store(output, ORIGINAL.name).rows(contents)[:])
+            for output in (POOLED, FAMILIAR)
+        )
+        logit = pooled.astype(np.float32) @ self.head.kernel + self.head.bias
+        return logit, familiar.astype(np.float32)
 
     def _fit_head(
         self, stage: Stage, source: Source, on_epoch: Callable[[History], None]

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.errors import WeightsError
-from pawsure.features.prefix import FEATURE_MAP, PIXELS, POOLED, Prefix, identity, prefixes_dir
+from pawsure.export.trust import with_features_output
+from pawsure.features.prefix import (
+    FAMILIAR,
+    FEATURE_MAP,
+    PIXELS,
+    POOLED,
+    Prefix,
+    identity,
+    prefixes_dir,
+)
 from pawsure.network.backbones import ZERO_TO_ONE, Scaling, find_backbone
 from pawsure.network.weights import weights_identity
 from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
 
     from pawsure.network.cuts import Cut
 
-CONVERTER_VERSION = 2
+CONVERTER_VERSION = 3
 """Raised when exported prefixes of an older pawsure compute something else, or when the cuts
 that "auto" or a share stands for are others."""
 
@@ -94,7 +103,7 @@ def find_prefix(
     told = path.with_suffix(".json")
     if not told.is_file():
         return None
-    sources = json.loads(told.read_text(encoding="utf-8"))
+    found = json.loads(told.read_text(encoding="utf-8"))
     return _assemble(
         key,
         model.image_size,
@@ -103,8 +112,9 @@ def find_prefix(
             train_from: tuple(
                 Source(row["output"], row["first"], tuple(row["shape"])) for row in rows
             )
-            for train_from, rows in zip(train_froms, sources, strict=True)
+            for train_from, rows in zip(train_froms, found["sources"], strict=True)
         },
+        found["num_familiar"],
     )
 
 
@@ -132,14 +142,16 @@ def export_prefix(
     sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
     path = _file(key, train_froms)
     outputs = {source.output for each in sources.values() for source in each} - {PIXELS}
+    num_familiar = 0
     if outputs:
-        _export(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model), path)
+        num_familiar = _export(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model), path)
     rows: list[list[dict[str, Any]]] = [
         [asdict(source) for source in each] for each in sources.values()
     ]
+    told = {"sources": rows, "num_familiar": num_familiar}
     with atomic_path(path.with_suffix(".json")) as temporary:
-        Path(temporary).write_text(json.dumps(rows), encoding="utf-8")
-    return _assemble(key, model.image_size, path if outputs else None, sources)
+        Path(temporary).write_text(json.dumps(told), encoding="utf-8")
+    return _assemble(key, model.image_size, path if outputs else None, sources, num_familiar)
 
 
 def _file(key: str, train_froms: Sequence[str | int | float]) -> Path:
@@ -149,9 +161,15 @@ def _file(key: str, train_froms: Sequence[str | int | float]) -> Path:
 
 
 def _assemble(
-    key: str, size_px: int, path: Path | None, sources: dict[str | int | float, tuple[Source, ...]]
+    key: str,
+    size_px: int,
+    path: Path | None,
+    sources: dict[str | int | float, tuple[Source, ...]],
+    num_familiar: int,
 ) -> CutPrefix:
     shapes = {source.output: source.shape for each in sources.values() for source in each}
+    if num_familiar:
+        shapes[FAMILIAR] = (num_familiar,)
     return CutPrefix(
         prefix=Prefix(key=key, size_px=size_px, shapes=shapes, path=path), sources=sources
     )
@@ -177,7 +195,12 @@ def _behind(cut: Cut) -> Source:
     return Source(cut.name, cut.index + 1, cut.shape)
 
 
-def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> None:
+def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> int:
+    """Write the prefix, and say how many numbers of it are `FAMILIAR`; 0: it has no such output.
+
+    A prefix that ends in nothing but `POOLED` is all of the backbone, and stays as it is: what
+    tells how familiar a picture is can then be computed in the same pass.
+    """
     import keras
 
     from pawsure.network.cuts import find_cuts, prefix
@@ -193,5 +216,9 @@ def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, pat
         for output in outputs
     ]
     graph = to_onnx(keras.Model(backbone.input, tensors), scaling=scaling, outputs=outputs)
+    num_familiar = 0
+    if set(outputs) == {POOLED, FEATURE_MAP}:
+        graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
     with atomic_path(path) as temporary:
         Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
+    return num_familiar

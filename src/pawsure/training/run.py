@@ -27,6 +27,7 @@ from pawsure.evaluation.diagnosis import StageRecord, diagnose
 from pawsure.evaluation.evaluate import Predictions, measure, predict
 from pawsure.export.model_file import write_model_file
 from pawsure.features.extract import extract
+from pawsure.features.prefix import FAMILIAR
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
@@ -229,6 +230,8 @@ class _Training:
         output = {stage.name: prefix.sources[stage.train_from][0].output for stage in stages}
         judged = sorted(set(output.values()))
         learned = sorted({output[stage.name] for stage in stages if not stage.is_augmented})
+        if self._is_all_stored(prefix):
+            judged, learned = [*judged, FAMILIAR], [*learned, FAMILIAR]
         problems: dict[int, str] = {}
         computed = reused = 0
         with self._timed("features"):
@@ -250,6 +253,10 @@ class _Training:
         for row, reason in problems.items():
             self._say(f"Left out {catalog.path[row]}: {reason}")
         return catalog.with_problems(problems) if problems else catalog
+
+    def _is_all_stored(self, prefix: CutPrefix) -> bool:
+        """Whether the store has all that the finished network makes of a picture."""
+        return not self.recipe.needs_keras and FAMILIAR in prefix.prefix.shapes
 
     def _open(self, folder: RunFolder | None, out: str | Path | None, catalog: Catalog) -> None:
         """From here on the run leaves traces, and can be gone on with."""
@@ -331,7 +338,7 @@ class _Training:
                 if recipe.needs_keras
                 else handover.head_only_graph(learner.prefix.prefix, learner.head)
             )
-            trust = self._fit_trust(graph, catalog, strangers)
+            trust = self._fit_trust(graph, learner, strangers)
             metadata = replace(metadata, thresholds=trust.thresholds)
             write_model_file(trust.attach(graph), metadata, unchecked)
             predictor = Predictor(unchecked)
@@ -348,17 +355,18 @@ class _Training:
         return validation, checks, trust
 
     def _fit_trust(
-        self, graph: onnx.ModelProto, catalog: Catalog, strangers: Strangers | None
+        self, graph: onnx.ModelProto, learner: Learner, strangers: Strangers | None
     ) -> Trust:
         """Calibrate, and learn when to say "unsure" and "neither"."""
         with self._timed("trust"):
             trust = fit_trust(
                 graph,
-                catalog,
+                learner.catalog,
                 self.recipe.trust,
                 size_px=self.recipe.model.image_size,
                 seed=self.recipe.seed,
                 strangers=strangers,
+                stored=learner.stored if self._is_all_stored(learner.prefix) else None,
                 progress=self.progress,
             )
         for sentence in trust.sentences():

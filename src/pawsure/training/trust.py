@@ -44,6 +44,10 @@ TOLERANCE = 1e-4
 """Between the graph and NumPy: float32 against float64, measured below 1e-6."""
 
 
+Stored = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Rows of a catalog, int (N,), to their logits (N, K) and features (N, D)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trust:
     """What was fitted.
@@ -171,6 +175,7 @@ def fit_trust(
     size_px: int,
     seed: int,
     strangers: Strangers | None = None,
+    stored: Stored | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Trust:
     """Run the graph over pictures and fit calibration, familiarity and both thresholds.
@@ -182,14 +187,22 @@ def fit_trust(
         size_px: of the pictures that the graph takes.
         seed: picks training pictures, where there are many, and folds.
         strangers: of the user, if any; those for training are learned from.
+        stored: gives what the graph puts out for pictures of the catalog, where that is known
+            already; None: the graph is run on them.
         progress: told of every picture.
     """
-    run = _Runner(graph, size_px, progress)
     rows = catalog.where("train")
     some = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_PICTURES])
-    _, _, features = run(catalog.read, some, "Learning what is familiar")
-    kept, logit, held_out = run(catalog.read, catalog.where("validation"), "Calibrating")
     strange = kinds = None
+    if stored is None or strangers is not None:
+        run = _Runner(graph, size_px, progress)
+    if stored is not None:
+        _, features = stored(some)
+        kept = catalog.where("validation")
+        logit, held_out = stored(kept)
+    else:
+        _, _, features = run(catalog.read, some, "Learning what is familiar")
+        kept, logit, held_out = run(catalog.read, catalog.where("validation"), "Calibrating")
     if strangers is not None:
         shown, _, strange = run(strangers.read, strangers.where("train"), "Learning strangers")
         kinds = strangers.kind[shown]
