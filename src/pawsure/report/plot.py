@@ -16,6 +16,7 @@ import numpy as np
 from pawsure.report.markup import Child, Markup, element, together
 
 WIDTH, HEIGHT = 480, 300
+_LEAST_SHOWN = 0.02
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 14, 50
 
 
@@ -94,17 +95,21 @@ def log_axis(title: str, values: Iterable[float], *, form: Callable[[float], str
 
 
 def share_axis(title: str, values: Iterable[float] = (0.0, 1.0), *, high: float = 1.0) -> Axis:
-    """An axis of percentages that ends at 100% unless told otherwise."""
-    values = list(values)
-    axis = plain_axis(title, [*values, high], most_ticks=5)
-    span = axis.high - axis.low
-    decimals = 0 if span >= 0.05 else 1 if span >= 0.005 else 2
-    low = max(0.0, axis.low)
+    """An axis of percentages that ends at 100% unless told otherwise.
+
+    It never shows less than a fiftieth of that: where all is right, there is nothing to see, and
+    a tenth of a point is not blown up.
+    """
+    low = min([*values, high * (1 - _LEAST_SHOWN)])
+    axis = plain_axis(title, [low, high], most_ticks=5)
+    step = axis.ticks[1] - axis.ticks[0]
+    decimals = max(0, -math.floor(math.log10(step) + 2 + 1e-9))
+    ends = max(0.0, axis.low), min(high, axis.high)
     return Axis(
         title=title,
-        low=low,
-        high=min(high, axis.high),
-        ticks=tuple(tick for tick in axis.ticks if low <= tick <= high + 1e-9),
+        low=ends[0],
+        high=ends[1],
+        ticks=tuple(tick for tick in axis.ticks if ends[0] <= tick <= ends[1]),
         form=lambda value: f"{100 * value:.{decimals}f}%",
     )
 
