@@ -23,6 +23,7 @@ cat <<END
 
 What is where
   $run/model.onnx    the model: one file that holds everything
+  $run/report.html   all about it on one page: open it in a browser
   $run/metrics.json  how good it is, with intervals
   $run/history.csv   every epoch of the training
   $run/recipe.toml   what was done, to do it again

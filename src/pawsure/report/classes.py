@@ -53,6 +53,8 @@ def _columns(
     mixed_up = _mixed_up(labels, matrix) if len(labels) > 2 else None
     if len(labels) <= _FEW:
         return [stack(confusion, by_class), stack(curves, mixed_up)]
+    if confusion is None:
+        return [stack(mixed_up, curves), stack(by_class)]
     return [stack(confusion, mixed_up), stack(by_class, curves)]
 
 
@@ -308,5 +310,11 @@ def _share(value: float | None) -> str:
 
 
 def _short(name: str, most: int) -> str:
-    """A label that fits; the whole of it shows when the mark is pointed at, and in the table."""
-    return name if len(name) <= most else name[: most - 1].rstrip() + "…"
+    """A label that fits: names of one kind often differ only at their ends.
+
+    The whole of it shows when its mark is pointed at, and in the table.
+    """
+    if len(name) <= most:
+        return name
+    tail = most // 3
+    return f"{name[: most - tail - 1].rstrip()}…{name[-tail:].lstrip()}"
