@@ -9,6 +9,7 @@ from pawsure.errors import ShapeError
 from pawsure.evaluation.calibration import (
     LEAST_PICTURES,
     Calibration,
+    at_best_temperature,
     fit_calibration,
     fit_curve,
     softmax,
@@ -110,3 +111,14 @@ def test_a_straight_curve_is_division_by_the_temperature():
     line = Calibration(gaps=np.array([0.0, 100.0]), values=np.array([0.0, 50.0]))
     assert line.temperature == 2
     np.testing.assert_allclose(line.probabilities(logit), softmax(logit / 2))
+
+
+def test_the_best_temperature_undoes_any_other():
+    rng = np.random.default_rng(0)
+    logit = rng.normal(0, 2, (500, 3))
+    label = np.array([rng.choice(3, p=each) for each in softmax(logit)])
+    found = [at_best_temperature(softmax(logit * scale), label) for scale in (0.2, 1.0, 3.0)]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)
+    np.testing.assert_allclose(found[2], found[1], atol=1e-3)
+    assert log_loss(found[0], label) <= log_loss(softmax(logit), label)
+    assert np.isfinite(at_best_temperature(np.eye(3)[label], label)).all()

@@ -155,6 +155,23 @@ def fit_calibration(
     return fit_curve(logit, label, pieces=best), chosen
 
 
+def at_best_temperature(probability: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Probabilities as the best temperature for these pictures would have them.
+
+    Two networks are compared by what they would ship: one that was held back by label smoothing
+    or mixup has a high loss only until it is calibrated.
+
+    Args:
+        probability: float (N, K), rows sum to 1.
+        label: int (N,).
+
+    Returns:
+        float64 (N, K), rows sum to 1.
+    """
+    logit = np.log(np.maximum(probability, np.finfo(np.float32).tiny))
+    return fit_curve(logit, label, pieces=1).probabilities(logit)
+
+
 def fit_curve(logit: np.ndarray, label: np.ndarray, *, pieces: int) -> Calibration:
     """Fit the slopes of a curve by maximum likelihood.
 

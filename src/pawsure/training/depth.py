@@ -44,7 +44,7 @@ def is_worth_it(
 
     Args:
         cut: what was tried.
-        before: float (M, K), probabilities of the best before; None if there is none.
+        before: float (M, K), calibrated probabilities of the best before; None if there is none.
         after: float (M, K), of the trial.
         label: int (M,).
     """

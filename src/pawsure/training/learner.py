@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pawsure.data.catalog import Catalog
+from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.metrics import log_loss
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR, POOLED
@@ -173,8 +174,8 @@ class Learner:
             tried = self._train(number, stage, source, name, on_epoch)
             trial = is_worth_it(
                 source.output,
-                None if best is None else best.validation_probability,
-                tried.validation_probability,
+                None if best is None else at_best_temperature(best.validation_probability, label),
+                at_best_temperature(tried.validation_probability, label),
                 label,
             )
             trials.append(trial)
@@ -206,8 +207,11 @@ class Learner:
         if self._last is None or stage.keep == "last":
             return result
         label = self.catalog.label[self._validation]
-        before = log_loss(self._last.validation_probability, label)
-        if log_loss(result.validation_probability, label) <= before:
+        before, after = (
+            log_loss(at_best_temperature(each.validation_probability, label), label)
+            for each in (self._last, result)
+        )
+        if after <= before:
             return result
         self._classifier().set_weights(start)
         return replace(result, is_kept=False)

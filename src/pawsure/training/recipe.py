@@ -149,6 +149,11 @@ class Stage:
         """Whether pictures are changed at random."""
         return self.augment != Augmentation()
 
+    @property
+    def softens_targets(self) -> bool:
+        """Whether it learns from targets that are less sure than the labels."""
+        return self.label_smoothing > 0 or self.mixup > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:

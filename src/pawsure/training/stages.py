@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.features.views import Rows
 from pawsure.progress import NO_PROGRESS, Progress
@@ -71,7 +72,8 @@ def train_stage(
 
     Returns:
         The state after the last epoch; `history` has a row an epoch: epoch, loss, accuracy
-        (both while learning), validation_loss, validation_accuracy, learning_rate, seconds.
+        (both while learning), validation_loss (at the best temperature where targets are
+        softened), validation_accuracy, learning_rate, seconds.
     """
     _compile(part, stage, is_sigmoid)
     state = (load_state(checkpoint) if checkpoint else None) or StageState()
@@ -80,7 +82,7 @@ def train_stage(
         started = time.perf_counter()
         row = _train_epoch(part, stage, data, is_sigmoid, (*seed, state.epochs_done), progress)
         with averaged_weights(part, stage):
-            held_out = predict_probabilities(part, data.validation_rows, is_sigmoid=is_sigmoid)
+            held_out = _judged(part, stage, data, is_sigmoid)
             row["validation_loss"] = log_loss(held_out, data.validation_labels)
             row["validation_accuracy"] = accuracy(held_out, data.validation_labels)
             row["seconds"] = round(time.perf_counter() - started, 3)
@@ -94,6 +96,18 @@ def train_stage(
         on_epoch(state.history)
     part.set_weights(state.kept)
     return state
+
+
+def _judged(part: keras.Model, stage: Stage, data: StageData, is_sigmoid: bool) -> np.ndarray:
+    """Probabilities of the validation pictures that an epoch is judged by: float64 (M, K).
+
+    Where targets are softened, at their best temperature: such a network is less sure than it
+    is right, the more so the longer it learns, until it is calibrated at the end of the run.
+    """
+    found = predict_probabilities(part, data.validation_rows, is_sigmoid=is_sigmoid)
+    if not stage.softens_targets:
+        return found
+    return at_best_temperature(found, data.validation_labels)
 
 
 def predict_probabilities(part: keras.Model, rows: Rows, *, is_sigmoid: bool) -> np.ndarray:
