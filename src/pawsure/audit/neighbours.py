@@ -22,7 +22,7 @@ LEAST_CORRELATION = 0.7
 variants are at 0.78 and more; of 8 million pairs of different photographs, 104 are."""
 
 _PICTURES_A_CELL = 128
-_MOST_CELLS = 4096
+_MOST_CELLS = 2048
 _CELLS_LOOKED_IN = 3
 _KMEANS_ROUNDS = 4
 _SAMPLE_A_CELL = 32

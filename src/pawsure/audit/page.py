@@ -19,6 +19,9 @@ from pawsure.model.showing import data_uri, small_picture
 MOST_SHOWN = 60
 """Pictures shown of one check: each takes about 10 KB."""
 
+FEW_SHOWN = 12
+"""Of a ranking, where few or none are flagged."""
+
 MOST_GROUPS = 40
 MOST_OF_A_GROUP = 8
 
@@ -141,7 +144,7 @@ def _wrong_labels(audit: Audit) -> Section | None:
         f"about {flagged:,}; the likeliest mistakes come first. Some are hard pictures, rightly "
         "labelled: look before you change a label."
     )
-    rows = [row for row in audit.ranked("wrong_label") if audit.flags["wrong_label"][row]]
+    rows = list(audit.ranked("wrong_label")[: max(FEW_SHOWN, min(MOST_SHOWN, 2 * flagged))])
     title = f"Labels that look wrong ({flagged:,})"
     return ("labels", title, _paragraph(text) + _gallery(audit, rows, caption))
 
@@ -150,13 +153,13 @@ def _strangers(audit: Audit) -> Section | None:
     if "out_of_place" not in audit.scores:
         return None
     score = audit.scores["out_of_place"]
+    flagged = int(audit.flags["out_of_place"].sum())
     text = (
         "Ranked by how far they are from all other pictures. Those at the top often show none of "
         "the labels: drawings, text, other things. Further down are rare but right ones, which a "
-        f"classifier needs. {int(audit.flags['out_of_place'].sum()):,} are farther out than the "
-        "set's own spread explains."
+        f"classifier needs. Farther out than the set's own spread explains: {flagged:,}."
     )
-    rows = list(audit.ranked("out_of_place")[:MOST_SHOWN])
+    rows = list(audit.ranked("out_of_place")[: max(FEW_SHOWN, min(MOST_SHOWN, flagged))])
     title = "Pictures out of place"
     shown = _gallery(
         audit,
@@ -206,8 +209,8 @@ def _make_up(audit: Audit) -> Section:
     low, middle, high = summary.sides
     text = (
         f"Formats: {formats}. Shorter sides: {low:,} to {high:,} pixels, half of them at least "
-        f"{middle:,}. Pictures are brought to a square of the network's size; where they are smaller "
-        "than that, a larger input brings nothing."
+        f"{middle:,}. Pictures are brought to a square of the network's size; where they are "
+        "smaller than that, a larger input brings nothing."
     )
     return ("make-up", "What there is", labels + _paragraph(text))
 

@@ -130,8 +130,8 @@ class AuditSummary:
             said.append(
                 f"Labels: {_count(suspects, 'picture')} "
                 f"{'looks' if suspects == 1 else 'look'} like another label than the given "
-                f"one ({suspects / max(1, sum(self.labels.values())):.1%}); look at them before "
-                "you train."
+                f"one ({suspects / max(1, sum(self.labels.values())):.1%}); worth a look before "
+                "training."
             )
         strangers = self.flagged.get("out_of_place", 0)
         if strangers:

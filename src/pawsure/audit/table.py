@@ -70,8 +70,8 @@ def check_manifest(path: str | Path, source: Source, *, leave_out: Sequence[str]
         raise UsageError(f"There is no folder {path.parent} to write {path.name} to. Make it.")
     if source.folder is None:
         raise UsageError(
-            f"The pictures of {source.name} are in an archive, and a manifest names files. Unpack it "
-            "and audit the folder."
+            f"The pictures of {source.name} are in an archive, and a manifest names files. Unpack "
+            "it and audit the folder."
         )
 
 
