@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from report_page import Page
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from pawsure.cli.app import app
 from pawsure.errors import RunFolderError, SourceError
+from pawsure.evaluation.evaluate import measure
 from pawsure.report.build import write_report
 
 
@@ -248,3 +250,39 @@ def test_the_command_writes_it_and_tells_where(copy):
 def test_a_heat_map_is_of_what_was_said(run):
     html = write_report(run).read_text(encoding="utf-8")
     assert re.search(r'alt="What spoke for (blue|red) \(warm\) and against \(blue\)"', html)
+
+
+def answers_like(kind: str, label: np.ndarray, num_labels: int) -> np.ndarray:
+    """Probabilities of a model that is as odd as they come."""
+    if kind == "says nothing":
+        return np.full((len(label), num_labels), 1 / num_labels, np.float32)
+    shift = {"always right": 0, "always wrong": 1}.get(kind, 0)
+    said = np.zeros_like(label) if kind == "always the same" else (label + shift) % num_labels
+    return np.eye(num_labels, dtype=np.float32)[said]
+
+
+@pytest.mark.parametrize("n", [2, 40])
+@pytest.mark.parametrize(
+    "kind", ["always right", "always wrong", "always the same", "says nothing"]
+)
+def test_models_that_are_as_odd_as_they_come(copy, kind, n):
+    label = np.arange(n) % 2
+    probability = answers_like(kind, label, 2)
+    figures = measure(probability, label, ["blue", "red"], familiarity=np.zeros(n))
+    loss = {"loss": 0.6931471805599453, "validation_loss": 0.6931471805599454}
+    shares = {"accuracy": 1.0, "validation_accuracy": 1.0}
+    history = [{"epoch": 1, "seconds": 0.1, **loss, **shares}]
+    fitted = [{"penalty": 10.0**-power, **history[0]} for power in (2, 1)]
+    change_metrics(
+        copy,
+        test=figures,
+        stages=[
+            {"name": "head", "kept_epoch": 1, "history": fitted},
+            {"name": "fine-tune", "kept_epoch": 1, "history": history},
+        ],
+        trust=TRUST | {"neither": TRUST["neither"] | {"test": [n] + [0] * 19}},
+    )
+    page = report(copy)
+    assert not page.problems
+    drawn = [value for name in ("polyline", "polygon") for value in page.all(name)]
+    assert not any("nan" in str(each) or "inf" in str(each) for each in drawn)

@@ -21,6 +21,15 @@ def test_an_axis_holds_its_values_in_few_round_steps(values):
     assert list(axis.ticks) == sorted(set(axis.ticks))
 
 
+@pytest.mark.parametrize("make", [plain_axis, share_axis])
+@pytest.mark.parametrize("value", [0.0, 1e-9, 0.693147180559945, 1.0])
+def test_values_that_are_all_alike_still_have_an_axis(make, value):
+    axis = make("x", [value, value + 1e-16, value])
+    assert axis.low <= value <= axis.high and axis.low < axis.high
+    assert 0 <= axis.share(value) <= 1
+    assert len(axis.ticks) >= 2
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_an_axis_of_shares_stays_between_nothing_and_all(values):
     axis = share_axis("x", values)

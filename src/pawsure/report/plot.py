@@ -17,6 +17,7 @@ from pawsure.report.markup import Child, Markup, element, together
 
 WIDTH, HEIGHT = 480, 300
 _LEAST_SHOWN = 0.02
+_LEAST_SPAN = 1e-3  # of the largest value: below that a curve is level
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 14, 50
 
 
@@ -71,12 +72,16 @@ def plain_axis(
     finite = [value for value in values if math.isfinite(value)]
     least = low if low is not None else min(finite, default=0.0)
     most = high if high is not None else max(finite, default=1.0)
-    most = most if most > least else least + 1
+    # Values that differ by no more than rounding get room around them, not an axis of nothing.
+    room = _LEAST_SPAN * (max(abs(least), abs(most)) or 1.0)
+    if most - least < room:
+        least, most = (least if low is not None else least - room), most + room
     step = _round_step((most - least) / most_ticks)
     step = max(1.0, step) if whole else step
     # Rounded, or a tick at the very end could lie beyond it by the last bit.
     first = round(math.floor(least / step + 1e-9) * step, 12) if low is None else least
     last = round(math.ceil(most / step - 1e-9) * step, 12) if high is None else most
+    last = last if last > first else first + step
     count = math.floor((last - first) / step + 1e-9)
     ticks = tuple(round(first + turn * step, 12) for turn in range(count + 1))
     return Axis(title=title, low=first, high=last, ticks=ticks, form=form or _decimal)
