@@ -35,9 +35,10 @@ class Work:
         self.metrics = Metrics()
         self.budget = MemoryBudget(settings.max_bytes_in_flight)
         self.ready = False
+        cores = usable_cores()
         # One more than cores: between two steps a worker waits for Python's lock. On two cores
         # three workers give 429 answers a second where two give 397, and no later ones.
-        workers = settings.workers or usable_cores() + 1
+        workers = settings.workers or cores + 1
         self.batcher = Batcher(
             predictor.predict_batch,
             batch_size=settings.batch_size,
@@ -45,7 +46,7 @@ class Work:
             wait_s=settings.wait_s,
             metrics=self.metrics,
             workers=workers,
-            passes=max(1, workers // predictor.threads),
+            passes=max(1, min(workers, cores // predictor.threads)),
         )
         self.metrics.gauges.update(
             waiting_pictures=("Taken on, not answered.", lambda: self.batcher.waiting),
