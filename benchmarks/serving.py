@@ -15,7 +15,8 @@ the processors is told with each figure.
     hostile  bad uploads among good ones
 
 Runs in which other processes took more than a tenth of a core are kept, marked as disturbed,
-and done again, so many times at most; where none was undisturbed, all of them count. Every figure is to be read as a ratio within one run.
+and done again, so many times at most; where none was undisturbed, all of them count. Every
+figure is to be read as a ratio within one run.
 """
 
 from __future__ import annotations
