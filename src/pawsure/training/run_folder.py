@@ -34,8 +34,10 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, path: str | Path | None, name: str, recipe: str) -> RunFolder:
-        """Make a new folder with its recipe in it; None takes the first free `runs/NAME-N`.
+    def create(cls, path: str | Path | None, name: str, recipe: str | None = None) -> RunFolder:
+        """Make a new folder with a recipe in it, if there is one.
+
+        A path of None takes the first free `runs/NAME-N`.
 
         It appears at once: wherever a run is killed, there is either no folder, and it can be
         started again, or one that `reopen` takes.
@@ -50,7 +52,8 @@ class RunFolder:
             with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
                 inner = Path(made) / folder.name
                 inner.mkdir()
-                cls(inner).write_text(RECIPE, recipe)
+                if recipe is not None:
+                    cls(inner).write_text(RECIPE, recipe)
                 inner.rename(folder)
         except OSError as error:
             raise RunFolderError(f"{folder} can't be made: {error.strerror}.") from error
