@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from drawn_pictures import put
+from planted_copies import CHANGES, detailed_jpeg, opened
+from tiny_models import red_or_blue_model_file
+from typer.testing import CliRunner
+
+from pawsure.cli.app import app
+
+
+def audit(*words: object):
+    return CliRunner().invoke(app, ["audit", *map(str, words)])
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def model(tmp_path):
+    return red_or_blue_model_file(tmp_path / "model.onnx")
+
+
+@pytest.fixture
+def data(tmp_path):
+    for seed in range(20):
+        put(tmp_path / "data" / ("a" if seed % 2 else "b") / f"{seed}.jpg", detailed_jpeg(seed))
+    put(tmp_path / "data" / "a" / "half.jpg", CHANGES["half"](opened(detailed_jpeg(1))))
+    put(tmp_path / "data" / "a" / "cut.jpg", detailed_jpeg(50)[:700])
+    return tmp_path / "data"
+
+
+def test_findings_are_told_and_kept(data, model, tmp_path):
+    result = audit(data, "--model", model, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "22 pictures: a 11, b 10" in result.stdout
+    assert "Copies: 0 exact ones and 1 near-copy, in 1 group." in result.stdout
+    assert "a/cut.jpg  truncated" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("To write a manifest without them: pawsure")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"audit.html", "audit.csv", "audit.parquet", "audit.json"}
+
+
+def test_json_is_one_object(data, model, tmp_path):
+    result = audit(data, "--model", model, "--out", tmp_path / "out", "--json")
+    told = json.loads(result.stdout)
+    assert told["near_copies"] == 1 and told["unreadable"] == 1
+    assert told == {
+        "folder": str(tmp_path / "out"),
+        "manifest": None,
+        **json.loads((tmp_path / "out" / "audit.json").read_text()),
+    }
+
+
+def test_a_cleaned_manifest_is_written_and_said_how_to_use(data, model, tmp_path):
+    clean = tmp_path / "clean.csv"
+    result = audit(data, "--model", model, "--out", tmp_path / "out", "--apply", clean)
+    assert f"{clean} lists 20 pictures; 2 are left out." in result.stderr
+    assert result.stderr.splitlines()[-1] == f"To train on them: pawsure train {clean}"
+    assert len(clean.read_text().splitlines()) == 21
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--leave-out", "blank"], "--leave-out is for --apply FILE"),
+        (["--apply", "clean.txt"], "--apply writes a manifest"),
+        (["--model", "nothing.onnx"], "There is no model file"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_made(data, tmp_path, words, message, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = audit(data, "--out", tmp_path / "out", *words)
+    assert result.exit_code in (2, 5)
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_audit_that_is_there_is_not_overwritten(data, model, tmp_path):
+    (tmp_path / "out").mkdir()
+    result = audit(data, "--model", model, "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "exists already" in result.stderr
+
+
+def test_data_that_are_not_there_are_an_error():
+    result = audit("nowhere")
+    assert result.exit_code == 4 and "There is no 'nowhere'" in result.stderr
