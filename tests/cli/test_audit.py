@@ -45,6 +45,20 @@ def test_findings_are_told_and_kept(data, model, tmp_path):
     assert names == {"audit.html", "audit.csv", "audit.parquet", "audit.json"}
 
 
+def test_leakage_is_told_by_pairs(tmp_path, model):
+    for seed in range(12):
+        put(
+            tmp_path / "data/train" / ("a" if seed % 2 else "b") / f"{seed}.jpg",
+            detailed_jpeg(seed),
+        )
+        other = detailed_jpeg(seed + 50)
+        put(tmp_path / "data/val" / ("a" if seed % 2 else "b") / f"{seed}.jpg", other)
+    put(tmp_path / "data/val/b/small.jpg", CHANGES["half"](opened(detailed_jpeg(4))))
+    result = audit(tmp_path / "data", "--model", model, "--out", tmp_path / "out")
+    assert "Leakage: 1 validation picture of 13 (7.7%) has a copy" in result.stdout
+    assert "  val/b/small.jpg (validation) is train/b/4.jpg (train)" in result.stdout
+
+
 def test_json_is_one_object(data, model, tmp_path):
     result = audit(data, "--model", model, "--out", tmp_path / "out", "--json")
     told = json.loads(result.stdout)

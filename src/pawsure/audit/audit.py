@@ -304,6 +304,8 @@ def _reasons_of(row: int, catalog: Catalog, findings: _Findings) -> list[str]:
         elif name == "wrong_label":
             likely = catalog.labels[findings.likely[row]]
             said.append(f"looks like '{likely}' (probability of its own label {1 - score:.3f})")
+        elif name == "out_of_place":
+            said.append(f"out of place ({score:.2f})")
         else:
             said.append(BY_NAME[name].title.lower())
     return said

@@ -250,9 +250,9 @@ def _of_groups(audit: Audit, groups: list[list[int]], caption: Callable[[int], s
             lambda row: f"labelled <b>{escape(_label(audit, row))}</b>, {caption(row)}",
         )
         shown.append(f'<div class="group">{gallery}{note}</div>')
-    if len(groups) > MOST_GROUPS:
-        shown.append(_paragraph(f"{len(groups) - MOST_GROUPS:,} more groups are in the table."))
-    return "".join(shown)
+    more = len(groups) - MOST_GROUPS
+    note = _paragraph(f"{more:,} more groups are in the table.") if more > 0 else ""
+    return f'<div class="groups">{"".join(shown)}</div>{note}'
 
 
 def _how_alike(audit: Audit, row: int) -> str:

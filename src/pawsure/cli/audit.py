@@ -135,9 +135,9 @@ def _show(found: Audit) -> None:
         screen.answer(f"  {screen.printable(sentence)}")
     if not sentences:
         screen.answer("  Nothing was found that needs looking at.")
+    _show_leaks(found)
     for check, title in (
         ("unreadable", "Unreadable"),
-        ("leakage", "Copies across splits"),
         ("conflicting_copy", "Copies with different labels"),
         ("wrong_label", "Labels that look most wrong"),
         ("out_of_place", "Farthest out of place"),
@@ -147,6 +147,18 @@ def _show(found: Audit) -> None:
         screen.note(f"Labels and strangers judged by {summary.embedded_by}.")
     if found.not_looked:
         screen.note(f"Labels and strangers were not looked at. {found.not_looked}")
+
+
+def _show_leaks(found: Audit) -> None:
+    pairs = found.summary.leakage.pairs
+    if not pairs:
+        return
+    total = sum(found.summary.leakage.leaked.values())
+    of = f" ({_SHOWN} of {total:,})" if total > _SHOWN else ""
+    screen.answer(f"Copies across splits{of}:")
+    for pair in pairs[:_SHOWN]:
+        told = f"  {pair.held_out} ({pair.split}) is {pair.learned} (train)"
+        screen.answer(screen.printable(told))
 
 
 def _show_worst(found: Audit, check: str, title: str) -> None:
