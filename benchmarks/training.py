@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pawsure.data.catalog import Catalog, build_catalog
+from pawsure.audit.grouping import grouped_catalog
+from pawsure.data.catalog import Catalog
 from pawsure.data.split import assign_splits
 from pawsure.network.backbones import BACKBONES
 from pawsure.network.weights import find_imagenet_file
@@ -39,7 +40,9 @@ def main() -> None:
     weights = find_imagenet_file(BACKBONES["mobilenet_v2"], 128)
     if weights is None:
         sys.exit("KERAS_HOME has no ImageNet weights of MobileNetV2.")
-    catalog = assign_splits(build_catalog(arguments.manifest), seed=arguments.seed)
+    catalog = assign_splits(
+        grouped_catalog(arguments.manifest).catalog, seed=arguments.seed
+    )
     with tempfile.TemporaryDirectory() as folder:
         figures = _compare(Path(folder), catalog, arguments.manifest, weights, arguments.seed)
     text = json.dumps(figures, indent=2)
