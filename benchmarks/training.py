@@ -40,9 +40,7 @@ def main() -> None:
     weights = find_imagenet_file(BACKBONES["mobilenet_v2"], 128)
     if weights is None:
         sys.exit("KERAS_HOME has no ImageNet weights of MobileNetV2.")
-    catalog = assign_splits(
-        grouped_catalog(arguments.manifest).catalog, seed=arguments.seed
-    )
+    catalog = assign_splits(grouped_catalog(arguments.manifest).catalog, seed=arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         figures = _compare(Path(folder), catalog, arguments.manifest, weights, arguments.seed)
     text = json.dumps(figures, indent=2)
