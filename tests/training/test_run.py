@@ -131,6 +131,32 @@ def test_the_history_has_a_row_an_epoch(finished):
     assert all(float(row["loss"]) > 0 for row in tuned)
 
 
+def test_a_run_keeps_what_was_found_out_about_its_data(finished):
+    run, said = finished
+    audit = run.metrics["audit"]
+    assert audit["labels"] == {"level": 60, "upright": 60}
+    assert audit["leakage"]["groups"] == 0
+    # Stripes are all alike, and the run says that it could do nothing about near-copies.
+    assert audit["too_alike"] == "level"
+    log = (run.folder / "run.log").read_text()
+    assert all(sentence in log for sentence in audit["sentences"])
+
+
+def test_strict_refuses_splits_that_share_copies(striped, tmp_path, two_stages):
+    """Before anything is learned or written."""
+    for label in ("level", "upright"):
+        for number in range(12):
+            split = "val" if number < 4 else "train"
+            name = tmp_path / "data" / split / label / f"{number}.png"
+            name.parent.mkdir(parents=True, exist_ok=True)
+            # The first of validation is the last of training.
+            source = striped / label / f"{11 if number == 0 else number}.png"
+            name.write_bytes(source.read_bytes())
+    with pytest.raises(DataError, match="share copies: 2 groups"):
+        train(tmp_path / "data", recipe=two_stages, out=tmp_path / "run", strict=True)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_model_file_answers_as_keras_does(finished, striped):
     run, _ = finished
     predictor = Predictor(run.model_file)
