@@ -73,7 +73,13 @@ def tiny_model_file(
     return path
 
 
-def red_or_blue_model_file(path: Path, *, sharpness: float = 8.0, **metadata: object) -> Path:
+def red_or_blue_model_file(
+    path: Path,
+    *,
+    sharpness: float = 8.0,
+    labels: tuple[str, str] = ("blue", "red"),
+    **metadata: object,
+) -> Path:
     """Write a model whose answer is known: 'blue' or 'red', whichever channel is brighter.
 
     The feature map is the picture itself, scaled to 0...1 and averaged over 4x4 places.
@@ -99,6 +105,6 @@ def red_or_blue_model_file(path: Path, *, sharpness: float = 8.0, **metadata: ob
     backbone = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     kernel = np.array([[0, sharpness], [0, 0], [sharpness, 0]], np.float32)
     model = attach_head(backbone, kernel, np.zeros(2, np.float32))
-    described = ModelMetadata(labels=("blue", "red"), size_px=SIZE_PX, **metadata)
+    described = ModelMetadata(labels=labels, size_px=SIZE_PX, **metadata)
     write_model_file(model, described, path)
     return path

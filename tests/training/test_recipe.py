@@ -46,6 +46,7 @@ def test_a_key_can_be_changed_by_its_short_or_its_full_name():
     assert (recipe.model.image_size, recipe.model.dropout, recipe.seed) == (96, 0.5, 7)
     assert [stage.epochs for stage in recipe.stages] == [8, 2]
     assert load_recipe("classic", {"stages.1.epochs": 3}).stages[1].epochs == 3
+    assert load_recipe("classic", {"fine-tune.epochs": 3}).stages[1].epochs == 3
 
 
 def test_an_unknown_key_is_named_with_the_one_that_was_meant():

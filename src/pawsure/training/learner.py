@@ -20,6 +20,7 @@ from pawsure.training.depth import DepthTrial, is_worth_it
 from pawsure.training.prefixes import CutPrefix, Source, scaling_of
 from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
 from pawsure.training.rows import TrainingRows
+from pawsure.training.teacher import PROBABILITY, teacher_prefix
 
 if TYPE_CHECKING:
     import keras
@@ -230,10 +231,9 @@ class Learner:
         classifier = self._classifier()
         data = StageData(
             train_rows=self._training_rows(stage, source),
-            train_labels=self.catalog.label[self.catalog.where("train")],
+            train_targets=self._training_targets(stage),
             validation_rows=self._validation_rows(source),
             validation_labels=self.catalog.label[self._validation],
-            num_labels=len(self.catalog.labels),
         )
         part = self._part(stage, source)
         state = train_stage(
@@ -279,6 +279,17 @@ class Learner:
             self.recipe.seed,
             self._progress,
         )
+
+    def _training_targets(self, stage: Stage) -> Callable[[int], Rows]:
+        """By epoch, the labels of its training rows, or a teacher's answers to the same views."""
+        if stage.teacher:
+            teacher = teacher_prefix(stage.teacher, self.catalog.labels)
+            return TrainingRows(
+                self.catalog, teacher, PROBABILITY, stage, self.recipe.seed, self._progress
+            )
+        labels = self.catalog.label[self.catalog.where("train")]
+        targets = np.eye(len(self.catalog.labels), dtype=np.float32)[labels]
+        return lambda epoch: targets
 
     def _validation_rows(self, source: Source) -> Rows:
         """Never augmented; stored already, but for the cuts that `auto` comes to."""

@@ -119,6 +119,10 @@ class Stage:
         views: how many changes of each picture are stored and taken in turn; 0 changes the
             pixels anew in every epoch, which a stage with train_from = "all" can do.
         refresh: epochs after which the stored views are replaced by new ones; 0: never.
+        teacher: a model file of the same labels, or its run folder: what it says of each view
+            takes the place of the picture's label (distillation: Hinton et al. 2015,
+            arXiv:1503.02531; of the very same view, over many epochs: Beyer et al. 2022,
+            arXiv:2106.05237). "": the labels.
         keep: weights after the "best" epoch by validation loss, or after the "last".
         patience: epochs without a lower validation loss before the stage ends; 0: never.
     """
@@ -141,6 +145,7 @@ class Stage:
     augment: Augmentation = field(default_factory=Augmentation)
     views: int = 0
     refresh: int = 0
+    teacher: str = ""
     keep: Literal["best", "last"] = "best"
     patience: int = 0
 
@@ -152,7 +157,7 @@ class Stage:
     @property
     def softens_targets(self) -> bool:
         """Whether it learns from targets that are less sure than the labels."""
-        return self.label_smoothing > 0 or self.mixup > 0
+        return self.label_smoothing > 0 or self.mixup > 0 or bool(self.teacher)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +198,8 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
     Args:
         name: of a recipe on board, or a path to a TOML file.
         overrides: value by key: `seed`, `model.dropout`, or `stages.fine-tune.epochs` with the
-            stage's name or number. A key that stands in one table only may go without it.
+            stage's name or number; a name may go without `stages.`, and a key that stands in
+            one table only without that.
 
     Raises:
         RecipeError: no such recipe, a key that is not known, a value of the wrong kind.
@@ -263,9 +269,12 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 def _override(table: dict[str, Any], key: str, value: Any, title: str) -> None:
     """Set one dotted key in a raw table."""
     section, _, rest = key.partition(".")
+    stage_names = [stage.get("name") for stage in table.get("stages", [])]
     if section in ("stage", "stages"):
         stage, _, inner = rest.rpartition(".")
         _stage_table(table, stage, title)[inner] = value
+    elif rest and section in stage_names and section not in {item.name for item in fields(Recipe)}:
+        _stage_table(table, section, title)[rest] = value
     elif rest:
         table.setdefault(section, {})[rest] = value
     else:
@@ -407,6 +416,12 @@ def _check(recipe: Recipe) -> None:
         need(
             stage.weight_decay == 0 or stage.optimizer == "adamw",
             f"{at}weight_decay goes with optimizer adamw; got {stage.optimizer}.",
+        )
+        need(
+            not stage.teacher
+            or (stage.optimizer != LOGISTIC and (stage.views > 0 or not stage.is_augmented)),
+            f"{at}teacher goes with steps (no optimizer logistic) and with stored views, "
+            "views = 1 or more.",
         )
         need(
             stage.label_smoothing == 0 or model.head == "softmax",

@@ -1,4 +1,7 @@
-"""What a stage learns from, epoch by epoch: pictures, stored views, or changes made live."""
+"""What a stage learns from, epoch by epoch: pictures, stored views, or changes made live.
+
+The same gives the targets of a stage that has a teacher: its answers to the same views.
+"""
 
 from __future__ import annotations
 

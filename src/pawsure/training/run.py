@@ -55,6 +55,7 @@ from pawsure.training.run_folder import (
     RunFolder,
 )
 from pawsure.training.strangers import Strangers, find_strangers
+from pawsure.training.teacher import teacher_prefix
 from pawsure.training.trust import Trust, fit_trust, run_strangers
 from pawsure.training.watch import Watching, make_watchers
 
@@ -157,6 +158,7 @@ class _Training:
         prefix = self._find_prefix()
         with _KerasImport(wanted=self.recipe.needs_keras or prefix is None) as keras_import:
             catalog = self._catalog(source)
+            self._check_teachers(catalog)
             strangers = self._strangers(catalog)
             keras_import.wait_if(prefix is None)
         prefix = prefix or self._export_prefix()
@@ -212,6 +214,12 @@ class _Training:
         if self.strict:
             refuse_leakage(self._audit.leakage, data=source.name)
         return catalog
+
+    def _check_teachers(self, catalog: Catalog) -> None:
+        """Refuse a teacher of something else before minutes are spent."""
+        for stage in self.recipe.stages:
+            if stage.teacher:
+                teacher_prefix(stage.teacher, catalog.labels)
 
     def _strangers(self, catalog: Catalog) -> Strangers | None:
         """The pictures that the user gave as examples of "neither"."""

@@ -34,17 +34,15 @@ class StageData:
     Attributes:
         train_rows: inputs of the part, by picture; a function of the epoch, because each
             epoch may see other views of the same pictures.
-        train_labels: int (N,), in [0, K).
+        train_targets: of the same pictures in the same views: float (N, K), rows sum to 1.
         validation_rows: the same of pictures that nothing is learned from.
-        validation_labels: int (M,).
-        num_labels: K.
+        validation_labels: int (M,), in [0, K).
     """
 
     train_rows: Callable[[int], Rows]
-    train_labels: np.ndarray
+    train_targets: Callable[[int], Rows]
     validation_rows: Rows
     validation_labels: np.ndarray
-    num_labels: int
 
 
 def train_stage(
@@ -178,7 +176,7 @@ def _train_epoch(
 ) -> dict[str, Any]:
     """One pass over the training pictures."""
     epoch = seed[-1]
-    rows = data.train_rows(epoch)
+    rows, wanted = data.train_rows(epoch), data.train_targets(epoch)
     rng = np.random.default_rng(seed)
     order = _whole_batches(rng.permutation(len(rows)), stage.batch_size)
     starts = range(0, len(order), stage.batch_size)
@@ -190,7 +188,7 @@ def _train_epoch(
         rate = learning_rate_at(stage, step, stage.epochs * len(starts))
         part.optimizer.learning_rate.assign(rate)
         inputs = np.asarray(rows[picked], dtype=np.float32)
-        targets = _targets(data.train_labels[picked], data.num_labels, is_sigmoid)
+        targets = _targets(wanted[picked], is_sigmoid)
         if stage.mixup:
             inputs, targets = _mixed(inputs, targets, stage.mixup, rng)
         means = part.train_on_batch(inputs, targets, return_dict=True)
@@ -230,11 +228,9 @@ def _mixed(
     )
 
 
-def _targets(labels: np.ndarray, num_labels: int, is_sigmoid: bool) -> np.ndarray:
-    """One column for a sigmoid head, one-hot rows for a softmax head; float32."""
-    if is_sigmoid:
-        return labels[:, np.newaxis].astype(np.float32)
-    return np.eye(num_labels, dtype=np.float32)[labels]
+def _targets(wanted: np.ndarray, is_sigmoid: bool) -> np.ndarray:
+    """What the network should say; the second label's column alone for a sigmoid head."""
+    return np.asarray(wanted[:, 1:] if is_sigmoid else wanted, dtype=np.float32)
 
 
 def _advance(state: StageState, part: keras.Model, row: dict[str, Any]) -> None:
