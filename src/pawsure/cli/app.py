@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from pawsure import __version__
-from pawsure.cli import audit, compare, evaluate, predict, report, screen, serve, train
+from pawsure.cli import audit, compare, evaluate, export, predict, report, screen, serve, train
 from pawsure.cli.exit_codes import exit_code
 from pawsure.errors import PawsureError
 
@@ -57,6 +57,7 @@ app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=predict.EXAMPLE)(predict.predict)
 app.command(epilog=audit.EXAMPLE)(audit.audit)
 app.command(epilog=compare.EXAMPLE)(compare.compare)
+app.command(epilog=export.EXAMPLE)(export.export)
 app.command(epilog=serve.EXAMPLE)(serve.serve)
 app.command(epilog=report.EXAMPLE)(report.report)
 

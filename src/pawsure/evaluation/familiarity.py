@@ -173,8 +173,18 @@ def fit_familiarity(
     if strangers is not None and len(strangers) >= 2:
         strangers = _checked(strangers, least=2)
         found = _with_detector(found, features, held_out, strangers, kinds)
-    knots, shares = _shares_of(found.score(held_out))
-    return replace(found, knots=knots, shares=shares)
+    return with_shares(found, held_out)
+
+
+def with_shares(familiarity: Familiarity, held_out: np.ndarray) -> Familiarity:
+    """The same scores, as shares of these pictures.
+
+    Args:
+        familiarity: its knots and shares do not matter.
+        held_out: float (M, D), of validation pictures.
+    """
+    knots, shares = _shares_of(familiarity.score(held_out))
+    return replace(familiarity, knots=knots, shares=shares)
 
 
 def _with_detector(

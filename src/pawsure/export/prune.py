@@ -21,19 +21,30 @@ def keep_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     if not outputs:
         known = ", ".join(output.name for output in model.graph.output)
         raise ExportError(f"The graph has no output '{name}'. Its outputs are {known}.")
-    pruned = onnx.ModelProto()
-    pruned.CopyFrom(model)
-    graph = pruned.graph
-    wanted = {name}
+    pruned = copy_of(model)
+    del pruned.graph.output[:]
+    pruned.graph.output.extend(outputs)
+    drop_unneeded(pruned.graph, {name})
+    return pruned
+
+
+def drop_unneeded(graph: onnx.GraphProto, names: set[str]) -> None:
+    """Take out of a graph, in place, the nodes and constants that these tensors do not need."""
+    wanted = set(names)
     nodes = []
-    for node in reversed(model.graph.node):  # in ONNX, each node comes after what it needs
+    for node in reversed(graph.node):  # in ONNX, each node comes after what it needs
         if wanted.intersection(node.output):
             wanted.update(node.input)
             nodes.append(node)
-    constants = [item for item in model.graph.initializer if item.name in wanted]
-    for field in (graph.node, graph.initializer, graph.output):
+    constants = [item for item in graph.initializer if item.name in wanted]
+    nodes.reverse()
+    for field, content in ((graph.node, nodes), (graph.initializer, constants)):
         del field[:]
-    graph.node.extend(reversed(nodes))
-    graph.initializer.extend(constants)
-    graph.output.extend(outputs)
-    return pruned
+        field.extend(content)
+
+
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that can be changed while the model stays as it is."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy

@@ -46,6 +46,7 @@ class ModelMetadata:
         figures: what was measured on held-out pictures, JSON-ready.
         thresholds: "unsure_below" (a probability) and "neither_below" (a familiarity);
             None where none was fitted.
+        precision: what its network computes in: "float32" or "int8".
         pawsure_version: of the pawsure that wrote the file.
         format_version: see `FORMAT_VERSION`.
     """
@@ -57,6 +58,7 @@ class ModelMetadata:
     data_fingerprint: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
     thresholds: dict[str, float | None] = field(default_factory=_no_thresholds)
+    precision: str = "float32"
     pawsure_version: str = __version__
     format_version: int = FORMAT_VERSION
 

@@ -1,0 +1,197 @@
+"""Whether an export answers as the model file that it came from does, picture by picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pawsure.data.catalog import Catalog
+from pawsure.data.loader import iter_batches
+from pawsure.errors import DataError, ParityError
+from pawsure.evaluation.compare import compare_paired
+from pawsure.evaluation.evaluate import share_figure, stays_out
+from pawsure.model.predictor import BATCH_SIZE, Outputs, Predictor
+from pawsure.progress import NO_PROGRESS, Progress
+
+Runtime = Callable[[np.ndarray], Outputs]
+"""uint8 (N, S, S, 3) to what the graph puts out for them, in the runtime of an export."""
+
+Thresholds = Mapping[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How the answers of two runtimes for the same N pictures differ.
+
+    Attributes:
+        n: pictures compared.
+        max_difference: the largest between any two probabilities, in [0, 1].
+        mean_difference: the mean over pictures of the largest in each, in [0, 1].
+        changed: pictures whose most probable label differs.
+        acted_on: pictures whose answer differs, "unsure" and "neither" counted as answers.
+        max_changed: share of `n` that `changed` was held against.
+    """
+
+    n: int
+    max_difference: float
+    mean_difference: float
+    changed: int
+    acted_on: int
+    max_changed: float
+
+    @property
+    def allowed(self) -> int:
+        """How many labels may change: one of few pictures is no sign of a fault."""
+        return max(1, int(self.max_changed * self.n))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**asdict(self), "allowed": self.allowed}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What two runtimes said of the same N pictures.
+
+    Attributes:
+        indices: int64 (N,), rows of the catalog.
+        probability: float32 (N, K), twice: of the model file, and of the export.
+        familiarity: float32 (N,), twice, or None twice.
+        thresholds: of each.
+    """
+
+    indices: np.ndarray
+    probability: tuple[np.ndarray, np.ndarray]
+    familiarity: tuple[np.ndarray | None, np.ndarray | None]
+    thresholds: tuple[Thresholds, Thresholds]
+
+    def agreement(self, max_changed: float) -> Agreement:
+        """Count the differences.
+
+        Raises:
+            ParityError: more labels changed than are allowed, or the export puts out something
+                that is not a number.
+        """
+        before, after = self.probability
+        gap = np.abs(before.astype(np.float64) - after).max(axis=1)
+        if not np.isfinite(gap).all():
+            raise ParityError(
+                f"For {int((~np.isfinite(gap)).sum())} of {len(gap)} pictures the export gives "
+                "probabilities that are not numbers. Nothing was written."
+            )
+        answers = [
+            _answers(each, familiarity, thresholds)
+            for each, familiarity, thresholds in zip(
+                self.probability, self.familiarity, self.thresholds, strict=True
+            )
+        ]
+        found = Agreement(
+            n=len(gap),
+            max_difference=float(gap.max()),
+            mean_difference=float(gap.mean()),
+            changed=int((before.argmax(axis=1) != after.argmax(axis=1)).sum()),
+            acted_on=int((answers[0] != answers[1]).sum()),
+            max_changed=max_changed,
+        )
+        if found.changed > found.allowed:
+            raise ParityError(
+                f"The export gives another label than the model file for {found.changed:,} of "
+                f"{found.n:,} pictures ({found.changed / found.n:.2%}); {found.allowed:,} are "
+                f"allowed. The largest difference of a probability is {found.max_difference:.3f}. "
+                "Nothing was written. If that is good enough, allow more with --max-changed."
+            )
+        return found
+
+    def accuracy(self, catalog: Catalog, labels: tuple[str, ...], split: str) -> dict[str, Any]:
+        """How often each was right on the pictures of one split, paired; JSON-ready.
+
+        Returns:
+            "split", "n"; "before", "after": accuracy with its interval; "difference" with its
+            paired interval; "only_before", "only_after": pictures that only one got right;
+            "p_value" of McNemar's test. Empty if there are no such pictures.
+        """
+        here = catalog.split[self.indices] == split
+        if not here.any():
+            return {}
+        columns = np.array([labels.index(label) for label in catalog.labels])
+        truth = columns[catalog.label[self.indices[here]]]
+        before, after = (each[here].argmax(axis=1) == truth for each in self.probability)
+        compared = compare_paired(before, after)
+        return {
+            "split": split,
+            "n": len(truth),
+            "before": share_figure(int(before.sum()), len(truth)),
+            "after": share_figure(int(after.sum()), len(truth)),
+            "difference": {
+                "value": compared.difference,
+                "low": compared.interval.low,
+                "high": compared.interval.high,
+            },
+            "only_before": compared.only_first,
+            "only_after": compared.only_second,
+            "p_value": compared.p_value,
+        }
+
+
+def run_both(
+    reference: Predictor,
+    export: Runtime,
+    thresholds: Thresholds,
+    catalog: Catalog,
+    rows: np.ndarray,
+    *,
+    progress: Progress = NO_PROGRESS,
+) -> Pair:
+    """Run pictures through a model file and its export.
+
+    Args:
+        reference: the model file.
+        export: the export, in its own runtime.
+        thresholds: of the export.
+        catalog: where the pictures are.
+        rows: int64, which of them.
+        progress: told of every picture.
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    indices, before, after = [], [], []
+    progress.start("Comparing", len(rows))
+    try:
+        for batch in iter_batches(
+            catalog.read, rows, size_px=reference.size_px, batch_size=BATCH_SIZE
+        ):
+            if len(batch):
+                indices.append(batch.indices)
+                before.append(reference.predict_batch(batch.pictures))
+                after.append(export(batch.pictures))
+            progress.advance(len(batch) + len(batch.problems))
+    finally:
+        progress.finish()
+    if not indices:
+        raise DataError(f"No picture of {catalog.source.name} can be read to compare with.")
+    return Pair(
+        indices=np.concatenate(indices),
+        probability=(_joined(before, "probability"), _joined(after, "probability")),
+        familiarity=(_familiarity(before), _familiarity(after)),
+        thresholds=(reference.metadata.thresholds, thresholds),
+    )
+
+
+def _joined(outputs: list[Outputs], name: str) -> np.ndarray:
+    return np.concatenate([getattr(each, name) for each in outputs])
+
+
+def _familiarity(outputs: list[Outputs]) -> np.ndarray | None:
+    return None if outputs[0].familiarity is None else _joined(outputs, "familiarity")
+
+
+def _answers(
+    probability: np.ndarray, familiarity: np.ndarray | None, thresholds: Thresholds
+) -> np.ndarray:
+    """int64 (N,): the label's column, -1 for "unsure", -2 for "neither"."""
+    neither, unsure = stays_out(probability, familiarity, thresholds)
+    return np.where(neither, -2, np.where(unsure, -1, probability.argmax(axis=1)))

@@ -1,0 +1,66 @@
+"""Fold each BatchNormalization into the convolution before it.
+
+With its statistics at rest it is a factor and an offset for each channel, and a convolution is
+linear: scale the kernels, and add the offset as a bias. Quantisation wants the kernels that are
+really multiplied with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from pawsure.export.prune import copy_of, drop_unneeded
+
+
+def fold_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which convolutions do the work of the BatchNormalization behind them.
+
+    Left alone where something else reads what the convolution makes. Tensors that others read
+    keep their names; results differ by rounding only.
+    """
+    model = copy_of(model)
+    graph = model.graph
+    constants = {item.name: item for item in graph.initializer}
+    readers = Counter(name for node in graph.node for name in node.input)
+    readers.update(output.name for output in graph.output)
+    makers = {name: node for node in graph.node for name in node.output}
+    kept = []
+    for node in graph.node:
+        conv = makers.get(node.input[0]) if node.op_type == "BatchNormalization" else None
+        if conv is None or conv.op_type != "Conv" or readers[node.input[0]] > 1:
+            kept.append(node)
+        else:
+            _fold(graph, constants, conv, node)
+    del graph.node[:]
+    graph.node.extend(kept)
+    drop_unneeded(graph, {output.name for output in graph.output})
+    return model
+
+
+def _fold(
+    graph: onnx.GraphProto,
+    constants: dict[str, onnx.TensorProto],
+    conv: onnx.NodeProto,
+    norm: onnx.NodeProto,
+) -> None:
+    def numbers(name: str) -> np.ndarray:
+        return numpy_helper.to_array(constants[name]).astype(np.float64)
+
+    gamma, beta, mean, variance = (numbers(name) for name in norm.input[1:5])
+    settings = {item.name: helper.get_attribute_value(item) for item in norm.attribute}
+    scale = gamma / np.sqrt(variance + settings.get("epsilon", 1e-5))
+    kernel = numbers(conv.input[1]) * scale.reshape(-1, 1, 1, 1)
+    bias = beta - mean * scale
+    if len(conv.input) > 2:
+        bias += numbers(conv.input[2]) * scale
+    # Names of their own: a kernel may be shared with another convolution.
+    names = [f"{norm.output[0]}/kernel_folded", f"{norm.output[0]}/bias_folded"]
+    for name, value in zip(names, (kernel, bias), strict=True):
+        graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
+    del conv.input[1:]
+    conv.input.extend(names)
+    conv.output[0] = norm.output[0]

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_runs import tiny_run
+from typer.testing import CliRunner, Result
+
+import pawsure
+from pawsure.cli.app import app
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return tiny_run(tmp_path_factory.mktemp("tiny") / "run")[0]
+
+
+def export(*words: object) -> Result:
+    return CliRunner().invoke(app, ["export", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def int8(run) -> tuple[Path, Result]:
+    out = run.parent / "int8"
+    return out, export(run, "--to", "int8", "--out", out, "--json")
+
+
+def test_an_export_holds_model_labels_figures_and_how_to_use_it(int8):
+    out, result = int8
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in out.iterdir()} == {
+        "model.onnx",
+        "labels.txt",
+        "model.json",
+        "README.md",
+    }
+    assert (out / "labels.txt").read_text() == "blue\nred\n"
+    told = json.loads((out / "model.json").read_text())
+    printed = json.loads(result.stdout)
+    assert told["agreement"] == printed["agreement"]
+    assert printed["agreement"]["changed"] == 0
+    assert printed["accuracy"]["n"] == 6
+    assert printed["num_bytes"] == (out / "model.onnx").stat().st_size
+
+
+def test_figures_are_in_the_model_file_too(int8):
+    metadata = pawsure.load(int8[0]).metadata
+    assert metadata.precision == "int8"
+    assert metadata.figures["int8"]["accuracy"]["split"] == "test"
+
+
+def test_an_int8_export_predicts(int8, run):
+    picture = run.parent / "pictures" / "red" / "0.png"
+    result = CliRunner().invoke(app, ["predict", str(picture), "--model", str(int8[0]), "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["label"] == "red"
+
+
+def test_the_code_in_the_readme_runs(int8, run, tmp_path):
+    check_readme_code(int8[0], run, tmp_path)
+
+
+def check_readme_code(out: Path, run: Path, tmp_path: Path) -> None:
+    """Run the code beside an export, as its reader would."""
+    folder = shutil.copytree(out, tmp_path / "export")
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    shutil.copy(run.parent / "pictures" / "red" / "1.png", folder / "picture.jpg")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    answer = pawsure.load(run)(folder / "picture.jpg")
+    said, probability = done.stdout.split()
+    assert said in (answer.label, answer.answer)
+    assert float(probability) == pytest.approx(answer.probability, abs=0.05)
+
+
+def test_people_are_told_the_difference_and_what_to_do_next(run, tmp_path):
+    out = tmp_path / "int8"
+    result = export(run, "--to", "int8", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "0 other labels (0.00%)" in result.stdout
+    assert "Accuracy on the same 6 test pictures: 100.0%" in result.stdout
+    assert result.stderr.splitlines()[-1] == (
+        f"To use it: pawsure predict PICTURES --model {out}/model.onnx"
+    )
+
+
+def test_an_unknown_format_is_refused_with_those_there_are(run, tmp_path):
+    result = export(run, "--to", "coreml", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "no format 'coreml'. --to takes int8, litert, saved-model" in result.stderr
+
+
+def test_a_path_that_exists_is_refused(run, tmp_path):
+    result = export(run, "--to", "int8", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert f"{tmp_path} exists already" in result.stderr
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_text("no model")
+    result = export(path, "--to", "int8", "--out", tmp_path / "out")
+    assert result.exit_code == 5
+    assert not (tmp_path / "out").exists()
+
+
+def test_int8_of_a_lone_model_file_asks_for_data(run, tmp_path):
+    model = shutil.copy(run / "model.onnx", tmp_path / "model.onnx")
+    result = export(model, "--to", "int8", "--out", tmp_path / "out")
+    assert result.exit_code == 4
+    assert "say where they are with --data DATA" in result.stderr
+    pictures = run.parent / "pictures"
+    result = export(model, "--to", "int8", "--out", tmp_path / "out", "--data", pictures)
+    assert result.exit_code == 0, result.stderr
+
+
+def test_data_that_have_gone_are_named(run, tmp_path):
+    moved = shutil.copytree(run, tmp_path / "moved")
+    (moved / "metrics.json").write_text(json.dumps({"data": str(tmp_path / "gone")}))
+    result = export(moved, "--to", "int8", "--out", tmp_path / "out")
+    assert result.exit_code == 4
+    assert f"was trained on '{tmp_path / 'gone'}', which can't be opened" in result.stderr
+
+
+def test_max_changed_must_be_a_share(run, tmp_path):
+    result = export(run, "--to", "int8", "--out", tmp_path / "out", "--max-changed", "lots")
+    assert result.exit_code == 2
+    assert "got 'lots'" in result.stderr

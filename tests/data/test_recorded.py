@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import numpy as np
+from tiny_runs import tiny_run
+
+from pawsure.data.recorded import recorded_catalog
+from pawsure.data.sources import open_source
+
+
+def test_a_recorded_catalog_is_the_one_that_was_written(tmp_path):
+    folder, catalog = tiny_run(tmp_path / "run", with_trust=False)
+    found = recorded_catalog(folder / "catalog.parquet", open_source(tmp_path / "pictures"))
+    assert found is not None
+    assert found.fingerprint == catalog.fingerprint
+    assert found.labels == catalog.labels
+    np.testing.assert_array_equal(found.split, catalog.split)
+    assert found.read(3) == catalog.read(3)
+
+
+def test_other_pictures_have_no_recorded_catalog(tmp_path):
+    folder, _ = tiny_run(tmp_path / "run", with_trust=False)
+    (tmp_path / "pictures" / "red" / "0.png").unlink()
+    source = open_source(tmp_path / "pictures")
+    assert recorded_catalog(folder / "catalog.parquet", source) is None
+    assert recorded_catalog(tmp_path / "nothing.parquet", source) is None
