@@ -100,11 +100,13 @@ def with_features(model: onnx.ModelProto, taps: Sequence[Tap] | None = None) -> 
     """A copy that also computes `FEATURES`, not yet an output.
 
     Args:
-        model: of `attach_head`; left as it is.
+        model: of `attach_head`; left as it is. One that computes them already is just copied.
         taps: what is pooled; None: what `find_taps` finds. Where there are none, the embedding
             has to do.
     """
     model = _copy(model)
+    if any(FEATURES in node.output for node in model.graph.node):
+        return model
     taps = find_taps(model) if taps is None else taps
     add = _Nodes(model, "familiarity")
     pooled = [
