@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -70,6 +71,9 @@ def check_readme_code(out: Path, run: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(out, tmp_path / "export")
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     shutil.copy(run.parent / "pictures" / "red" / "1.png", folder / "picture.jpg")
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        ours = "import tensorflow; Interpreter = tensorflow.lite.Interpreter"
+        code = code.replace("from ai_edge_litert.interpreter import Interpreter", ours)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -115,6 +119,7 @@ def test_int8_of_a_lone_model_file_asks_for_data(run, tmp_path):
     model = shutil.copy(run / "model.onnx", tmp_path / "model.onnx")
     result = export(model, "--to", "int8", "--out", tmp_path / "out")
     assert result.exit_code == 4
+    assert f"Nothing beside {model} says what it was trained on" in result.stderr
     assert "say where they are with --data DATA" in result.stderr
     pictures = run.parent / "pictures"
     result = export(model, "--to", "int8", "--out", tmp_path / "out", "--data", pictures)
@@ -126,10 +131,73 @@ def test_data_that_have_gone_are_named(run, tmp_path):
     (moved / "metrics.json").write_text(json.dumps({"data": str(tmp_path / "gone")}))
     result = export(moved, "--to", "int8", "--out", tmp_path / "out")
     assert result.exit_code == 4
-    assert f"was trained on '{tmp_path / 'gone'}', which can't be opened" in result.stderr
+    assert str(tmp_path / "gone") in result.stderr
+    assert "say where they are with --data DATA" in result.stderr
 
 
 def test_max_changed_must_be_a_share(run, tmp_path):
     result = export(run, "--to", "int8", "--out", tmp_path / "out", "--max-changed", "lots")
     assert result.exit_code == 2
     assert "got 'lots'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        (["saved-model"], "saved_model"),
+        (["litert"], "model.tflite"),
+        (["litert", "--precision", "int8"], "model.tflite"),
+    ],
+)
+def test_formats_of_tensorflow_are_checked_and_their_code_runs(words, model, run, tmp_path):
+    out = tmp_path / "out"
+    result = export(run, "--out", out, "--to", *words, "--json")
+    assert result.exit_code == 0, result.stderr
+    printed = json.loads(result.stdout)
+    assert printed["agreement"]["changed"] == 0
+    assert printed["agreement"]["n"] == 19
+    assert (out / model).exists()
+    check_readme_code(out, run, tmp_path)
+
+
+@pytest.mark.slow  # draws the sample: 15 s
+def test_a_lone_model_file_is_compared_on_drawn_pictures(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path / "cache"))
+    model = shutil.copy(run / "model.onnx", tmp_path / "model.onnx")
+    result = export(model, "--to", "litert", "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "compared on drawn pictures" in result.stderr
+    assert json.loads(result.stdout)["accuracy"] == {}
+
+
+def test_only_litert_has_a_choice_of_precision(run, tmp_path):
+    result = export(run, "--to", "int8", "--out", tmp_path / "out", "--precision", "int8")
+    assert result.exit_code == 2
+    assert "Only litert has a choice of --precision" in result.stderr
+    result = export(run, "--to", "litert", "--out", tmp_path / "out", "--precision", "int4")
+    assert result.exit_code == 2
+    assert "--precision takes float32, float16, int8" in result.stderr
+
+
+def test_an_export_that_disagrees_is_not_written(run, tmp_path, monkeypatch):
+    """With a runtime that says the opposite."""
+    from pawsure.export import formats
+
+    class Opposite(formats.Predictor):
+        def predict_batch(self, pictures):
+            return super().predict_batch(255 - pictures)
+
+    original = formats._int8
+
+    def wrong(*words, **settings):
+        made = original(*words, **settings)
+        return formats.replace(made, runtime=Opposite(made.model).predict_batch)
+
+    monkeypatch.setattr(formats, "_int8", wrong)
+    result = export(run, "--to", "int8", "--out", tmp_path / "out")
+    assert result.exit_code == 5
+    assert "another label than the model file for 19 of 19 pictures" in result.stderr
+    assert "Nothing was written" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    allowed = export(run, "--to", "int8", "--out", tmp_path / "out", "--max-changed", "100%")
+    assert allowed.exit_code == 0, allowed.stderr

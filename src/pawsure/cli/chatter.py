@@ -15,7 +15,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_CHATTER = (b"All log messages before absl::InitializeLog()", b"oneDNN custom operations are on")
+_CHATTER = (
+    b"All log messages before absl::InitializeLog()",
+    b"oneDNN custom operations are on",
+    b"Created TensorFlow Lite XNNPACK delegate",  # LiteRT's one note, told each time
+)
 
 # Ctrl+C reaches the whole group; the sorter ends by itself, when nobody writes any more.
 _SORT = f"""

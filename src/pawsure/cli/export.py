@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pawsure.cli import screen
+from pawsure.cli.chatter import without_chatter
 from pawsure.cli.extras import needing
 from pawsure.cli.progress import terminal_progress
 from pawsure.errors import DataError, SourceError, UsageError
@@ -33,10 +35,15 @@ def export(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="int8: a model file a third as large.",
+            help="int8 (a model file a third as large), litert (phones and small boards), "
+            "saved-model (TensorFlow).",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="PATH", help="The folder to make; must not exist.")],
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Of litert: float32, float16 (the default) or int8."),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -55,30 +62,39 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Export a model, and compare it with MODEL on real pictures before it is written."""
-    with needing("train"):
-        from pawsure.export.formats import check_free, export_int8, format_names
-
-    if to not in format_names():
-        raise UsageError(f"There is no format '{to}'. --to takes {', '.join(format_names())}.")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
+    changed = None if max_changed is None else _share(max_changed)
     from pawsure.model.predictor import Predictor
 
-    check_free(out)
-    predictor = Predictor(model)
-    progress = terminal_progress()
-    catalog = _catalog(predictor.path, predictor.metadata, data, progress)
-    result = export_int8(
-        predictor.path,
-        catalog,
-        out,
-        max_changed=None if max_changed is None else _share(max_changed),
-        seed=seed,
-        progress=progress,
-    )
+    with needing("train"):
+        from pawsure.export.formats import check_choice, check_free
+        from pawsure.export.formats import export as export_checked
+
+        check_choice(to, precision)
+        check_free(out)
+        predictor = Predictor(model)
+        progress = terminal_progress()
+        needs_labels = "int8" in (to, precision)
+        catalog = _catalog(predictor.path, predictor.metadata, data, needs_labels, progress)
+        with without_chatter():
+            result = export_checked(
+                predictor.path,
+                to,
+                catalog,
+                out,
+                precision=precision,
+                max_changed=changed,
+                seed=seed,
+                progress=progress,
+            )
     if as_json:
         screen.answer_json(result.to_dict())
         return
     _show(result, predictor.path)
-    screen.next_command("To use it", "predict", "PICTURES", "--model", result.model)
+    if to == "int8":
+        screen.next_command("To use it", "predict", "PICTURES", "--model", result.model)
+    else:
+        screen.note(f"To use it: the code in {result.folder / 'README.md'}")
 
 
 def _show(result: ExportResult, model_file: Path) -> None:
@@ -94,30 +110,34 @@ def _show(result: ExportResult, model_file: Path) -> None:
 
 
 def _catalog(
-    model_file: Path, metadata: ModelMetadata, data: str | None, progress: Progress
+    model_file: Path,
+    metadata: ModelMetadata,
+    data: str | None,
+    needs_labels: bool,
+    progress: Progress,
 ) -> Catalog:
-    """The pictures of the run, split as it split them."""
+    """The pictures of the run, split as it split them.
+
+    Where they are not at hand and any picture will do, the drawn sample.
+    """
     from pawsure.audit.grouping import grouped_catalog
+    from pawsure.data.catalog import build_catalog
     from pawsure.data.recorded import recorded_catalog
     from pawsure.data.sources import open_source
     from pawsure.data.split import assign_splits
 
     run_folder = model_file.parent
-    named = data or _recorded_data(run_folder)
-    if named is None:
-        raise DataError(
-            f"Nothing beside {model_file} says what it was trained on. Int8 is fitted on training "
-            "pictures: say where they are with --data DATA."
-        )
     try:
-        source = open_source(named, progress=progress)
+        source = open_source(data or _recorded_data(model_file), progress=progress)
     except SourceError as exc:
         if data is not None:
             raise
-        raise DataError(
-            f"{model_file} was trained on '{named}', which can't be opened from here: {exc} "
-            "Say where it is with --data DATA."
-        ) from exc
+        if needs_labels:
+            raise DataError(
+                f"{exc} Int8 is fitted on training pictures: say where they are with --data DATA."
+            ) from exc
+        progress.say(f"{exc} It is compared on drawn pictures; for others give --data DATA.")
+        return build_catalog(_SAMPLE, progress=progress)
     recorded = recorded_catalog(run_folder / "catalog.parquet", source)
     if recorded is not None:
         return recorded
@@ -126,14 +146,18 @@ def _catalog(
     return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
 
 
-def _recorded_data(run_folder: Path) -> str | None:
-    """What metrics.json says that the run was on."""
+def _recorded_data(model_file: Path) -> str:
+    """What metrics.json says that the run was on.
+
+    Raises:
+        SourceError: there is no such file, or it does not say.
+    """
     try:
-        content: dict[str, Any] = json.loads((run_folder / "metrics.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    data = content.get("data")
-    return data if isinstance(data, str) else None
+        text = (model_file.parent / "metrics.json").read_text("utf-8")
+        data = json.loads(text)["data"]
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise SourceError(f"Nothing beside {model_file} says what it was trained on.") from exc
+    return str(data)
 
 
 def _share(text: str) -> float:

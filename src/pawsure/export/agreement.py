@@ -116,8 +116,7 @@ class Pair:
         here = catalog.split[self.indices] == split
         if not here.any():
             return {}
-        columns = np.array([labels.index(label) for label in catalog.labels])
-        truth = columns[catalog.label[self.indices[here]]]
+        truth = columns_of(catalog, labels)[catalog.label[self.indices[here]]]
         before, after = (each[here].argmax(axis=1) == truth for each in self.probability)
         compared = compare_paired(before, after)
         return {
@@ -179,6 +178,22 @@ def run_both(
         familiarity=(_familiarity(before), _familiarity(after)),
         thresholds=(reference.metadata.thresholds, thresholds),
     )
+
+
+def columns_of(catalog: Catalog, labels: tuple[str, ...]) -> np.ndarray:
+    """int64: for each label of a catalog, its place among a model's labels.
+
+    Raises:
+        DataError: the model does not know one.
+    """
+    strange = [label for label in catalog.labels if label not in labels]
+    if strange:
+        raise DataError(
+            f"The model knows the labels {', '.join(labels)}; the pictures of "
+            f"{catalog.source.name} have {', '.join(strange)} too. Give the data that it was "
+            "trained on."
+        )
+    return np.array([labels.index(label) for label in catalog.labels], dtype=np.int64)
 
 
 def _joined(outputs: list[Outputs], name: str) -> np.ndarray:

@@ -119,13 +119,17 @@ def accuracy_sentence(accuracy: dict[str, Any]) -> str:
 
 
 def answer_code(thresholds: dict[str, float | None]) -> str:
-    """The lines of a README's code from `probability` and `familiarity` to the answer."""
-    lines = ["best = int(probability.argmax())", "answer = labels[best]"]
+    """The lines of a README's code from `outputs` to the answer."""
+    lines = [
+        'probability = outputs["probability"][0]',
+        "best = int(probability.argmax())",
+        "answer = labels[best]",
+    ]
     unsure, neither = thresholds.get("unsure_below"), thresholds.get("neither_below")
     if unsure is not None:
         lines += [f"if probability[best] < {unsure!r}:", '    answer = "unsure"']
     if neither is not None:
-        lines += [f"if familiarity < {neither!r}:", '    answer = "neither"']
+        lines += [f'if outputs["familiarity"][0] < {neither!r}:', '    answer = "neither"']
     return "\n".join([*lines, "print(answer, probability[best])"])
 
 

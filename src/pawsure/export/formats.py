@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from pawsure.export.folder import (
 )
 from pawsure.export.model_file import write_model_file
 from pawsure.export.quantise import quantise
-from pawsure.model.metadata import ModelMetadata
+from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 
@@ -36,6 +38,9 @@ MAX_CHANGED_INT8 = 0.02
 """The same, in bytes. Two MobileNetV2 at 128 pixels that are right 93% and 97% of the time change
 0.7% and 0.9% of their labels, half for the better, so that accuracy stays as it is; with one bit
 less, which costs accuracy, they change 4% and 7%."""
+
+PRECISIONS = ("float32", "float16", "int8")
+"""Of LiteRT."""
 
 MOST_COMPARED = 2000
 """Pictures of validation and test that an export is compared on."""
@@ -60,51 +65,123 @@ class Exported:
     code: str
 
 
-def export_int8(
+def export(
     model_file: str | Path,
+    to: str,
     catalog: Catalog,
     out: str | Path,
     *,
+    precision: str | None = None,
     max_changed: float | None = None,
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> ExportResult:
-    """Export as a model file in eight bits; see `quantise`.
+    """Make a folder with a model file in another format, if it answers as the model file does.
 
     Args:
         model_file: of `pawsure train`.
-        catalog: the pictures that it was trained on, split as then.
+        to: one of `format_names`.
+        catalog: the pictures that it was trained on, split as then; what is in floats needs no
+            labels and no splits, just pictures to compare on.
         out: the folder to make.
-        max_changed: share of labels that may change; None: `MAX_CHANGED_INT8`.
+        precision: of LiteRT, one of `PRECISIONS`; None: float16.
+        max_changed: share of pictures that may get another label; None: `MAX_CHANGED`, or
+            `MAX_CHANGED_INT8`.
         seed: of what is drawn.
         progress: told of every picture.
 
     Raises:
-        UsageError: `out` exists.
+        UsageError: there is no such format or precision, or `out` exists.
         ParityError: more labels change; nothing is written.
-        DataError: the catalog has no training or no validation pictures.
+        DataError: the catalog has no pictures for what they are needed for.
         ModelFileError: it is no pawsure model in float32.
+        ExportError: it can't be translated.
     """
+    check_choice(to, precision)
+    check_free(out)
+    model_file = Predictor(model_file).path
+    if to == "browser":
+        browser: Any = import_module("pawsure.export.browser")
+        result: ExportResult = browser.export_browser(model_file, Path(out), progress=progress)
+        return result
+    if to == "litert":
+        precision = precision or "float16"
+    precision = {"int8": "int8", "saved-model": "float32"}.get(to, precision or "float32")
+    limit = MAX_CHANGED_INT8 if precision == "int8" else MAX_CHANGED
+    settings: dict[str, Any] = {"seed": seed, "progress": progress}
 
     def make(folder: Path) -> Exported:
-        path = folder / "model.onnx"
-        metadata = quantise(model_file, catalog, path, seed=seed, progress=progress)
-        return Exported(
-            model=path,
-            metadata=metadata,
-            runtime=Predictor(path).predict_batch,
-            title="A pawsure model in int8",
-            code=_onnx_code(metadata),
-        )
+        if to == "int8":
+            return _int8(model_file, catalog, folder, **settings)
+        if to == "litert":
+            return _litert(model_file, catalog, folder, precision, **settings)
+        return _saved_model(model_file, folder)
 
-    def record(made: Exported, agreement: Agreement, accuracy: dict[str, Any]) -> None:
-        figures = {"accuracy": accuracy, "agreement": agreement.to_dict()}
-        write_model_file(
-            onnx.load(made.model), replace(made.metadata, figures={"int8": figures}), made.model
-        )
+    return _export(
+        to,
+        model_file,
+        catalog,
+        out,
+        make,
+        limit if max_changed is None else max_changed,
+        progress,
+        _record if to == "int8" else None,
+    )
 
-    limit = MAX_CHANGED_INT8 if max_changed is None else max_changed
-    return _export("int8", model_file, catalog, out, make, limit, progress, record)
+
+def _int8(model_file: Path, catalog: Catalog, folder: Path, **settings: Any) -> Exported:
+    path = folder / "model.onnx"
+    metadata = quantise(model_file, catalog, path, **settings)
+    return Exported(
+        model=path,
+        metadata=metadata,
+        runtime=Predictor(path).predict_batch,
+        title="A pawsure model in int8",
+        code=_code(metadata, *_ONNX_CODE),
+    )
+
+
+def _record(made: Exported, agreement: Agreement, accuracy: dict[str, Any]) -> None:
+    """Put into the metadata of a model file how it compares with the one that it came from."""
+    figures = {"int8": {"accuracy": accuracy, "agreement": agreement.to_dict()}}
+    write_model_file(onnx.load(made.model), replace(made.metadata, figures=figures), made.model)
+
+
+def _litert(
+    model_file: Path, catalog: Catalog, folder: Path, precision: str, **settings: Any
+) -> Exported:
+    from pawsure.export.litert import litert_runtime, write_litert
+
+    path = folder / "model.tflite"
+    with TemporaryDirectory() as other:
+        if precision == "int8":
+            quantised = Path(other) / "model.onnx"
+            quantise(model_file, catalog, quantised, **settings)
+            model_file = quantised
+        write_litert(model_file, path, precision)
+        metadata = read_metadata(model_file)
+    return Exported(
+        model=path,
+        metadata=metadata,
+        runtime=litert_runtime(path),
+        title=f"A pawsure model for LiteRT, in {precision}",
+        code=_code(metadata, *_LITERT_CODE),
+    )
+
+
+def _saved_model(model_file: Path, folder: Path) -> Exported:
+    from pawsure.export.saved_model import saved_model_runtime, write_saved_model
+
+    path = folder / "saved_model"
+    write_saved_model(model_file, path)
+    metadata = read_metadata(model_file)
+    return Exported(
+        model=path,
+        metadata=metadata,
+        runtime=saved_model_runtime(path),
+        title="A pawsure model as a TensorFlow SavedModel",
+        code=_code(metadata, *_SAVED_MODEL_CODE),
+    )
 
 
 def _export(
@@ -156,6 +233,23 @@ def _export(
     return result
 
 
+def check_choice(to: str, precision: str | None) -> None:
+    """Refuse a format or a precision that there is not.
+
+    Raises:
+        UsageError: there is none of that name, or the format has no choice of precision.
+    """
+    if to not in format_names():
+        raise UsageError(f"There is no format '{to}'. --to takes {', '.join(format_names())}.")
+    if precision is None:
+        return
+    if to != "litert":
+        raise UsageError(f"Only litert has a choice of --precision; '{to}' has one of its own.")
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise UsageError(f"There is no precision '{precision}'. --precision takes {known}.")
+
+
 def check_free(out: str | Path) -> None:
     """Refuse a path that exists.
 
@@ -181,21 +275,28 @@ def format_names() -> tuple[str, ...]:
     return (*names, "browser") if browser and browser.origin else names
 
 
-def _onnx_code(metadata: ModelMetadata) -> str:
-    has_familiarity = metadata.thresholds.get("neither_below") is not None
-    names = ["probability", "familiarity"] if has_familiarity else ["probability"]
-    taken = "[probability], [familiarity]" if has_familiarity else "([probability],)"
-    wanted = ", ".join(f'"{name}"' for name in names)
-    return "\n".join(
-        [
-            "import numpy as np",
-            "import onnxruntime",
-            "from PIL import Image, ImageOps",
-            "",
-            picture_code(metadata.size_px),
-            'session = onnxruntime.InferenceSession("model.onnx")',
-            f'outputs = session.run([{wanted}], {{"image": pixels[np.newaxis]}})',
-            f"{taken} = outputs",
-            answer_code(metadata.thresholds),
-        ]
-    )
+_ONNX_CODE = (
+    "import onnxruntime",
+    'session = onnxruntime.InferenceSession("model.onnx")\n'
+    'values = session.run(None, {"image": pixels[np.newaxis]})\n'
+    "outputs = {item.name: value for item, value in zip(session.get_outputs(), values)}",
+)
+_LITERT_CODE = (
+    "from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert",
+    'answer_for = Interpreter("model.tflite").get_signature_runner()\n'
+    "outputs = answer_for(image=pixels[np.newaxis])",
+)
+_SAVED_MODEL_CODE = (
+    "import tensorflow as tf",
+    'model = tf.saved_model.load("saved_model")\n'
+    'found = model.signatures["serving_default"](image=tf.constant(pixels[np.newaxis]))\n'
+    "outputs = {name: value.numpy() for name, value in found.items()}",
+)
+"""Of each README: the import of a runtime, and the lines from `pixels` to `outputs`."""
+
+
+def _code(metadata: ModelMetadata, runtime: str, run: str) -> str:
+    """Python that answers for `picture.jpg`."""
+    imports = sorted(["import numpy as np", runtime], key=lambda line: line.split()[1])
+    lines = [*imports, "from PIL import Image, ImageOps", "", picture_code(metadata.size_px), run]
+    return "\n".join([*lines, answer_code(metadata.thresholds)])

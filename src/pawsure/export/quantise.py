@@ -192,7 +192,7 @@ def _pictures(
         progress.finish()
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # the base carries no types
+class _Reader(CalibrationDataReader):
     """Batches, as the tool asks for them."""
 
     def __init__(self, pictures: Iterable[np.ndarray]) -> None:

@@ -22,6 +22,7 @@ from pawsure.evaluation.calibration import fit_calibration
 from pawsure.evaluation.evaluate import stays_out
 from pawsure.evaluation.familiarity import Familiarity, fit_gaussian, with_shares
 from pawsure.evaluation.selective import choose_threshold
+from pawsure.export.agreement import columns_of
 from pawsure.export.prune import copy_of, drop_unneeded
 from pawsure.export.trust import (
     FAMILIARITY,
@@ -71,7 +72,7 @@ def refit_trust(
     parts = _Parts.of(model)
     if not parts:
         return copy_of(model), metadata.thresholds
-    bare = _without_trust(model, parts)
+    bare = without_trust(model)
     run = _Runner(bare, parts, catalog, metadata.size_px, progress)
     kept, logit, held_out = run(catalog.where("validation"), "Fitting trust anew")
     if not len(kept):
@@ -79,8 +80,7 @@ def refit_trust(
             f"{catalog.source.name} has no validation pictures to fit trust on. Give the data "
             "that the model was trained on."
         )
-    columns = np.array([metadata.labels.index(label) for label in catalog.labels])
-    label = columns[catalog.label[kept]]
+    label = columns_of(catalog, metadata.labels)[catalog.label[kept]]
     fitted, probability = bare, None
     if parts.is_calibrated:
         calibration, _ = fit_calibration(logit, label, seed=seed)
@@ -92,7 +92,7 @@ def refit_trust(
         some = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_PICTURES])
         _, _, features = run(some, "Learning what is familiar")
         familiarity = _familiarity(parts, features, held_out)
-        fitted = _halved(attach_familiarity(fitted, familiarity))
+        fitted = halve_familiarity(attach_familiarity(fitted, familiarity))
         familiar = familiarity(held_out)
     thresholds = dict(metadata.thresholds)
     if thresholds.get("unsure_below") is not None and probability is not None:
@@ -141,8 +141,9 @@ class _Parts:
         return self.is_calibrated or self.has_familiarity
 
 
-def _without_trust(model: onnx.ModelProto, parts: _Parts) -> onnx.ModelProto:
-    """The graph as it was before trust was attached; its features stay, if it had any."""
+def without_trust(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a graph as it was before trust was attached; its features stay, if it had any."""
+    parts = _Parts.of(model)
     model = copy_of(model)
     graph = model.graph
     outputs = [output for output in graph.output if output.name != FAMILIARITY]
@@ -179,7 +180,7 @@ def _familiarity(parts: _Parts, features: np.ndarray, held_out: np.ndarray) -> F
     )
 
 
-def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
+def halve_familiarity(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy with familiarity's large constants as float16, made float32 when it is loaded."""
     model = copy_of(model)
     graph = model.graph

@@ -1,0 +1,59 @@
+"""A model file as a TensorFlow SavedModel, for TensorFlow Serving and what builds on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from pawsure.export.model_file import INPUT
+from pawsure.export.tensorflow_graph import tensorflow_function
+from pawsure.model.metadata import read_metadata
+from pawsure.model.predictor import Outputs
+
+SIGNATURE = "serving_default"
+
+
+def write_saved_model(model_file: str | Path, folder: Path) -> None:
+    """Write a SavedModel.
+
+    Its signature `serving_default` takes `image`, uint8 (N, S, S, 3), and gives the outputs of
+    the model file by their names. Weights are constants of the graph.
+
+    Args:
+        model_file: of `pawsure train`.
+        folder: to make.
+
+    Raises:
+        ExportError: an operator that there is no way to translate.
+        ModelFileError: it is no pawsure model.
+    """
+    function = traced(model_file, batch_size=None)
+    # A module without the function: as a part of it the weights would be written twice.
+    tf.saved_model.save(tf.Module(), str(folder), signatures={SIGNATURE: function})
+
+
+def traced(
+    model_file: str | Path, batch_size: int | None
+) -> tf.types.experimental.ConcreteFunction:
+    """A model file as a function for so many pictures at once (None: any number)."""
+    size = read_metadata(model_file).size_px
+    shape = tf.TensorSpec((batch_size, size, size, 3), tf.uint8, name=INPUT)
+    translated = tensorflow_function(onnx.load(model_file))
+    return tf.function(translated, input_signature=[shape]).get_concrete_function()
+
+
+def saved_model_runtime(folder: Path) -> Callable[[np.ndarray], Outputs]:
+    """Run a SavedModel as others would: loaded from its folder, by its signature."""
+    loaded = tf.saved_model.load(str(folder))
+    signature = loaded.signatures[SIGNATURE]
+
+    def run(pictures: np.ndarray) -> Outputs:
+        # `loaded` has to live as long as its signature is used.
+        found = signature(**{INPUT: tf.constant(pictures)}) if loaded else {}
+        return Outputs(**{name: value.numpy() for name, value in found.items()})
+
+    return run
