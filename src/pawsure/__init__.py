@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pawsure.errors import PawsureError as PawsureError
     from pawsure.model.answer import Answer as Answer
     from pawsure.model.answer import Failure as Failure
-    from pawsure.model.onboard import load as load
+    from pawsure.model.predictor import load as load
     from pawsure.model.predictor import Predictor as Predictor
     from pawsure.training.run import Run as Run
     from pawsure.training.run import train as train
@@ -32,7 +32,7 @@ _WHERE = {
     "PawsureError": "pawsure.errors",
     "Predictor": "pawsure.model.predictor",
     "Run": "pawsure.training.run",
-    "load": "pawsure.model.onboard",
+    "load": "pawsure.model.predictor",
     "train": "pawsure.training.run",
 }
 

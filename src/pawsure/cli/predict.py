@@ -50,7 +50,7 @@ def predict(
     table_file = _one_destination(as_json, csv, parquet)
 
     from pawsure.data.sources import list_pictures
-    from pawsure.model.onboard import load
+    from pawsure.model.predictor import load
 
     predictor = load(model)
     pictures = list_pictures(paths)

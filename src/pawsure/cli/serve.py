@@ -57,7 +57,7 @@ def serve(
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, "serve")
 
-    from pawsure.model.onboard import load
+    from pawsure.model.predictor import load
     from pawsure.serving.server import serve as serve_model
     from pawsure.serving.settings import ServingSettings
 

@@ -1,39 +1,50 @@
-"""Which model answers: the one that is named, or one that comes with pawsure."""
+"""The models that come with pawsure, and which file a name means."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pawsure.errors import UsageError
-from pawsure.model.predictor import Predictor
+
+ON_BOARD = ("pets-224", "pets-128")
+"""Models of cats and dogs that come with pawsure; the number is the side of the pictures. The
+first answers where none is named: the other is three times as fast and errs more often."""
 
 
-def load(path: str | Path | None = None, *, threads: int | None = None) -> Predictor:
-    """Load a model.
+def find_model(path: str | Path | None = None) -> Path:
+    """The model file that is meant.
 
     Args:
-        path: a model file, or the run folder that holds one; None takes the model on board.
-        threads: CPU threads of one forward pass; None takes one per core.
+        path: the file, the run folder that holds it as model.onnx, or a name of `ON_BOARD`, where
+            no file has that name; None: the first of those.
 
     Raises:
-        ModelFileError: the file is no pawsure model, was cut short, or is of a newer format.
-        UsageError: no file was named and none is on board.
-
-    Example:
-        >>> model = load("runs/pets")  # doctest: +SKIP
-        >>> model("rex.jpg").probability  # doctest: +SKIP
-        0.998
+        UsageError: this installation lacks the models on board.
     """
-    return Predictor(onboard_model() if path is None else path, threads=threads)
+    if path is None:
+        return onboard_model()
+    if str(path) in ON_BOARD and not Path(path).exists():
+        return onboard_model(str(path))
+    inside = Path(path) / "model.onnx"
+    return inside if inside.is_file() else Path(path)
 
 
-def onboard_model() -> Path:
-    """The model file that comes with pawsure.
+def onboard_model(name: str = ON_BOARD[0]) -> Path:
+    """The file of a model that comes with pawsure.
 
     Raises:
-        UsageError: there is none yet.
+        UsageError: it is not there.
     """
-    raise UsageError(
-        "No model comes with this version of pawsure. Name one: --model runs/mine/model.onnx "
-        "(in Python: pawsure.load('runs/mine/model.onnx')); 'pawsure train' makes one."
-    )
+    path = onboard_folder() / f"{name}.onnx"
+    if not path.is_file():
+        raise UsageError(
+            f"The model on board, {name}, is missing from this installation: there is no {path}. "
+            "Install pawsure anew, or name a model: --model runs/mine/model.onnx (in Python: "
+            "pawsure.load('runs/mine/model.onnx')); 'pawsure train' makes one."
+        )
+    return path
+
+
+def onboard_folder() -> Path:
+    """Where the models on board lie, each with its card beside it."""
+    return Path(__file__).parent / "pets"

@@ -16,6 +16,7 @@ from pawsure.errors import ModelFileError, PictureError, ShapeError
 from pawsure.model.answer import Answer, Failure, decide
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.metadata import ModelMetadata, read_metadata
+from pawsure.model.onboard import find_model
 
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
 """What every model file puts out; "familiarity" is there when one was fitted."""
@@ -81,13 +82,14 @@ class Predictor:
         """Load a model file.
 
         Args:
-            path: the file, or the run folder that holds it as model.onnx.
+            path: the file, the run folder that holds it as model.onnx, or the name of one on
+                board, such as pets-128.
             threads: CPU threads of one forward pass; None takes one per core.
 
         Raises:
             ModelFileError: it is no pawsure model, was cut short, or is of a newer format.
         """
-        self.path = _inside_run_folder(Path(path))
+        self.path = find_model(path)
         self.threads = threads or os.cpu_count() or 1
         self.metadata: ModelMetadata = read_metadata(self.path)
         self._session = _open_session(self.path, threads)
@@ -236,9 +238,24 @@ class Predictor:
         )
 
 
-def _inside_run_folder(path: Path) -> Path:
-    inside = path / "model.onnx"
-    return inside if inside.is_file() else path
+def load(path: str | Path | None = None, *, threads: int | None = None) -> Predictor:
+    """Load a model.
+
+    Args:
+        path: a model file, the run folder that holds one, or the name of one on board
+            (pets-224, pets-128); None takes pets-224.
+        threads: CPU threads of one forward pass; None takes one per core.
+
+    Raises:
+        ModelFileError: the file is no pawsure model, was cut short, or is of a newer format.
+        UsageError: this installation lacks the models on board.
+
+    Example:
+        >>> model = load("runs/pets")  # doctest: +SKIP
+        >>> model("rex.jpg").probability  # doctest: +SKIP
+        0.998
+    """
+    return Predictor(find_model(path), threads=threads)
 
 
 def _open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
