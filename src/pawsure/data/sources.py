@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
 from pawsure.data.entries import Entry as Entry
 from pawsure.data.entries import Source as Source
-from pawsure.data.formats import is_hidden, is_picture_name
+from pawsure.data.formats import is_picture_name
 from pawsure.data.images import DEFAULT_LIMITS, Limits, read_file
 from pawsure.data.layouts import labelled
+from pawsure.data.listing import list_pictures as list_pictures
+from pawsure.data.listing import pictures_under
 from pawsure.data.manifests import CSV_SUFFIXES, PARQUET_SUFFIXES, ManifestSource
 from pawsure.data.zips import ZipSource
 from pawsure.errors import PictureError, SourceError
@@ -50,7 +50,7 @@ class FolderSource:
         self.name = name or str(root)
         self.folder = root
         self._limits = limits
-        self.entries = labelled(_pictures_under(root), where=self.name)
+        self.entries = labelled(pictures_under(root), where=self.name)
 
     def read(self, path: str) -> bytes:
         """The bytes of one picture; safe to call from many threads.
@@ -95,32 +95,6 @@ def open_source(
     raise SourceError(f"There is no '{data}'. DATA is {FORMS}.")
 
 
-def list_pictures(paths: Iterable[str | Path]) -> list[Path]:
-    """The pictures that paths stand for, in their order.
-
-    Args:
-        paths: files, taken as they are (that a file is missing or no picture shows when it is
-            read); and folders, searched with all inside them for files named as pictures,
-            sorted by path, hidden ones left out.
-
-    Raises:
-        SourceError: a folder holds no pictures, or can't be searched.
-    """
-    pictures: list[Path] = []
-    for path in map(Path, paths):
-        if not path.is_dir():
-            pictures.append(path)
-            continue
-        inside = sorted(_pictures_under(path))
-        if not inside:
-            raise SourceError(
-                f"{path} holds no pictures, nor do the folders in it. Name another folder, or "
-                "the files themselves."
-            )
-        pictures.extend(path / name for name in inside)
-    return pictures
-
-
 def _open_file(path: Path, limits: Limits) -> Source:
     suffix = path.suffix.lower()
     if suffix in CSV_SUFFIXES + PARQUET_SUFFIXES:
@@ -140,29 +114,6 @@ def _open_file(path: Path, limits: Limits) -> Source:
 def _begins(path: Path, start: bytes) -> bool:
     with open(path, "rb") as file:
         return file.read(len(start)) == start
-
-
-def _pictures_under(root: Path) -> Iterator[str]:
-    """Paths relative to a folder, with forward slashes; links are followed, loops are not."""
-    seen = set()
-    for folder, inside, names in os.walk(root, followlinks=True, onerror=_refuse):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            inside.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        inside[:] = sorted(name for name in inside if not is_hidden(name))
-        prefix = Path(folder).relative_to(root).as_posix() + "/"
-        for name in names:
-            if is_picture_name(name) and not is_hidden(name):
-                yield (prefix + name).removeprefix("./")
-
-
-def _refuse(exc: OSError) -> None:
-    raise SourceError(
-        f"The folder {exc.filename} can't be searched ({exc.strerror}). Make it readable, or "
-        "move it away."
-    ) from exc
 
 
 def _drawn_sample() -> Path:
