@@ -17,12 +17,12 @@ from pawsure.model.answer import Answer, Failure, decide
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.model.onboard import find_model
+from pawsure.model.sessions import open_session
 
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
 """What every model file puts out; "familiarity" is there when one was fitted."""
 
 _FAMILIARITY = "familiarity"
-_ONLY_ERRORS = 3  # ONNX Runtime's severity: its warnings mean nothing to who predicts
 
 BATCH_SIZE = 32
 """Pictures a forward pass. On two cores with two threads that decode, MobileNetV2 at 128
@@ -92,7 +92,7 @@ class Predictor:
         self.path = find_model(path)
         self.threads = threads or os.cpu_count() or 1
         self.metadata: ModelMetadata = read_metadata(self.path)
-        self._session = _open_session(self.path, threads)
+        self._session = open_session(self.path, threads)
         self._output_names = _check_signature(self._session, self.metadata, self.path)
 
     @property
@@ -256,30 +256,6 @@ def load(path: str | Path | None = None, *, threads: int | None = None) -> Predi
         0.998
     """
     return Predictor(find_model(path), threads=threads)
-
-
-def _open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ONLY_ERRORS
-    options.intra_op_num_threads = threads or 0
-    # Threads that wait for work by spinning take the cores that decode the next pictures:
-    # 360 pictures a second with it, 380 without. One picture alone takes 2.2 ms in place of
-    # 1.4, of a process of 200. Other settings gained nothing: without the memory arena a
-    # third slower, lower optimisation levels 12 ms faster to load and 3 to 5 times slower
-    # to run, a graph saved after optimisation bound to the processor that it was made on.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Processors with AVX2 and no VNNI clip sums of two products of bytes. On those, and only on
-    # those, ONNX Runtime takes a slower way that does not, so that int8 is the same everywhere.
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    try:
-        return onnxruntime.InferenceSession(
-            os.fspath(path), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as exc:  # the runtime's errors share no base class of their own
-        raise ModelFileError(
-            f"{path} can't be loaded by ONNX Runtime {onnxruntime.__version__}: {exc} "
-            "The file is damaged, or needs a newer onnxruntime."
-        ) from exc
 
 
 def _check_signature(
