@@ -33,7 +33,7 @@ from onnxruntime.quantization import (
 from pawsure.data.catalog import Catalog
 from pawsure.data.loader import iter_batches
 from pawsure.errors import DataError, ExportError
-from pawsure.export.fold import fold_normalisation
+from pawsure.export.fold import fold_normalisation, share_scaling
 from pawsure.export.model_file import INPUT, write_model_file
 from pawsure.export.refit import refit_trust
 from pawsure.model.metadata import ModelMetadata, read_metadata
@@ -121,6 +121,7 @@ def quantise_graph(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> on
         ExportError: there is no convolution before its feature map.
     """
     folded = fold_normalisation(model)
+    share_scaling(folded.graph)
     nodes = _backbone_nodes(folded.graph)
     # Spares a pass that would do what has been done, and a warning that it was not.
     onnx.helper.set_model_props(folded, {"onnx.quant.pre_process": "onnxruntime.quant"})
