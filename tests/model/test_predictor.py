@@ -15,7 +15,7 @@ from tiny_models import (
     tiny_model_file,
 )
 
-from pawsure.errors import ModelFileError, PictureError, ShapeError
+from pawsure.errors import ModelFileError, PictureError, ShapeError, UsageError
 from pawsure.model.answer import Answer, Failure
 from pawsure.model.predictor import Predictor
 
@@ -167,6 +167,43 @@ def test_first_answers_come_before_the_last_file_is_touched(tmp_path, red_or_blu
         path.unlink()
     rest = list(results)
     assert sum(isinstance(result, Failure) for result in rest) == 50
+
+
+def test_paths_are_taken_as_they_are_needed(tmp_path, red_or_blue):
+    path = paint(tmp_path / "a.png", RED)
+    taken = []
+    results = red_or_blue.predict_paths(
+        (taken.append(number) or path for number in range(1000)), batch_size=4, workers=2
+    )
+    for _ in range(8):
+        next(results)
+    assert len(taken) <= 8 + 4 * (4 * 2 + 1)
+
+
+def test_batches_of_one_are_batches_too(folder, red_or_blue):
+    results = list(red_or_blue.predict_paths(folder, batch_size=1))
+    assert [result.path for result in results] == [str(path) for path in folder]
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_evidence_can_be_left_out(folder, red_or_blue, number):
+    results = red_or_blue.predict_paths(folder[4 : 4 + number], evidence=False)
+    assert [result.evidence for result in results] == [None] * number
+
+
+def test_a_series_is_answered_alike_by_any_number_of_threads(folder, tmp_path):
+    model = tiny_model_file(tmp_path / "model.onnx")
+    told = [
+        [result.to_json() for result in Predictor(model, threads=threads).predict_paths(folder)]
+        for threads in (None, 1, 3)
+    ]
+    assert told[0] == told[1] == told[2]
+
+
+@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"workers": 0}])
+def test_sizes_of_nothing_are_refused(folder, red_or_blue, bad):
+    with pytest.raises(UsageError, match="must be at least 1"):
+        list(red_or_blue.predict_paths(folder, **bad))
 
 
 def test_no_files_no_answers(red_or_blue):

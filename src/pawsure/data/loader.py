@@ -1,4 +1,4 @@
-"""Batches of decoded pictures, read ahead by threads."""
+"""Batches of decoded pictures: one at a time, or read ahead by threads."""
 
 from __future__ import annotations
 
@@ -33,6 +33,38 @@ class Batch:
     def __len__(self) -> int:
         """How many pictures."""
         return len(self.indices)
+
+
+def load_batch(
+    read_bytes: Callable[[int], bytes],
+    indices: Sequence[int] | np.ndarray,
+    *,
+    size_px: int,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Batch:
+    """Read, decode and resize some pictures, in the thread that asks.
+
+    Args:
+        read_bytes: gives the bytes of picture i, or raises `PictureError`.
+        indices: which pictures, in the order wanted.
+        size_px: the side S.
+        limits: that every picture must keep.
+    """
+    pictures = np.empty((len(indices), size_px, size_px, 3), dtype=np.uint8)
+    read_rows: list[int] = []
+    problems: list[tuple[int, str]] = []
+    for index in map(int, indices):
+        try:
+            pictures[len(read_rows)] = read(read_bytes(index), size_px=size_px, limits=limits)
+        except PictureError as exc:
+            problems.append((index, exc.reason))
+        else:
+            read_rows.append(index)
+    return Batch(
+        indices=np.array(read_rows, dtype=np.int64),
+        pictures=pictures[: len(read_rows)],
+        problems=problems,
+    )
 
 
 def iter_batches(
@@ -73,7 +105,7 @@ def iter_batches(
     indices = np.asarray(indices, dtype=np.int64)
 
     def load(chunk: np.ndarray) -> Batch:
-        return _load(read_bytes, chunk, size_px, limits)
+        return load_batch(read_bytes, chunk, size_px=size_px, limits=limits)
 
     return _batches(load, indices, batch_size, workers)
 
@@ -100,26 +132,6 @@ def _chunks(indices: np.ndarray, batch_size: int) -> list[np.ndarray]:
         for batch in batches
         for at in range(0, len(batch), _PICTURES_A_TASK)
     ]
-
-
-def _load(
-    read_bytes: Callable[[int], bytes], chunk: np.ndarray, size_px: int, limits: Limits
-) -> Batch:
-    pictures = np.empty((len(chunk), size_px, size_px, 3), dtype=np.uint8)
-    read_rows: list[int] = []
-    problems: list[tuple[int, str]] = []
-    for index in chunk.tolist():
-        try:
-            pictures[len(read_rows)] = read(read_bytes(index), size_px=size_px, limits=limits)
-        except PictureError as exc:
-            problems.append((index, exc.reason))
-        else:
-            read_rows.append(index)
-    return Batch(
-        indices=np.array(read_rows, dtype=np.int64),
-        pictures=pictures[: len(read_rows)],
-        problems=problems,
-    )
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:

@@ -5,28 +5,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
 
 from pawsure.data import images
-from pawsure.errors import ModelFileError, PictureError, ShapeError
+from pawsure.data.parallel import available_cores, in_order
+from pawsure.errors import ModelFileError, PictureError, ShapeError, UsageError
 from pawsure.model.answer import Answer, Failure, decide
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.model.onboard import find_model
 from pawsure.model.sessions import open_session
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
 """What every model file puts out; "familiarity" is there when one was fitted."""
 
 _FAMILIARITY = "familiarity"
 
-BATCH_SIZE = 32
-"""Pictures a forward pass. On two cores with two threads that decode, MobileNetV2 at 128
-pixels: 16, 32 and 64 do 370, 380 and 375 pictures a second, in 185, 280 and 455 MB."""
+BATCH_SIZE = 8
+"""Pictures a forward pass of a series, each pass on one core. MobileNetV2 at 128 pixels,
+milliseconds of a core for a picture at 1, 4, 8, 16 and 32: float32 2.7, 2.5, 2.4, 2.5, 2.5,
+int8 1.4, 1.15, 1.10, 1.14, 1.19; what a pass keeps in memory grows with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +91,8 @@ class Predictor:
         Args:
             path: the file, the run folder that holds it as model.onnx, or the name of one on
                 board, such as pets-128.
-            threads: CPU threads of one forward pass; None takes one per core.
+            threads: CPU threads of one forward pass; None takes one per core. A series
+                (`predict_paths`, `predict_series`) runs passes of one thread side by side.
 
         Raises:
             ModelFileError: it is no pawsure model, was cut short, or is of a newer format.
@@ -122,8 +130,7 @@ class Predictor:
                 f"got {pictures.dtype} {pictures.shape}. Read pictures with "
                 f"pawsure.data.images.read(picture, size_px={self.size_px})."
             )
-        values = self._session.run(self._output_names, {"image": pictures})
-        return Outputs(**dict(zip(self._output_names, values, strict=True)))
+        return self._run(self._session, pictures)
 
     def __call__(self, picture: images.Picture) -> Answer:
         """Answer for one picture.
@@ -145,29 +152,36 @@ class Predictor:
         *,
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
+        evidence: bool = True,
     ) -> Iterator[Answer | Failure]:
         """Answer for many files, in their order, as they go through.
 
-        Files are decoded by threads while the graph runs; memory holds a few batches,
-        however many files there are. A file that can't be read gives a `Failure`.
+        Paths are taken as they are needed, and memory holds a few batches, however many files
+        there are. A file that can't be read gives a `Failure`.
 
         Args:
             paths: of the pictures.
             batch_size: pictures a forward pass.
-            workers: threads that decode; None lets the loader choose.
+            workers: threads that decode and run the network; None takes one for each core.
+            evidence: whether answers have it.
+
+        Raises:
+            UsageError: `batch_size` or `workers` is below 1.
         """
-        names = [os.fspath(path) for path in paths]
-        if len(names) == 1:  # spares the start of the loader's threads
-            yield self._answer_or_failure(names[0])
+        _check_sizes(batch_size, workers)
+        names = map(os.fspath, paths)
+        first = list(islice(names, 2))
+        if len(first) == 1:  # spares the start of threads
+            yield self._answer_or_failure(first[0], evidence=evidence)
             return
-        batches = self.predict_series(
-            lambda index: images.read_file(names[index]),
-            range(len(names)),
-            batch_size=batch_size,
-            workers=workers,
-        )
-        for batch in batches:
-            yield from self._in_order(names, batch)
+        names = chain(first, names)
+        stretches = iter(lambda: list(islice(names, batch_size)), [])
+
+        def predicted(names: Sequence[str]) -> tuple[Sequence[str], PredictedBatch]:
+            return names, self._predicted(lambda at: images.read_file(names[at]), range(len(names)))
+
+        for names_of, batch in _side_by_side(predicted, stretches, workers):
+            yield from self._in_order(names_of, batch, evidence=evidence)
 
     def predict_series(
         self,
@@ -177,51 +191,74 @@ class Predictor:
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
     ) -> Iterator[PredictedBatch]:
-        """Run a series of encoded pictures; the base of `predict_paths` and of evaluation.
+        """Run a series of encoded pictures, as evaluation does.
 
         Args:
             read: gives the bytes of picture i; called from several threads.
             indices: which pictures, in the order wanted.
             batch_size: pictures a forward pass.
-            workers: threads that decode; None lets the loader choose.
+            workers: threads that decode and run the network; None takes one for each core.
+
+        Raises:
+            UsageError: `batch_size` or `workers` is below 1.
         """
-        from pawsure.data.loader import iter_batches
+        _check_sizes(batch_size, workers)
+        indices = np.asarray(indices, dtype=np.int64)
+        stretches = (indices[at : at + batch_size] for at in range(0, len(indices), batch_size))
+        yield from _side_by_side(lambda some: self._predicted(read, some), stretches, workers)
 
-        for batch in iter_batches(
-            read,
-            np.asarray(indices, dtype=np.int64),
-            size_px=self.size_px,
-            batch_size=batch_size,
-            workers=workers,
-        ):
-            yield PredictedBatch(
-                indices=batch.indices,
-                outputs=self.predict_batch(batch.pictures),
-                problems=list(batch.problems),
-            )
+    def _predicted(
+        self, read: Callable[[int], bytes], indices: Sequence[int] | np.ndarray
+    ) -> PredictedBatch:
+        """Decode and run one batch, all of it in this thread."""
+        from pawsure.data.loader import load_batch
 
-    def _answer_or_failure(self, name: str) -> Answer | Failure:
+        batch = load_batch(read, indices, size_px=self.size_px)
+        return PredictedBatch(
+            indices=batch.indices,
+            outputs=self._run(self._series_session, batch.pictures),
+            problems=batch.problems,
+        )
+
+    @cached_property
+    def _series_session(self) -> onnxruntime.InferenceSession:
+        """For passes of one thread, of which several run side by side."""
+        return self._session if self.threads == 1 else open_session(self.path, 1)
+
+    def _run(self, session: onnxruntime.InferenceSession, pictures: np.ndarray) -> Outputs:
+        values = session.run(self._output_names, {"image": pictures})
+        return Outputs(**dict(zip(self._output_names, values, strict=True)))
+
+    def _answer_or_failure(self, name: str, *, evidence: bool) -> Answer | Failure:
         try:
-            return self(name)
+            pixels = images.read(name, size_px=self.size_px)
         except PictureError as exc:
             return Failure(path=name, error=exc.reason)
+        outputs = self.predict_batch(pixels[np.newaxis])
+        return self.answer(outputs, 0, path=name, evidence=evidence)
 
-    def _in_order(self, names: Sequence[str], batch: PredictedBatch) -> Iterator[Answer | Failure]:
-        results: dict[int, Answer | Failure] = {
-            index: Failure(path=names[index], error=reason) for index, reason in batch.problems
-        }
-        for row, index in enumerate(batch.indices.tolist()):
-            results[index] = self.answer(batch.outputs, row, path=names[index])
-        for index in sorted(results):
-            yield results[index]
+    def _in_order(
+        self, names: Sequence[str], batch: PredictedBatch, *, evidence: bool
+    ) -> Iterator[Answer | Failure]:
+        reasons = dict(batch.problems)
+        row = 0
+        for at, name in enumerate(names):
+            if at in reasons:
+                yield Failure(path=name, error=reasons[at])
+            else:
+                yield self.answer(batch.outputs, row, path=name, evidence=evidence)
+                row += 1
 
-    def answer(self, outputs: Outputs, row: int, *, path: str | None = None) -> Answer:
+    def answer(
+        self, outputs: Outputs, row: int, *, path: str | None = None, evidence: bool = True
+    ) -> Answer:
         """What the outputs of `predict_batch` say of one picture.
 
         Args:
             outputs: of any number of pictures.
             row: which of them, in [0, N).
             path: to name in the answer.
+            evidence: whether the answer has it.
         """
         probability = outputs.probability[row]
         best = int(probability.argmax())
@@ -234,7 +271,9 @@ class Predictor:
             probability=largest,
             probabilities=dict(zip(self.labels, map(float, probability), strict=True)),
             familiarity=familiarity,
-            evidence=relative_evidence(outputs.evidence[row], probability, best),
+            evidence=(
+                relative_evidence(outputs.evidence[row], probability, best) if evidence else None
+            ),
         )
 
 
@@ -256,6 +295,27 @@ def load(path: str | Path | None = None, *, threads: int | None = None) -> Predi
         0.998
     """
     return Predictor(find_model(path), threads=threads)
+
+
+def _side_by_side(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None
+) -> Iterator[Result]:
+    """Results in the order of the items, a few of which are under way at once.
+
+    Each worker decodes a batch and then runs it through the network on one core, so that every
+    core always has something to do, whichever of the two takes longer; threads of their own for
+    either stand still for a part of the time, or fight for the cores.
+    """
+    workers = available_cores() if workers is None else workers
+    # A picture that takes long holds up the results behind it. What waits is names, or small.
+    return in_order(function, items, workers=workers, ahead=4 * workers)
+
+
+def _check_sizes(batch_size: int, workers: int | None) -> None:
+    if batch_size < 1 or (workers is not None and workers < 1):
+        raise UsageError(
+            f"batch_size and workers must be at least 1; got {batch_size} and {workers}."
+        )
 
 
 def _check_signature(
