@@ -56,5 +56,6 @@ def test_pixels_are_scaled_by_one_number_where_one_is_enough(values, shape):
     share_scaling(model.graph)
     constants = {item.name: tuple(item.dims) for item in model.graph.initializer}
     assert constants[scale.input[1]] == shape
+    assert ("for-each-channel" in constants) == (shape != ())
     onnx.checker.check_model(model)
     np.testing.assert_array_equal(run(model), before)

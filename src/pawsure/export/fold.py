@@ -51,7 +51,7 @@ def share_scaling(graph: onnx.GraphProto) -> None:
     constants = {item.name: item for item in graph.initializer}
     for node in graph.node:
         if node.op_type == "Conv":
-            return
+            break
         if node.op_type not in ("Mul", "Add") or node.input[1] not in constants:
             continue
         values = numpy_helper.to_array(constants[node.input[1]])
@@ -59,6 +59,7 @@ def share_scaling(graph: onnx.GraphProto) -> None:
             name = f"{node.input[1]}/shared"
             graph.initializer.append(numpy_helper.from_array(values.ravel()[:1].reshape(()), name))
             node.input[1] = name
+    drop_unneeded(graph, {output.name for output in graph.output})
 
 
 def _fold(
