@@ -1,125 +1,261 @@
-"""How the answers of `pawsure predict` are written: lines, JSON lines, CSV, Parquet."""
+"""Files of answers that are there only when all of them are, and that can be gone on with.
+
+While `answers.csv` is being written there is a folder `answers.csv.partial` beside it, with the
+rows so far and with what they came from. Once the last row is written the file gets its name and
+the folder goes. What was cut off, by whatever, is gone on with by `--resume`: rows that are not
+whole are dropped, and so are those behind the last whole batch, so that each picture goes through
+the network in the same company as without the cut, and gets the same answer to the last bit.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+import errno
+import json
+import os
+import shlex
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from pawsure.cli import screen
-from pawsure.model.answer import NEITHER, Answer, Failure
+from pawsure.cli.answer_rows import Record, Rows
+from pawsure.errors import UsageError
+from pawsure.model.answer import Answer, Failure
 
-# Rows a Parquet row group: small enough to hold, large enough to compress.
-_ROW_GROUP = 4096
+_STATE = "state.json"
+_FLUSH_EVERY_S = 1.0
+
+_DIFFERENT = {
+    "format": "another kind of file",
+    "model": "another model file",
+    "columns": "other columns",
+    "pictures": "other PATHs",
+    "batch_size": "another --batch-size",
+}
+"""What `settings` hold, and what to call it when it differs."""
 
 
-class WriteAnswer(Protocol):
-    """Takes one result at a time, in order."""
+class AnswerFile:
+    """A file of answers on its way; made by `answer_file`.
 
-    def __call__(self, result: Answer | Failure) -> None:
-        """Write it."""
+    Attributes:
+        tally: how often each answer was given, "" for pictures that could not be read; with
+            those that were there already.
+        resumed: how many rows were there already.
+    """
 
+    def __init__(self, file: BinaryIO, rows: Rows, kept: _Kept) -> None:
+        self.tally = kept.tally
+        self.resumed = self.tally.total()
+        self._file = file
+        self._rows = rows
+        self._answered = kept.answered
+        self._flushed_at = time.monotonic()
 
-def text_lines(paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
-    """Aligned lines on standard output, for people; failures on standard error."""
-    path_width = min(60, max((len(str(path)) for path in paths), default=0))
-    answer_width = max(len(word) for word in (*labels, "unsure", "neither"))
-
-    def write(result: Answer | Failure) -> None:
-        path = screen.printable(str(result.path))
-        if isinstance(result, Failure):
-            screen.note(f"{path}: {screen.printable(result.error)}")
+    def left(self, pictures: Iterable[Path]) -> Iterator[Path]:
+        """Those of the pictures that have no row yet; one named twice has two."""
+        if self._answered is None:
+            yield from pictures
             return
-        screen.answer(f"{path:<{path_width}}  {result.answer:<{answer_width}}  {_how_sure(result)}")
+        found, times = np.unique(self._answered, return_counts=True)
+        for picture in pictures:
+            mark = hash(os.fspath(picture))
+            at = int(np.searchsorted(found, mark))
+            if at < len(found) and found[at] == mark and times[at]:
+                times[at] -= 1
+            else:
+                yield picture
 
-    return write
-
-
-def _how_sure(answer: Answer) -> str:
-    """The number that decided."""
-    if answer.answer == NEITHER and answer.familiarity is not None:
-        # A probability of a label says nothing of what is none of them.
-        return f"{answer.familiarity:6.1%} familiar"
-    label = f" {answer.label}" if answer.answer != answer.label else ""
-    return f"{answer.probability:6.1%}{label}"
-
-
-def json_lines(result: Answer | Failure) -> None:
-    """One JSON object a line on standard output."""
-    screen.answer(result.to_json())
-
-
-def columns(labels: Sequence[str]) -> list[str]:
-    """The columns of a table of answers."""
-    return [
-        "path",
-        "answer",
-        "label",
-        "probability",
-        *(f"probability_{label}" for label in labels),
-        "familiarity",
-        "error",
-    ]
-
-
-def _row(result: Answer | Failure) -> dict[str, Any]:
-    if isinstance(result, Failure):
-        return result.to_dict()
-    content = result.to_dict()
-    probabilities = content.pop("probabilities")
-    return content | {f"probability_{label}": value for label, value in probabilities.items()}
+    def write(self, result: Answer | Failure) -> None:
+        """Append a row."""
+        self._file.write(self._rows.row(result))
+        self.tally[result.answer if isinstance(result, Answer) else ""] += 1
+        if time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
+            self._file.flush()
+            self._flushed_at = time.monotonic()
 
 
 @contextmanager
-def csv_file(path: Path, labels: Sequence[str]) -> Iterator[WriteAnswer]:
-    """A CSV file with a header, there only when all of it is."""
-    from pawsure.data.files import atomic_path
+def answer_file(
+    out: Path, rows: Rows, settings: dict[str, Any], *, resume: bool
+) -> Iterator[AnswerFile]:
+    """Give a file to write answers to, which gets its name if all goes well.
 
-    with (
-        atomic_path(path) as unfinished,
-        # A path that is no valid UTF-8 is written as the bytes that it is.
-        unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        table = csv.DictWriter(file, columns(labels))
-        table.writeheader()
-        yield lambda result: table.writerow(_row(result))
+    If not, what was written stays beside it, for `resume`.
+
+    Args:
+        out: the file; one that exists is replaced.
+        rows: what kind of file.
+        settings: what decides the rows, by the names in `_DIFFERENT`.
+        resume: go on with what is unfinished, if anything is.
+
+    Raises:
+        UsageError: something unfinished is there and `resume` was not asked for, or it was made
+            otherwise; another process is at it; or the file can't be written.
+    """
+    folder = partial_folder(out)
+    with _named_errors(out):
+        folder.mkdir(exist_ok=True)
+        with _alone(folder):
+            if not resume:
+                _refuse_to_lose(folder, rows)
+            try:
+                with _rows_file(folder, rows, settings) as answers:
+                    yield answers
+            except BaseException:
+                if not _has_rows(folder, rows):
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
+            finished = rows.finish(folder / rows.name)
+            _flush(finished)
+            os.replace(finished, out)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def parquet_file(path: Path, labels: Sequence[str]) -> Iterator[WriteAnswer]:
-    """A Parquet file, written a row group at a time, there only when all of it is."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _rows_file(folder: Path, rows: Rows, settings: dict[str, Any]) -> Iterator[AnswerFile]:
+    if _has_rows(folder, rows):
+        _check_settings(folder, settings)
+    with (folder / rows.name).open("a+b") as file:
+        _keep_settings(folder, settings)
+        kept = _kept(file, rows, settings["batch_size"])
+        file.truncate(kept.end)
+        if not kept.end:
+            file.write(rows.header())
+        yield AnswerFile(file, rows, kept)
 
+
+def partial_folder(out: Path) -> Path:
+    """Where the rows of a file are while it is not finished."""
+    return out.with_name(out.name + ".partial")
+
+
+def is_finished(out: Path) -> bool:
+    """Whether a file is there with nothing unfinished beside it.
+
+    A kill in the last moment may have left the folder without rows; it is taken away.
+    """
+    folder = partial_folder(out)
+    if not out.is_file() or any(folder.glob("rows.*")):
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+class _Kept:
+    """What of an unfinished file is gone on with."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.tally: Counter[str] = Counter()
+        self.answered: np.ndarray | None = None
+
+
+def _kept(file: BinaryIO, rows: Rows, batch_size: int) -> _Kept:
+    """The rows of whole batches; of each path a hash, 8 bytes, is kept in memory."""
+    kept = _Kept()
+    file.seek(0)
+    records = rows.records(file)
+
+    def marks() -> Iterator[int]:
+        while len(batch := list(islice(records, batch_size))) == batch_size:
+            kept.end = batch[-1].end
+            kept.tally.update(record.answer for record in batch)
+            yield from map(_mark, batch)
+
+    answered = np.fromiter(marks(), dtype=np.int64)
+    kept.answered = answered if len(answered) else None
+    return kept
+
+
+def _mark(record: Record) -> int:
+    return hash(record.path)
+
+
+def _has_rows(folder: Path, rows: Rows) -> bool:
+    """Whether there is more than a header in an unfinished file."""
+    return any(path.stat().st_size > len(rows.header()) for path in folder.glob("rows.*"))
+
+
+def _refuse_to_lose(folder: Path, rows: Rows) -> None:
+    if _has_rows(folder, rows):
+        raise UsageError(
+            f"{folder} holds answers of a run that was cut off. Go on with it: add --resume. To "
+            f"start again without them: {_removal(folder)}"
+        )
+
+
+def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse to go on with what was begun otherwise."""
+    try:
+        begun = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise UsageError(
+            f"{folder / _STATE}, which says what the answers beside it came from, is missing or "
+            f"damaged. Start again: {_removal(folder)}"
+        ) from exc
+    for name, told in _DIFFERENT.items():
+        if begun.get(name) != settings[name]:
+            raise UsageError(
+                f"{folder} was begun with {told}: {_short(begun.get(name))}, not "
+                f"{_short(settings[name])}. Give the same again, or start again without its "
+                f"answers: {_removal(folder)}"
+            )
+
+
+def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:
     from pawsure.data.files import atomic_path
 
-    schema = pa.schema(
-        [(name, pa.float64() if _is_number(name) else pa.string()) for name in columns(labels)]
-    )
-    rows: list[dict[str, Any]] = []
-    with atomic_path(path) as unfinished, pq.ParquetWriter(unfinished, schema) as table:
-
-        def write(result: Answer | Failure) -> None:
-            row = _row(result)
-            rows.append(row | {"path": _utf8(row["path"])})
-            if len(rows) == _ROW_GROUP:
-                flush()
-
-        def flush() -> None:
-            table.write_table(pa.Table.from_pylist(rows, schema=schema))
-            rows.clear()
-
-        yield write
-        if rows:
-            flush()
+    with atomic_path(folder / _STATE) as temporary:
+        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _is_number(column: str) -> bool:
-    return column == "familiarity" or column.startswith("probability")
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    from pawsure.data.locks import exclusive
+
+    def refuse() -> None:
+        raise UsageError(
+            f"Another process is writing {folder.name.removesuffix('.partial')}. Wait for it, or "
+            "name another file."
+        )
+
+    with exclusive(folder / "lock", waiting=refuse):
+        yield
 
 
-def _utf8(path: str) -> str:
-    """Parquet text has to be UTF-8; bytes of a path that are none become escapes."""
-    return path.encode("utf-8", "backslashreplace").decode()
+@contextmanager
+def _named_errors(out: Path) -> Iterator[None]:
+    """Say of a file that can't be written why; what is written already stays."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+            raise
+        raise UsageError(
+            f"{out} can't be written: {exc.strerror}. Make room or choose another place; what was "
+            "answered so far is kept, and --resume goes on with it."
+        ) from exc
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _removal(folder: Path) -> str:
+    return f"rm -r {shlex.quote(str(folder))}"
+
+
+def _short(value: object) -> str:
+    """A setting in a message: long ones by their beginning."""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = screen.printable(text)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +19,17 @@ from pawsure.errors import UsageError
 from pawsure.progress import NO_PROGRESS, Progress
 
 if TYPE_CHECKING:
-    from pawsure.cli.answer_files import WriteAnswer
+    from pawsure.cli.answer_files import AnswerFile
+    from pawsure.cli.answer_rows import Rows
+    from pawsure.cli.answer_text import WriteAnswer
     from pawsure.cli.evidence_files import EvidenceFolder
+    from pawsure.model.predictor import Predictor
+
+_STOPPED = 130  # as shells tell of Ctrl+C: 128 and the number of the signal
+
+_MEASURED = 1_000  # pictures whose names are looked at to line up columns
+_BATCH_SIZE = 8  # that of pawsure.model.predictor, which would take long to import for it
+_STEPS = 16  # pictures a step of the bar: a step takes as long as a hundredth of an answer
 
 EXAMPLE = "Example: pawsure predict photos/ --model runs/pets/model.onnx"
 
@@ -35,81 +47,187 @@ def predict(
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write a CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file.")] = None,
+    jsonl: Annotated[
+        Path | None, typer.Option(help="Write a file with one JSON object a line.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a file of a run that was cut off.")
+    ] = False,
     evidence: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR", help="Draw into this folder what in each picture spoke for its answer."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a forward pass.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a forward pass.")] = _BATCH_SIZE,
 ) -> None:
     """Say what is in pictures.
 
     Exit code: 0 when all were answered, 3 when some could not be read.
     """
-    table_file = _one_destination(as_json, csv, parquet)
+    kind, file = _destination(as_json, {"csv": csv, "parquet": parquet, "jsonl": jsonl})
+    if resume:
+        _check_resumable(file, evidence)
 
-    from pawsure.data.sources import list_pictures
+    from pawsure.data.listing import count_pictures, iter_pictures
     from pawsure.model.predictor import load
 
-    predictor = load(model)
-    pictures = list_pictures(paths)
+    total = count_pictures(paths)
+    # A pass of its own on each core answers most; for a single picture all cores share one.
+    predictor = load(model, threads=None if total == 1 else 1)
+    if resume and file is not None and _finished(file):
+        return
     tally: Counter[str] = Counter()
-    with (
-        _writer(as_json, csv, parquet, pictures, predictor.labels) as write,
-        _drawing(evidence, paths) as drawn,
-        _counted(len(pictures), shown=table_file is not None) as progress,
-    ):
-        for result in predictor.predict_paths(pictures, batch_size=batch_size):
-            write(result)
-            if drawn is not None:
-                drawn.write(result)
-            tally[getattr(result, "answer", "")] += 1
-            progress.advance()
+    try:
+        with (
+            _answers(kind, file, predictor, paths, batch_size, resume=resume) as answers,
+            _drawing(evidence, paths) as drawn,
+            _counted(total - answers.resumed, shown=_bar_is_of_use(file)) as progress,
+            closing(
+                predictor.predict_paths(
+                    answers.left(iter_pictures(paths)),
+                    batch_size=batch_size,
+                    evidence=drawn is not None,
+                )
+            ) as results,
+        ):
+            tally = answers.tally
+            for number, result in enumerate(results, start=1):
+                answers.write(result)
+                if drawn is not None:
+                    drawn.write(result)
+                if number % _STEPS == 0:
+                    progress.advance(_STEPS)
+    except KeyboardInterrupt:
+        _tell_stopped(tally.total(), total, file)
+        raise typer.Exit(_STOPPED) from None
     if drawn is not None:
         screen.note(
             f"{len(drawn):,} heat maps are in {evidence}: warm for the answer, blue against."
         )
     if not as_json:
-        _close(tally, model, table_file, paths)
+        _close(tally, model, file, paths)
     if tally[""]:
         raise typer.Exit(ExitCode.SOME_PICTURES)
 
 
-def _one_destination(as_json: bool, csv: Path | None, parquet: Path | None) -> Path | None:
-    """The table to write, if one was asked for."""
-    asked = {"--json": as_json, "--csv": csv, "--parquet": parquet}
-    given = [name for name, value in asked.items() if value]
-    if len(given) > 1:
-        raise UsageError(f"Choose one of {', '.join(given)}: answers go to one place.")
-    table = csv or parquet
-    if table is not None and not table.absolute().parent.is_dir():
+def _destination(as_json: bool, files: dict[str, Path | None]) -> tuple[str, Path | None]:
+    """The option that says where answers go, and the file that it names, if it does."""
+    given = [(f"--{name}", file) for name, file in files.items() if file is not None]
+    options = ["--json"] * as_json + [option for option, _ in given]
+    if len(options) > 1:
+        raise UsageError(f"Choose one of {', '.join(options)}: answers go to one place.")
+    if not given:
+        return "".join(options), None
+    option, file = given[0]
+    if not file.absolute().parent.is_dir():
         raise UsageError(
-            f"There is no folder {table.parent} to write {table.name} into. Make it first."
+            f"There is no folder {file.parent} to write {file.name} into. Make it first."
         )
-    return table
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder. Name a file to write answers to.")
+    return option, file
+
+
+def _check_resumable(file: Path | None, evidence: Path | None) -> None:
+    if file is None:
+        raise UsageError(
+            "--resume goes on with a file: name the one that was cut off by --csv, --parquet or "
+            "--jsonl."
+        )
+    if evidence is not None:
+        raise UsageError(
+            "--resume goes on with tables, not with heat maps. Leave --evidence out, or start "
+            "again without --resume."
+        )
+
+
+def _finished(file: Path) -> bool:
+    """Whether there is nothing to go on with, which is told."""
+    from pawsure.cli.answer_files import is_finished
+
+    finished = is_finished(file)
+    if finished:
+        screen.note(
+            f"{file} is finished, and nothing unfinished lies beside it. Without --resume it is "
+            "written anew."
+        )
+    return finished
+
+
+class _Screen:
+    """Answers that go to standard output."""
+
+    resumed = 0
+
+    def __init__(self, write: WriteAnswer) -> None:
+        self.tally: Counter[str] = Counter()
+        self._write = write
+
+    def left(self, pictures: Iterator[Path]) -> Iterator[Path]:
+        return pictures
+
+    def write(self, result: Any) -> None:
+        self._write(result)
+        self.tally[getattr(result, "answer", "")] += 1
 
 
 @contextmanager
-def _writer(
-    as_json: bool,
-    csv: Path | None,
-    parquet: Path | None,
-    pictures: Sequence[Path],
-    labels: Sequence[str],
-) -> Iterator[WriteAnswer]:
-    from pawsure.cli import answer_files
+def _answers(
+    kind: str,
+    file: Path | None,
+    predictor: Predictor,
+    paths: Sequence[Path],
+    batch_size: int,
+    *,
+    resume: bool,
+) -> Iterator[AnswerFile | _Screen]:
+    """Where answers go."""
+    if file is None:
+        yield _Screen(_written_out(kind, paths, predictor.labels))
+        return
+    from pawsure.cli.answer_files import answer_file
+    from pawsure.cli.answer_rows import columns
 
-    if as_json:
-        yield answer_files.json_lines
-    elif csv is not None:
-        with answer_files.csv_file(csv, labels) as write:
-            yield write
-    elif parquet is not None:
-        with answer_files.parquet_file(parquet, labels) as write:
-            yield write
-    else:
-        yield answer_files.text_lines(pictures, labels)
+    settings = {
+        "format": kind,
+        "model": f"sha256 {_digest(predictor.path)}",
+        "columns": columns(predictor.labels),
+        "pictures": [os.fspath(path) for path in paths],
+        "batch_size": batch_size,
+    }
+    with answer_file(file, _rows(kind, predictor.labels), settings, resume=resume) as answers:
+        yield answers
+
+
+def _written_out(kind: str, paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
+    from pawsure.cli.answer_text import json_lines, text_lines
+
+    if kind == "--json":
+        return json_lines
+    from pawsure.data.listing import iter_pictures
+
+    return text_lines(list(islice(iter_pictures(paths), _MEASURED)), labels)
+
+
+def _rows(kind: str, labels: Sequence[str]) -> Rows:
+    from pawsure.cli.answer_rows import CsvRows, JsonRows, ParquetRows
+
+    if kind == "--csv":
+        return CsvRows(labels)
+    return JsonRows() if kind == "--jsonl" else ParquetRows(labels)
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bar_is_of_use(file: Path | None) -> bool:
+    """Answers on a screen show by themselves how far it is."""
+    return sys.stderr.isatty() and (file is not None or not sys.stdout.isatty())
 
 
 @contextmanager
@@ -125,7 +243,6 @@ def _drawing(folder: Path | None, paths: Sequence[Path]) -> Iterator[EvidenceFol
 
 @contextmanager
 def _counted(total: int, *, shown: bool) -> Iterator[Progress]:
-    """A bar, unless the answers themselves show how far it is."""
     if not shown:
         yield NO_PROGRESS
         return
@@ -139,12 +256,17 @@ def _counted(total: int, *, shown: bool) -> Iterator[Progress]:
         progress.finish()
 
 
+def _tell_stopped(done: int, total: int, file: Path | None) -> None:
+    screen.note(f"Stopped: {done:,} of {_pictures(total)} answered.")
+    if file is not None and done:
+        screen.note("What there is is kept. To go on, give the same command with --resume.")
+
+
 def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: list[Path]) -> None:
     """Say what there was, and what to do next."""
     failed = tally[""]
     counts = ", ".join(f"{count} {answer}" for answer, count in tally.most_common() if answer)
-    pictures = "1 picture" if tally.total() == 1 else f"{tally.total():,} pictures"
-    screen.note(f"{pictures}: {counts or 'none answered'}{_unread(failed)}")
+    screen.note(f"{_pictures(tally.total())}: {counts or 'none answered'}{_unread(failed)}")
     if table is None:
         named = paths if len(paths) <= 3 else ["PICTURES"]
         chosen = ["--model", model] if model else []
@@ -156,3 +278,7 @@ def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: l
 
 def _unread(failed: int) -> str:
     return f"; {failed:,} could not be read" if failed else ""
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count:,} pictures"

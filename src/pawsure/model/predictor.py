@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
@@ -153,7 +153,7 @@ class Predictor:
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
         evidence: bool = True,
-    ) -> Iterator[Answer | Failure]:
+    ) -> Generator[Answer | Failure, None, None]:
         """Answer for many files, in their order, as they go through.
 
         Paths are taken as they are needed, and memory holds a few batches, however many files
@@ -162,14 +162,14 @@ class Predictor:
         Args:
             paths: of the pictures.
             batch_size: pictures a forward pass.
-            workers: threads that decode and run the network; None takes one for each core.
+            workers: threads that decode and run the network; None takes one more than cores.
             evidence: whether answers have it.
 
         Raises:
             UsageError: `batch_size` or `workers` is below 1.
         """
         _check_sizes(batch_size, workers)
-        names = map(os.fspath, paths)
+        names: Iterator[str] = (os.fspath(path) for path in paths)
         first = list(islice(names, 2))
         if len(first) == 1:  # spares the start of threads
             yield self._answer_or_failure(first[0], evidence=evidence)
@@ -197,7 +197,7 @@ class Predictor:
             read: gives the bytes of picture i; called from several threads.
             indices: which pictures, in the order wanted.
             batch_size: pictures a forward pass.
-            workers: threads that decode and run the network; None takes one for each core.
+            workers: threads that decode and run the network; None takes one more than cores.
 
         Raises:
             UsageError: `batch_size` or `workers` is below 1.
@@ -304,9 +304,10 @@ def _side_by_side(
 
     Each worker decodes a batch and then runs it through the network on one core, so that every
     core always has something to do, whichever of the two takes longer; threads of their own for
-    either stand still for a part of the time, or fight for the cores.
+    either stand still for a part of the time, or fight for the cores. One worker more than
+    cores, for one that waits for the disk, or for Python's lock.
     """
-    workers = available_cores() if workers is None else workers
+    workers = available_cores() + 1 if workers is None else workers
     # A picture that takes long holds up the results behind it. What waits is names, or small.
     return in_order(function, items, workers=workers, ahead=4 * workers)
 

@@ -1,0 +1,198 @@
+"""What one answer looks like in each kind of file, and how a file that was cut off is read back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+from pawsure.model.answer import Answer, Failure
+
+# Rows a Parquet row group: small enough to hold, large enough to compress.
+_ROW_GROUP = 4096
+
+
+class Record(NamedTuple):
+    """One row of a file that was cut off.
+
+    Attributes:
+        path: of the picture.
+        answer: what was answered; empty where the picture could not be read.
+        end: where in the file the row ends, in bytes.
+    """
+
+    path: str
+    answer: str
+    end: int
+
+
+class Rows(Protocol):
+    """A kind of file that answers are appended to, a row each."""
+
+    name: str
+
+    def header(self) -> bytes:
+        """What the file begins with."""
+
+    def row(self, result: Answer | Failure) -> bytes:
+        """One row."""
+
+    def records(self, file: BinaryIO) -> Iterator[Record]:
+        """The rows of a file, as far as they are whole; read from its beginning."""
+
+    def finish(self, rows: Path) -> Path:
+        """Make of all rows the file that was asked for, in the same folder."""
+
+
+def columns(labels: Sequence[str]) -> list[str]:
+    """The columns of a table of answers."""
+    return [
+        "path",
+        "answer",
+        "label",
+        "probability",
+        *(f"probability_{label}" for label in labels),
+        "familiarity",
+        "error",
+    ]
+
+
+class JsonRows:
+    """One JSON object a line."""
+
+    name = "rows.jsonl"
+
+    def header(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def row(self, result: Answer | Failure) -> bytes:
+        """A line."""
+        return f"{result.to_json()}\n".encode("ascii")
+
+    def records(self, file: BinaryIO) -> Iterator[Record]:
+        """Lines up to the first that is not whole."""
+        end = 0
+        for line in file:
+            end += len(line)
+            try:
+                content = json.loads(line)
+                record = Record(content["path"], content.get("answer", ""), end)
+            except (ValueError, LookupError, TypeError, AttributeError):
+                return
+            if not line.endswith(b"\n") or not isinstance(record.path, str):
+                return
+            yield record
+
+    def finish(self, rows: Path) -> Path:
+        """They are it."""
+        return rows
+
+
+class CsvRows:
+    """A CSV file, RFC 4180, with a header.
+
+    Args:
+        labels: of the model.
+    """
+
+    name = "rows.csv"
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._columns = columns(labels)
+        self._labels = labels
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text)
+
+    def header(self) -> bytes:
+        """The names of the columns."""
+        return self._line(self._columns)
+
+    def row(self, result: Answer | Failure) -> bytes:
+        """A line; more where a path has line breaks."""
+        if isinstance(result, Failure):
+            return self._line([result.path, *[""] * (len(self._columns) - 2), result.error])
+        probabilities = (result.probabilities[label] for label in self._labels)
+        answer = (result.path, result.answer, result.label, result.probability)
+        return self._line([*answer, *probabilities, result.familiarity, ""])
+
+    def _line(self, fields: list[Any]) -> bytes:
+        self._writer.writerow(fields)
+        # A path that is no valid UTF-8 is written as the bytes that it is.
+        line = self._text.getvalue().encode("utf-8", "surrogateescape")
+        self._text.seek(0)
+        self._text.truncate()
+        return line
+
+    def records(self, file: BinaryIO) -> Iterator[Record]:
+        """Rows behind the header, up to the first that is not whole."""
+        end = 0
+        for row in _whole_rows(file):
+            end += len(row)
+            if row == self.header() and end == len(row):
+                continue
+            fields = next(csv.reader([row.decode("utf-8", "surrogateescape")]))
+            if len(fields) != len(self._columns):
+                return
+            yield Record(fields[0], fields[1], end)
+
+    def finish(self, rows: Path) -> Path:
+        """They are it."""
+        return rows
+
+
+def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
+    """Rows of a CSV file: in a whole one, quotes come in pairs."""
+    row = b""
+    for line in file:
+        row += line
+        if row.endswith(b"\r\n") and row.count(b'"') % 2 == 0:
+            yield row
+            row = b""
+
+
+class ParquetRows(JsonRows):
+    """Lines of JSON that become a Parquet file in the end.
+
+    A Parquet file has its index at its end: cut off, it can't be read.
+
+    Args:
+        labels: of the model.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._columns = columns(labels)
+
+    def finish(self, rows: Path) -> Path:
+        """Write the Parquet file, a row group at a time; begun anew when it was cut off."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = pa.schema(
+            [(name, pa.float64() if _is_number(name) else pa.string()) for name in self._columns]
+        )
+        out = rows.with_suffix(".parquet")
+        with rows.open("rb") as lines, pq.ParquetWriter(out, schema) as table:
+            group = []
+            for line in lines:
+                group.append(_flat(json.loads(line)))
+                if len(group) == _ROW_GROUP:
+                    table.write_table(pa.Table.from_pylist(group, schema=schema))
+                    group.clear()
+            if group:
+                table.write_table(pa.Table.from_pylist(group, schema=schema))
+        return out
+
+
+def _flat(content: dict[str, Any]) -> dict[str, Any]:
+    probabilities = content.pop("probabilities", {})
+    # Parquet text has to be UTF-8; bytes of a path that are none become escapes.
+    content["path"] = content["path"].encode("utf-8", "backslashreplace").decode()
+    return content | {f"probability_{label}": value for label, value in probabilities.items()}
+
+
+def _is_number(column: str) -> bool:
+    return column == "familiarity" or column.startswith("probability")

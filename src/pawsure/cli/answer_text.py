@@ -1,0 +1,51 @@
+"""Answers on standard output: aligned lines for people, JSON for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pawsure.cli import screen
+from pawsure.model.answer import NEITHER, Answer, Failure
+
+
+class WriteAnswer(Protocol):
+    """Takes one result at a time, in order."""
+
+    def __call__(self, result: Answer | Failure) -> None:
+        """Write it."""
+
+
+def text_lines(paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
+    """Aligned lines on standard output, for people; failures on standard error.
+
+    Args:
+        paths: the first ones, to see how wide they are.
+        labels: of the model.
+    """
+    path_width = min(60, max((len(str(path)) for path in paths), default=0))
+    answer_width = max(len(word) for word in (*labels, "unsure", "neither"))
+
+    def write(result: Answer | Failure) -> None:
+        path = screen.printable(str(result.path))
+        if isinstance(result, Failure):
+            screen.note(f"{path}: {screen.printable(result.error)}")
+            return
+        screen.answer(f"{path:<{path_width}}  {result.answer:<{answer_width}}  {_how_sure(result)}")
+
+    return write
+
+
+def _how_sure(answer: Answer) -> str:
+    """The number that decided."""
+    if answer.answer == NEITHER and answer.familiarity is not None:
+        # A probability of a label says nothing of what is none of them.
+        return f"{answer.familiarity:6.1%} familiar"
+    label = f" {answer.label}" if answer.answer != answer.label else ""
+    return f"{answer.probability:6.1%}{label}"
+
+
+def json_lines(result: Answer | Failure) -> None:
+    """One JSON object a line on standard output."""
+    screen.answer(result.to_json())
