@@ -402,3 +402,10 @@ def test_a_fast_run_with_its_prefix_at_hand_imports_no_keras(striped, tmp_path, 
     )
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, check=False)
     assert done.returncode == 0
+
+
+def test_the_model_file_carries_its_own_figures(finished):
+    run, _ = finished
+    carried = Predictor(run.model_file).metadata.figures["test"]
+    assert {"accuracy", "log_loss", "answers"} <= set(carried)
+    assert carried == {name: run.metrics["test"][name] for name in carried}

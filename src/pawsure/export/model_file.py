@@ -9,6 +9,8 @@ arXiv:1512.04150, eq. 1 and 2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pawsure import __version__
 from pawsure.data.files import atomic_path
 from pawsure.errors import ExportError
-from pawsure.model.metadata import METADATA_KEY, PRODUCER, ModelMetadata
+from pawsure.model.metadata import METADATA_KEY, PRODUCER, ModelMetadata, read_metadata
 
 INPUT = "image"
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
@@ -168,6 +170,17 @@ def write_model_file(model: onnx.ModelProto, metadata: ModelMetadata, path: str 
         ) from exc
     with atomic_path(path) as temporary:
         Path(temporary).write_bytes(model.SerializeToString(deterministic=True))
+
+
+def stamp_figures(path: str | Path, figures: Mapping[str, Any]) -> None:
+    """Write what was measured of a model file into its metadata; nothing else changes.
+
+    Args:
+        path: of `write_model_file`.
+        figures: JSON-ready.
+    """
+    metadata = replace(read_metadata(path), figures=dict(figures))
+    write_model_file(onnx.load(path), metadata, path)
 
 
 def _describe(metadata: ModelMetadata) -> str:

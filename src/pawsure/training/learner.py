@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,16 @@ class StageResult:
     epoch_probability: dict[int, np.ndarray] = field(default_factory=dict)
     depth: list[DepthTrial] = field(default_factory=list)
     is_kept: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """For metrics.json."""
+        return {
+            "name": self.name,
+            "is_kept": self.is_kept,
+            "kept_epoch": self.history[self.kept]["epoch"],
+            "history": self.history,
+            "depth": [asdict(trial) for trial in self.depth],
+        }
 
 
 class Learner:

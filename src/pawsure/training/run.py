@@ -7,13 +7,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from pawsure.audit.grouping import grouped_catalog
 from pawsure.audit.leakage import refuse_leakage
@@ -23,51 +21,36 @@ from pawsure.data.entries import Source
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
-from pawsure.evaluation.diagnosis import StageRecord, diagnose
-from pawsure.evaluation.evaluate import Predictions, measure, predict
-from pawsure.export.model_file import write_model_file
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR
-from pawsure.model.metadata import ModelMetadata
-from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.report.build import FILE_NAME as REPORT
 from pawsure.report.build import write_report
 from pawsure.report.predictions import FILE_NAME as ANSWERS
 from pawsure.report.predictions import write_answers
-from pawsure.training import handover
+from pawsure.training.figures import diagnose_run, measure_run, summary_of
 from pawsure.training.learner import Learner, StageResult
-from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix, scaling_of
+from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix
 from pawsure.training.recipe import (
     AUTO,
     Recipe,
     load_recipe,
     recipe_from_text,
-    recipe_names,
     recipe_to_toml,
 )
 from pawsure.training.run_folder import (
     CATALOG,
-    KERAS_FILE,
     METRICS,
     MODEL_FILE,
     RECIPE,
     RunFolder,
 )
+from pawsure.training.shipping import ship
 from pawsure.training.strangers import Strangers, find_strangers
 from pawsure.training.teacher import teacher_prefix
-from pawsure.training.trust import Trust, fit_trust, run_strangers
 from pawsure.training.watch import Watching, make_watchers
 
 if TYPE_CHECKING:
-    import onnx
-
     from pawsure.network.classifier import Classifier
-
-
-DIAGNOSED_PICTURES = 500
-"""Training pictures that are looked at again, to see how much better the network knows them:
-enough for an interval of two to four points, for a second of work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +130,6 @@ class _Training:
         self.log: list[str] = []
         self._started = time.perf_counter()
         self._labels: tuple[str, ...] = ()
-        self._test: Predictions | None = None
         self._audit: AuditSummary | None = None
 
     def run(self, data: str | Path, out: str | Path | None, folder: RunFolder | None) -> Run:
@@ -166,13 +148,7 @@ class _Training:
         self._open(folder, out, catalog)
         keras_import.wait_if(self.recipe.needs_keras)
         results, learner = self._learn(catalog, prefix)
-        validation, parity, trust = self._export(learner, strangers)
-        metrics = self._measure(catalog, results, validation, parity)
-        metrics["trust"] = self._measure_trust(trust, validation, strangers)
-        metrics["diagnosis"] = self._diagnose(catalog, results, data)
-        metrics["audit"] = self._audit.to_dict() if self._audit else {}
-        metrics["data"] = str(data)
-        self._keep_answers(catalog, validation, data)
+        metrics = self._ship_and_measure(results, learner, strangers, str(data))
         return self._close(metrics, source)
 
     def _find_prefix(self) -> CutPrefix | None:
@@ -322,153 +298,47 @@ class _Training:
             + ("." if result.is_kept else ", no better than before it: its weights are not kept.")
         )
 
-    def _export(
-        self, learner: Learner, strangers: Strangers | None
-    ) -> tuple[Predictions, dict[str, Any], Trust]:
-        """Write the model file once it agrees with what learned, on every validation picture."""
-        assert self.folder is not None
-        recipe, catalog = self.recipe, learner.catalog
-        metadata = ModelMetadata(
-            labels=catalog.labels,
-            size_px=recipe.model.image_size,
-            backbone=recipe.model.backbone,
-            recipe=recipe_to_toml(recipe),
-            data_fingerprint=catalog.fingerprint,
+    def _ship_and_measure(
+        self, results: list[StageResult], learner: Learner, strangers: Strangers | None, data: str
+    ) -> dict[str, Any]:
+        """Write the model file, and every figure of it."""
+        assert self.folder is not None and self._audit is not None
+        catalog = learner.catalog
+        shipped = ship(
+            self.recipe,
+            learner,
+            lambda: self.classifier,
+            self.folder,
+            strangers=strangers,
+            head_is_all=self._is_all_stored(learner.prefix),
+            timed=self._timed,
+            say=self._say,
+            progress=self.progress,
         )
-        checks: dict[str, Any] = {}
-        with (
-            self._timed("export"),
-            handover.checked_model_file(self.folder / MODEL_FILE) as unchecked,
-        ):
-            scaling = scaling_of(recipe.model)
-            graph = (
-                handover.graph_of(self.classifier, scaling)
-                if recipe.needs_keras
-                else handover.head_only_graph(learner.prefix.prefix, learner.head)
-            )
-            trust = self._fit_trust(graph, learner, strangers)
-            metadata = replace(metadata, thresholds=trust.thresholds)
-            write_model_file(trust.attach(graph), metadata, unchecked)
-            predictor = Predictor(unchecked)
-            if recipe.needs_keras:
-                checks["pixels"] = asdict(
-                    handover.check_from_pixels(self.classifier, scaling, predictor, catalog)
-                )
-                self.classifier.save(scaling, self.folder / KERAS_FILE)
-            validation, stored = handover.check_against_stored(
-                predictor, catalog, learner.validation_probability, progress=self.progress
-            )
-            checks["stored"] = asdict(stored)
-            trust.check(validation)
-        return validation, checks, trust
-
-    def _fit_trust(
-        self, graph: onnx.ModelProto, learner: Learner, strangers: Strangers | None
-    ) -> Trust:
-        """Calibrate, and learn when to say "unsure" and "neither"."""
-        with self._timed("trust"):
-            trust = fit_trust(
-                graph,
-                learner.catalog,
-                self.recipe.trust,
-                size_px=self.recipe.model.image_size,
-                seed=self.recipe.seed,
-                strangers=strangers,
-                stored=learner.stored if self._is_all_stored(learner.prefix) else None,
-                progress=self.progress,
-            )
-        for sentence in trust.sentences():
-            self._say(sentence)
-        return trust
-
-    def _measure_trust(
-        self, trust: Trust, validation: Predictions, strangers: Strangers | None
-    ) -> dict[str, Any]:
-        """What calibration and thresholds do on pictures that they were not fitted on."""
-        assert self.folder is not None and self._test is not None
-        predictor = Predictor(self.folder / MODEL_FILE)
-        unknown = None if strangers is None else run_strangers(predictor, strangers)
-        return trust.figures(validation, self._test, unknown)
-
-    def _measure(
-        self,
-        catalog: Catalog,
-        results: list[StageResult],
-        validation: Predictions,
-        parity: dict[str, Any],
-    ) -> dict[str, Any]:
-        """Every figure of the run; those of the test split from the file that is shipped."""
-        assert self.folder is not None
         with self._timed("measure"):
-            predictor = Predictor(self.folder / MODEL_FILE)
-            test = predict(predictor, catalog, split="test", progress=self.progress)
-            self._test = test
-            thresholds = predictor.metadata.thresholds
-            return {
-                **{
-                    name: measure(
-                        found.probability,
-                        found.label,
-                        self._labels,
-                        familiarity=found.familiarity,
-                        thresholds=thresholds,
-                    )
-                    for name, found in (("validation", validation), ("test", test))
-                },
-                "stages": [
-                    {
-                        "name": result.name,
-                        "is_kept": result.is_kept,
-                        "kept_epoch": result.history[result.kept]["epoch"],
-                        "history": result.history,
-                        "depth": [asdict(trial) for trial in result.depth],
-                    }
-                    for result in results
-                ],
-                "parity": parity,
-                "counts": catalog.counts(),
-                "unreadable": catalog.problems(),
-            }
-
-    def _diagnose(
-        self, catalog: Catalog, results: list[StageResult], data: str | Path
-    ) -> dict[str, Any]:
-        """What the run shows about itself, in figures and in words."""
-        assert self.folder is not None
+            measured = measure_run(self.folder, shipped, catalog, strangers, self.progress)
         with self._timed("diagnose"):
-            rng = np.random.default_rng(self.recipe.seed)
-            rows = catalog.where("train")
-            some = np.sort(rng.permutation(rows)[:DIAGNOSED_PICTURES])
-            learned = Predictor(self.folder / MODEL_FILE).predict_series(catalog.read, some)
-            batches = [(batch.indices, batch.outputs.probability) for batch in learned]
-            found = diagnose(
-                [_record(result) for result in results],
-                catalog.label[catalog.where("validation")],
-                train_probability=np.concatenate([probability for _, probability in batches]),
-                train_label=catalog.label[np.concatenate([indices for indices, _ in batches])],
-                recipe=asdict(self.recipe),
-                data=str(data),
-                recipe_name=self._recipe_to_start_from(),
-            )
-        return found.to_dict()
-
-    def _recipe_to_start_from(self) -> str:
-        """What advice changes: a recipe on board if this is one unchanged, else the run's own."""
-        assert self.folder is not None
-        name = self.recipe.name
-        unchanged = name in recipe_names() and load_recipe(name) == self.recipe
-        return name if unchanged else str(self.folder / RECIPE)
-
-    def _keep_answers(self, catalog: Catalog, validation: Predictions, data: str | Path) -> None:
-        """What was said of every held-out picture; the report is made of it."""
-        assert self.folder is not None and self._test is not None
-        splits = {"validation": validation, "test": self._test}
-        write_answers(self.folder / ANSWERS, catalog, splits, data=str(data))
+            diagnosis = diagnose_run(self.folder, self.recipe, results, catalog, data)
+        write_answers(
+            self.folder / ANSWERS,
+            catalog,
+            {"validation": shipped.validation, "test": measured.test},
+            data=data,
+        )
+        return {
+            **measured.figures,
+            "stages": [result.to_dict() for result in results],
+            "counts": catalog.counts(),
+            "unreadable": catalog.problems(),
+            "diagnosis": diagnosis,
+            "audit": self._audit.to_dict(),
+            "data": data,
+        }
 
     def _close(self, metrics: dict[str, Any], source: Source) -> Run:
         assert self.folder is not None
         folder = self.folder
-        summary = _summary(folder.path, metrics)
+        summary = summary_of(folder.path, metrics)
         for line in summary:
             self._log(line)
         self._write_metrics(metrics)
@@ -524,18 +394,6 @@ class _Training:
         self.seconds[name] = round(time.perf_counter() - started, 2)
 
 
-def _record(result: StageResult) -> StageRecord:
-    """A stage as the diagnosis wants it."""
-    return StageRecord(
-        name=result.name,
-        history=result.history,
-        kept_epoch=result.history[result.kept]["epoch"],
-        probability=result.validation_probability,
-        epoch_probability=result.epoch_probability,
-        in_time="penalty" not in result.history[0],
-    )
-
-
 class _KerasImport:
     """Imports Keras in a thread of its own while pictures are read: it takes seconds."""
 
@@ -571,32 +429,3 @@ class _KerasImport:
 def _train_froms(recipe: Recipe) -> list[str | int | float]:
     """Where the stages start to learn, each named once."""
     return list(dict.fromkeys(stage.train_from for stage in recipe.stages))
-
-
-def _summary(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
-    test = metrics["test"]
-    accuracy = test["accuracy"]
-    return [
-        f"Test accuracy {accuracy['value']:.1%} on {test['n']:,} pictures that nothing was "
-        f"learned from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
-        *_answers(test["answers"], metrics["trust"]["neither"]["strangers"]),
-        *metrics["diagnosis"]["sentences"],
-        f"Run folder: {folder} (open {folder / REPORT} in a browser)",
-    ]
-
-
-def _answers(answers: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> list[str]:
-    """What the model does with pictures that it had better not answer."""
-    error = answers["error"]
-    lines = [
-        f"It answers {answers['answered']['value']:.1%} of them"
-        + ("" if error is None else f", {error['value']:.1%} of these wrongly")
-        + f"; {answers['unsure']['value']:.1%} are unsure, {answers['neither']['value']:.1%} "
-        "too unlike what it learned from."
-    ]
-    if strangers is not None:
-        lines.append(
-            f"Of {strangers['n']:,} strangers that it was never shown, "
-            f"{strangers['accepted']['value']:.1%} pass for something that it knows."
-        )
-    return lines

@@ -1,0 +1,117 @@
+"""From what has learned to the model file: trust fitted, agreement checked, written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pawsure.evaluation.evaluate import Predictions
+from pawsure.export.model_file import write_model_file
+from pawsure.model.metadata import ModelMetadata
+from pawsure.model.predictor import Predictor
+from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.training import handover
+from pawsure.training.learner import Learner
+from pawsure.training.prefixes import scaling_of
+from pawsure.training.recipe import Recipe, recipe_to_toml
+from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
+from pawsure.training.strangers import Strangers
+from pawsure.training.trust import Trust, fit_trust
+
+if TYPE_CHECKING:
+    from pawsure.network.classifier import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """A model file that was written, and what it was checked by.
+
+    Attributes:
+        validation: what the file says of every validation picture.
+        parity: by check, how far the file is from the network that learned; JSON-ready.
+        trust: what was fitted for it.
+    """
+
+    validation: Predictions
+    parity: dict[str, Any]
+    trust: Trust
+
+
+def ship(
+    recipe: Recipe,
+    learner: Learner,
+    classifier: Callable[[], Classifier],
+    folder: RunFolder,
+    *,
+    strangers: Strangers | None,
+    head_is_all: bool,
+    timed: Callable[[str], AbstractContextManager[None]],
+    progress: Progress = NO_PROGRESS,
+    say: Callable[[str], None],
+) -> Shipped:
+    """Write the model file once it agrees with what learned, on every validation picture.
+
+    Args:
+        recipe: of the run.
+        learner: after its last stage.
+        classifier: gives the Keras network, where the recipe has one.
+        folder: where to.
+        strangers: of the user, if any.
+        head_is_all: whether the feature store has all that the finished network makes of a
+            picture, because only a head was learned.
+        timed: measures a step of this name.
+        progress: told of every picture.
+        say: told what was found.
+
+    Raises:
+        ParityError: the file disagrees with the network; it is not written.
+    """
+    catalog = learner.catalog
+    checks: dict[str, Any] = {}
+    with timed("export"), handover.checked_model_file(folder / MODEL_FILE) as unchecked:
+        scaling = scaling_of(recipe.model)
+        graph = (
+            handover.graph_of(classifier(), scaling)
+            if recipe.needs_keras
+            else handover.head_only_graph(learner.prefix.prefix, learner.head)
+        )
+        with timed("trust"):
+            trust = fit_trust(
+                graph,
+                catalog,
+                recipe.trust,
+                size_px=recipe.model.image_size,
+                seed=recipe.seed,
+                strangers=strangers,
+                stored=learner.stored if head_is_all else None,
+                progress=progress,
+            )
+        for sentence in trust.sentences():
+            say(sentence)
+        metadata = replace(_metadata(recipe, learner), thresholds=trust.thresholds)
+        write_model_file(trust.attach(graph), metadata, unchecked)
+        predictor = Predictor(unchecked)
+        if recipe.needs_keras:
+            checks["pixels"] = asdict(
+                handover.check_from_pixels(classifier(), scaling, predictor, catalog)
+            )
+            classifier().save(scaling, folder / KERAS_FILE)
+        validation, stored = handover.check_against_stored(
+            predictor, catalog, learner.validation_probability, progress=progress
+        )
+        checks["stored"] = asdict(stored)
+        trust.check(validation)
+    return Shipped(validation=validation, parity=checks, trust=trust)
+
+
+def _metadata(recipe: Recipe, learner: Learner) -> ModelMetadata:
+    """What is known of the model before anything is fitted for it or measured."""
+    return ModelMetadata(
+        labels=learner.catalog.labels,
+        size_px=recipe.model.image_size,
+        backbone=recipe.model.backbone,
+        recipe=recipe_to_toml(recipe),
+        data_fingerprint=learner.catalog.fingerprint,
+    )
