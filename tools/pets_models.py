@@ -1,0 +1,168 @@
+"""Make the models on board from finished runs: `pawsure/model/pets/pets-224.onnx`, `pets-128.onnx`.
+
+    pawsure train DATA --recipe tools/pets-224.toml --out runs/pets-224
+    pawsure train DATA --recipe tools/pets-128.toml --out runs/pets-128
+    python tools/pets_models.py DATA NEITHER runs/pets-224 runs/pets-128
+
+DATA is the 20,000 photographs of the Asirra ("Dogs vs. Cats") set, in folders `cat` and `dog`;
+NEITHER folders of strangers, here 48 classes of Caltech-101. Each network is quantised on
+training pictures; calibration, "unsure" and "neither" are fitted on what the quantised network
+puts out, with the strangers shown. All figures are of the file as it is shipped, on the test
+split, and are in its metadata. The card beside it is written by hand: a test holds it to them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from pawsure.data.catalog import Catalog
+from pawsure.data.loader import iter_batches
+from pawsure.data.recorded import recorded_catalog
+from pawsure.data.sources import open_source
+from pawsure.evaluation.evaluate import measure, predict, share_figure
+from pawsure.evaluation.familiarity import fit_familiarity
+from pawsure.export.agreement import run_both
+from pawsure.export.model_file import write_model_file
+from pawsure.export.quantise import NUM_PICTURES, drawn_rows, quantise_graph
+from pawsure.export.refit import MOST_PICTURES, halve_familiarity, without_trust
+from pawsure.export.trust import FEATURES, measure_features
+from pawsure.model.metadata import read_metadata
+from pawsure.model.onboard import onboard_folder
+from pawsure.model.predictor import Predictor
+from pawsure.training.recipe import Recipe, recipe_from_text, recipe_to_toml
+from pawsure.training.strangers import Strangers, find_strangers
+from pawsure.training.trust import fit_trust, run_strangers
+
+HALVES = 5
+"""Times that half of the kinds of strangers are hidden, to measure what was never shown."""
+
+
+def main() -> None:
+    """Make each model and print what it reaches."""
+    data, neither, *runs = sys.argv[1:]
+    for run in map(Path, runs):
+        path = onboard_folder() / f"{run.name}.onnx"
+        figures = make(run, data, neither, path)
+        print(json.dumps({run.name: figures}, indent=1))
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+def make(run: Path, data: str, neither: str, path: Path) -> dict[str, Any]:
+    """Quantise the network of a run, fit its trust anew, measure, and write the model file."""
+    recipe = recipe_from_text((run / "recipe.toml").read_text(), "recipe")
+    recipe = replace(recipe, trust=replace(recipe.trust, neither="NEITHER"))
+    catalog = recorded_catalog(run / "catalog.parquet", open_source(data))
+    assert catalog is not None, f"{run} was not trained on {data}"
+    strangers = find_strangers(neither, catalog, seed=recipe.seed, test=recipe.split.test)
+    size_px = recipe.model.image_size
+    rows = drawn_rows(catalog, "train", NUM_PICTURES, recipe.seed)
+    batches = iter_batches(catalog.read, rows, size_px=size_px, batch_size=20)
+    graph = quantise_graph(
+        without_trust(onnx.load(run / "model.onnx")), (batch.pictures for batch in batches)
+    )
+    trust = fit_trust(
+        graph, catalog, recipe.trust, size_px=size_px, seed=recipe.seed, strangers=strangers
+    )
+    metadata = replace(
+        read_metadata(run / "model.onnx"),
+        recipe=recipe_to_toml(recipe),
+        thresholds=trust.thresholds,
+        precision="int8",
+        figures={},
+    )
+    model = halve_familiarity(trust.attach(graph))
+    path.parent.mkdir(exist_ok=True)
+    write_model_file(model, metadata, path)
+    figures = measured(path, run, catalog, strangers)
+    figures["strangers"]["classes_never_shown"] = half_hidden(
+        graph, catalog, strangers, recipe, size_px
+    )
+    write_model_file(model, replace(metadata, figures=figures), path)
+    return figures
+
+
+def measured(path: Path, run: Path, catalog: Catalog, strangers: Strangers) -> dict[str, Any]:
+    """On test pictures, and on strangers of kinds that were shown, by the file itself."""
+    predictor = Predictor(path)
+    test = predict(predictor, catalog, split="test")
+    found = measure(
+        test.probability,
+        test.label,
+        catalog.labels,
+        familiarity=test.familiarity,
+        thresholds=predictor.metadata.thresholds,
+    )
+    before = Predictor(run)
+    pair = run_both(
+        before,
+        predictor.predict_batch,
+        predictor.metadata.thresholds,
+        catalog,
+        catalog.where("test"),
+    )
+    kept = ("n", "accuracy", "log_loss", "brier_score", "calibration_error", "answers")
+    outcome = run_strangers(predictor, strangers)
+    assert outcome is not None
+    probability, familiarity = outcome
+    accepted = int((familiarity >= predictor.metadata.thresholds["neither_below"]).sum())
+    return {
+        "test": {key: found[key] for key in kept},
+        "against_float32": pair.accuracy(catalog, predictor.labels, "test"),
+        "strangers": {"classes_shown": share_figure(accepted, len(probability))},
+    }
+
+
+def half_hidden(
+    graph: onnx.ModelProto, catalog: Catalog, strangers: Strangers, recipe: Recipe, size_px: int
+) -> dict[str, Any]:
+    """Strangers accepted when 5% of the test pictures are rejected, of kinds never shown."""
+    session = _session(graph)
+
+    def features(read: Any, rows: np.ndarray) -> np.ndarray:
+        return np.concatenate(
+            [
+                session.run([FEATURES], {"image": batch.pictures})[0]
+                for batch in iter_batches(read, rows, size_px=size_px, batch_size=32)
+            ]
+        )
+
+    rng = np.random.default_rng(recipe.seed)
+    some = np.sort(rng.permutation(catalog.where("train"))[:MOST_PICTURES])
+    train, held_out, test = (
+        features(catalog.read, rows)
+        for rows in (some, catalog.where("validation"), catalog.where("test"))
+    )
+    strange = features(strangers.read, np.arange(len(strangers)))
+    kinds = strangers.kind
+    names = np.unique(kinds)
+    draw = np.random.default_rng(0)
+    shares, passing = [], {}
+    for _ in range(HALVES):
+        shown = np.isin(kinds, draw.permutation(names)[: len(names) // 2])
+        found = fit_familiarity(train, held_out, strange[shown], kinds[shown])
+        passed = found(strange[~shown]) >= np.quantile(found(test), 0.05)
+        shares.append(float(passed.mean()))
+        for kind in kinds[~shown][passed]:
+            name = Path(kind).name
+            passing[name] = passing.get(name, 0) + 1
+    worst = dict(sorted(passing.items(), key=lambda item: -item[1])[:5])
+    return {"value": float(np.mean(shares)), "halves": shares, "most_often": worst}
+
+
+def _session(graph: onnx.ModelProto) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(
+        measure_features(graph).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+
+
+if __name__ == "__main__":
+    main()
