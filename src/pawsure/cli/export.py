@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +37,7 @@ def export(
         typer.Option(
             metavar="FORMAT",
             help="int8 (a model file a third as large), litert (phones and small boards), "
-            "saved-model (TensorFlow).",
+            "saved-model (TensorFlow), browser (a page that needs no server of ours).",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="PATH", help="The folder to make; must not exist.")],
@@ -58,6 +59,13 @@ def export(
             help="Pictures that may get another label than from MODEL: 0.1%, for int8 2%.",
         ),
     ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of browser: the npm package onnxruntime-web, a file or a folder; by default npm "
+            "fetches it, once.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the pictures that are drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
@@ -72,6 +80,8 @@ def export(
 
         check_choice(to, precision)
         check_free(out)
+        if runtime is not None and to != "browser":
+            raise UsageError(f"Only browser takes a --runtime; '{to}' needs none.")
         predictor = Predictor(model)
         progress = terminal_progress()
         needs_labels = "int8" in (to, precision)
@@ -84,6 +94,7 @@ def export(
                 out,
                 precision=precision,
                 max_changed=changed,
+                runtime=runtime,
                 seed=seed,
                 progress=progress,
             )
@@ -93,6 +104,9 @@ def export(
     _show(result, predictor.path)
     if to == "int8":
         screen.next_command("To use it", "predict", "PICTURES", "--model", result.model)
+    elif to == "browser":
+        folder = shlex.quote(str(result.folder))
+        screen.note(f"To use it: python -m http.server --bind 127.0.0.1 --directory {folder} 8000")
     else:
         screen.note(f"To use it: the code in {result.folder / 'README.md'}")
 

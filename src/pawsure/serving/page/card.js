@@ -1,7 +1,7 @@
 // One picture and what was said of it.
 
 import { drawHeat } from "./heat.js";
-import { howSure, kind, percent, words } from "./words.js";
+import { facts, howSure, kind, percent, words } from "./words.js";
 
 const MOST_BARS = 4;
 
@@ -42,6 +42,7 @@ export function show(item) {
   find(".why").textContent = said.why;
   find(".how-sure").textContent = state === "done" && kind(item.answer) === "sure" ? howSure(item.answer.probability) : "";
   find(".bars").replaceChildren(...(state === "done" ? bars(item.answer) : []));
+  if (find(".facts")) find(".facts").textContent = state === "done" ? facts(item.answer) : "";
   find(".again").hidden = !(state === "failed" && item.passing);
   find(".picture").disabled = state !== "done";
   find(".picture").setAttribute("aria-label", `Heat map of ${item.name}: where the model found ${state === "done" ? item.answer.label : "it"}`);

@@ -164,7 +164,7 @@ api.onTokenNeeded(async () => {
   return dialog.returnValue === "ok" ? byId("token").value.trim() : null;
 });
 
-byId("token-cancel").addEventListener("click", () => byId("token-dialog").close());
+byId("token-cancel")?.addEventListener("click", () => byId("token-dialog").close());
 
 function notice(text) {
   byId("notice").textContent = text;

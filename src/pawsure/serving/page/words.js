@@ -65,6 +65,13 @@ function unlike(familiarity) {
   return `${percent(1 - familiarity)} of the pictures it was checked on are more like those it learned from`;
 }
 
+/** What else is known of an answer, in a line. */
+export function facts({ familiarity, milliseconds }) {
+  const parts = familiarity === null ? [] : [`familiarity ${percent(familiarity)}`];
+  if (milliseconds !== undefined) parts.push(`${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`);
+  return parts.join(" · ");
+}
+
 /** What decides between a label, "unsure" and "neither"; null where a model never says so. */
 export function rules({ unsure_below: unsure, neither_below: neither }) {
   return {

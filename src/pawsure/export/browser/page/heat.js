@@ -1,0 +1,88 @@
+// Draws evidence as colour over a picture, in its proportions, so that both can be cut alike by
+// object-fit: warm places spoke for the label, blue ones against it, as pawsure.model.heat_map.
+
+const LONGEST = 320;
+const LEAST_SCALE = Math.log(9); // evidence at full strength is never less than this
+const MOST_OPAQUE = 0.74;
+const STEPS = 255; // colours on each side
+
+/** Fills a canvas with evidence (rows of numbers) for a picture of width x height. */
+export function drawHeat(canvas, evidence, width, height) {
+  const scale = Math.min(1, LONGEST / Math.max(width, height));
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(canvas.width, canvas.height);
+  image.data.set(heatMap(evidence, canvas.width, canvas.height));
+  context.putImageData(image, 0, 0);
+}
+
+/** RGBA bytes, not premultiplied, height x width. */
+export function heatMap(evidence, width, height) {
+  const columns = spread(evidence, width, height);
+  const most = columns.reduce((most, column) => column.reduce((m, v) => Math.max(m, Math.abs(v)), most), LEAST_SCALE);
+  const colours = colourMap();
+  const data = new Uint8ClampedArray(width * height * 4);
+  columns.forEach((column, x) =>
+    column.forEach((value, y) => {
+      const place = 4 * (Math.round(value * (STEPS / most)) + STEPS);
+      data.set(colours.subarray(place, place + 4), 4 * (y * width + x));
+    }),
+  );
+  return data;
+}
+
+/** Columns of a small map laid over a whole picture, by cubic B-splines: nothing overshoots. */
+function spread(evidence, width, height) {
+  const wide = evidence.map((row) => spreadLine(row, width));
+  return Array.from({ length: width }, (_, x) => spreadLine(wide.map((row) => row[x]), height));
+}
+
+function spreadLine(cells, length) {
+  return Array.from({ length }, (_, index) => {
+    const place = ((index + 0.5) / length) * cells.length - 0.5;
+    const before = Math.floor(place);
+    const t = place - before;
+    const weights = [(1 - t) ** 3, 3 * t ** 3 - 6 * t ** 2 + 4, -3 * t ** 3 + 3 * t ** 2 + 3 * t + 1, t ** 3];
+    return weights.reduce((sum, weight, tap) => {
+      const cell = Math.min(Math.max(before - 1 + tap, 0), cells.length - 1);
+      return sum + (weight / 6) * cells[cell];
+    }, 0);
+  });
+}
+
+let made = null;
+
+/** RGBA from the most against to the most for; the middle one is transparent. */
+export function colourMap() {
+  made ??= Uint8ClampedArray.from(
+    Array.from({ length: 2 * STEPS + 1 }, (_, step) => colour((step - STEPS) / STEPS)).flat(),
+  );
+  return made;
+}
+
+/** Lightness rises in even steps (in OKLab) all the way, so that it reads without colour. */
+function colour(share) {
+  const strength = Math.abs(share);
+  const warm = share > 0;
+  const lightness = warm ? 0.6 + 0.24 * strength : 0.54 - 0.2 * strength;
+  const chroma = warm ? 0.23 - 0.05 * strength : 0.14 + 0.06 * strength;
+  const hue = ((warm ? 30 + 48 * strength : 250 + 18 * strength) * Math.PI) / 180;
+  const opacity = MOST_OPAQUE * strength ** 0.9;
+  return [...srgb(lightness, chroma * Math.cos(hue), chroma * Math.sin(hue)), opacity].map((value) => Math.round(255 * value));
+}
+
+/** OKLab to sRGB (Ottosson 2020, "A perceptual color space for image processing"). */
+function srgb(lightness, a, b) {
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  return [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+  ].map((value) => {
+    const linear = Math.min(Math.max(value, 0), 1);
+    return linear <= 0.0031308 ? 12.92 * linear : 1.055 * linear ** (1 / 2.4) - 0.055;
+  });
+}
