@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,6 +71,7 @@ def export(
     *,
     precision: str | None = None,
     max_changed: float | None = None,
+    runtime: str | Path | None = None,
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> ExportResult:
@@ -87,11 +86,13 @@ def export(
         precision: of LiteRT, one of `PRECISIONS`; None: float16.
         max_changed: share of pictures that may get another label; None: `MAX_CHANGED`, or
             `MAX_CHANGED_INT8`.
+        runtime: of the browser, see `pawsure.export.browser`; None: npm fetches it.
         seed: of what is drawn.
         progress: told of every picture.
 
     Raises:
-        UsageError: there is no such format or precision, or `out` exists.
+        UsageError: there is no such format or precision, `out` exists, or the browser's runtime
+            can't be had.
         ParityError: more labels change; nothing is written.
         DataError: the catalog has no pictures for what they are needed for.
         ModelFileError: it is no pawsure model in float32.
@@ -101,9 +102,17 @@ def export(
     check_free(out)
     model_file = Predictor(model_file).path
     if to == "browser":
-        browser: Any = import_module("pawsure.export.browser")
-        result: ExportResult = browser.export_browser(model_file, Path(out), progress=progress)
-        return result
+        # Imported here, as it imports this module.
+        from pawsure.export.browser import export_browser
+
+        return export_browser(
+            model_file,
+            out,
+            catalog=catalog,
+            runtime=runtime,
+            max_changed=MAX_CHANGED if max_changed is None else max_changed,
+            progress=progress,
+        )
     if to == "litert":
         precision = precision or "float16"
     precision = {"int8": "int8", "saved-model": "float32"}.get(to, precision or "float32")
@@ -269,10 +278,7 @@ def compared_rows(catalog: Catalog) -> np.ndarray:
 
 def format_names() -> tuple[str, ...]:
     """What `--to` takes."""
-    names = ("int8", "litert", "saved-model")
-    browser = find_spec("pawsure.export.browser")
-    # A folder without an __init__.py is found too, and has no origin.
-    return (*names, "browser") if browser and browser.origin else names
+    return ("int8", "litert", "saved-model", "browser")
 
 
 _ONNX_CODE = (
