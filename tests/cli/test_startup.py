@@ -13,6 +13,8 @@ from tiny_models import red_or_blue_model_file
 TRAINING_ONLY = {"tensorflow", "keras", "onnx", "sklearn", "scipy", "h5py"}
 # rich takes 0.1 s and pyarrow 0.15 s to import; a prediction takes 0.3 s in all.
 NOT_FOR_ONE_ANSWER = TRAINING_ONLY | {"pyarrow", "rich", "pydantic", "asyncio"}
+# What only the other commands and the other kinds of data need.
+NOT_FOR_A_FOLDER = NOT_FOR_ONE_ANSWER | {"zipfile", "ssl", "http", "threadpoolctl"}
 NOT_FOR_HELP = TRAINING_ONLY | {"pyarrow", "onnxruntime", "numpy", "PIL"}
 
 
@@ -44,6 +46,15 @@ def test_predict_loads_only_what_answers(tmp_path: Path):
     model = red_or_blue_model_file(tmp_path / "model.onnx")
     Image.new("RGB", (40, 30), "red").save(tmp_path / "red.jpg")
     assert not loaded_by("predict", tmp_path / "red.jpg", "--model", model) & NOT_FOR_ONE_ANSWER
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--csv", "a.csv"], ["--jsonl", "a.jsonl"]])
+def test_a_folder_loads_no_more(tmp_path: Path, words, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = red_or_blue_model_file(tmp_path / "model.onnx")
+    for name in ("a", "b", "c"):
+        Image.new("RGB", (40, 30), "red").save(tmp_path / f"{name}.jpg")
+    assert not loaded_by("predict", tmp_path, "--model", model, *words) & NOT_FOR_A_FOLDER
 
 
 def test_importing_pawsure_loads_nothing_of_others():

@@ -12,11 +12,11 @@ from PIL import Image
 from starlette.requests import Request
 
 from pawsure.data import images
+from pawsure.data.cores import available_cores
 from pawsure.errors import PictureError
 from pawsure.model.answer import Answer
 from pawsure.model.predictor import Predictor
 from pawsure.serving.batching import Batcher, Row, Ticket
-from pawsure.serving.cores import usable_cores
 from pawsure.serving.forms import Upload
 from pawsure.serving.intake import MemoryBudget
 from pawsure.serving.metrics import Metrics
@@ -35,7 +35,7 @@ class Work:
         self.metrics = Metrics()
         self.budget = MemoryBudget(settings.max_bytes_in_flight)
         self.ready = False
-        cores = usable_cores()
+        cores = available_cores()
         # One more than cores: between two steps a worker waits for Python's lock. On two cores
         # three workers give 429 answers a second where two give 397, and no later ones.
         workers = settings.workers or cores + 1

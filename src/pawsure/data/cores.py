@@ -9,7 +9,7 @@ from pathlib import Path
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-def usable_cores(quota: Path = _QUOTA) -> int:
+def available_cores(quota: Path = _QUOTA) -> int:
     """Cores of the machine that this process may use, by its affinity and its container's quota.
 
     A container that may use 2 of 64 cores still sees 64; with a thread for each, all of them

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pawsure.serving.cores import usable_cores
+from pawsure.data.cores import available_cores
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_container_counts_what_it_may_use(tmp_path: Path, quota: str, cores: int):
     (tmp_path / "cpu.max").write_text(quota)
-    assert usable_cores(tmp_path / "cpu.max") == cores
+    assert available_cores(tmp_path / "cpu.max") == cores
 
 
 @pytest.mark.usefixtures("eight_cores")
 def test_without_control_groups_the_affinity_counts(tmp_path: Path):
-    assert usable_cores(tmp_path / "cpu.max") == 8
+    assert available_cores(tmp_path / "cpu.max") == 8
