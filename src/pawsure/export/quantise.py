@@ -7,8 +7,8 @@ familiarity stay in floats. The outcome is a model file like any other.
 
 What rounding kernels shifts is taken off the biases first; see `pawsure.export.bias_correction`.
 What was fitted on the float network's outputs does not fit those of the quantised one: of
-validation pictures 13% fell below the familiarity that 5% had been below. So calibration,
-familiarity and the threshold for "unsure" are fitted anew; see `pawsure.export.refit`.
+validation pictures 13% (at 224 pixels 54%) fell below the familiarity that 5% had been below. So
+calibration, familiarity and the threshold for "unsure" are fitted anew; see `pawsure.export.refit`.
 
 Source: Jacob et al. 2018, arXiv:1712.05877 (arithmetic); Krishnamoorthi 2018, arXiv:1806.08342
 (a scale for each channel).
