@@ -201,3 +201,25 @@ def test_an_export_that_disagrees_is_not_written(run, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     allowed = export(run, "--to", "int8", "--out", tmp_path / "out", "--max-changed", "100%")
     assert allowed.exit_code == 0, allowed.stderr
+
+
+def test_missing_tensorflow_is_named_with_what_brings_it(run, tmp_path, monkeypatch):
+    for name in ("litert", "saved_model", "tensorflow_graph"):
+        monkeypatch.delitem(sys.modules, f"pawsure.export.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    result = export(run, "--to", "litert", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "needs 'tensorflow', which is not installed" in result.stderr
+    assert "pawsure[train]" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_int8_is_made_without_tensorflow(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    result = export(run, "--to", "int8", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_help_has_an_example():
+    result = CliRunner().invoke(app, ["export", "--help"])
+    assert "pawsure export runs/mine --to int8 --out exports/mine-int8" in result.stdout

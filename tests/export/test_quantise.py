@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -113,3 +115,10 @@ def test_data_without_training_pictures_are_refused(run, tmp_path):
     problems = dict.fromkeys(catalog.where("train").tolist(), "gone")
     with pytest.raises(DataError, match="no training pictures to take ranges from"):
         quantise(folder / "model.onnx", catalog.with_problems(problems), tmp_path / "int8.onnx")
+
+
+def test_other_labels_than_the_models_are_refused(run, tmp_path):
+    folder, catalog = run
+    other = replace(catalog, labels=("green", "red"))
+    with pytest.raises(DataError, match=r"knows the labels blue, red; .* have green too"):
+        quantise(folder / "model.onnx", other, tmp_path / "int8.onnx")
