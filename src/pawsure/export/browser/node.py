@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,9 +53,10 @@ def _run(process: subprocess.Popen[bytes], complaints: IO[bytes], pictures: np.n
         process.wait()
         complaints.seek(0)
         said = [line for line in complaints.read().decode(errors="replace").splitlines() if line]
-        why = next((line for line in said if "Error" in line), said[-1] if said else str(exc))
+        errors = [line for line in said if re.match(r"\w*Error\b", line)]
+        why = (errors or said or [str(exc)])[0]
         raise ExportError(
-            f"The model does not run in ONNX Runtime Web under Node.js: {why.strip()} "
+            f"The model does not run in ONNX Runtime Web under Node.js: {why.strip()}. "
             "Node.js 18 or newer runs it; without any on the PATH, it is not tried there."
         ) from exc
     return Outputs(**{name: np.concatenate([one[name] for one in each]) for name in each[0]})
