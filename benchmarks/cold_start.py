@@ -20,6 +20,22 @@ from pathlib import Path
 PLAIN = Path(__file__).with_name("plain_predict.py")
 
 
+def take_turns(commands: dict[str, list[object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of whole processes, one after the other, as often as asked for."""
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(repeats):
+        for name, command in commands.items():
+            started = time.perf_counter()
+            subprocess.run(
+                list(map(str, command)),
+                check=True,
+                capture_output=True,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+            )
+            seconds[name].append(round(time.perf_counter() - started, 3))
+    return seconds
+
+
 def main() -> None:
     """Take turns, print medians and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -33,17 +49,7 @@ def main() -> None:
         "pawsure": [sys.executable, "-m", "pawsure", "predict", arguments.picture, *model],
         "keras": [sys.executable, PLAIN, arguments.run / "model.keras", arguments.picture],
     }
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(arguments.repeats):
-        for name, command in commands.items():
-            started = time.perf_counter()
-            subprocess.run(
-                list(map(str, command)),
-                check=True,
-                capture_output=True,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-            )
-            seconds[name].append(round(time.perf_counter() - started, 3))
+    seconds = take_turns(commands, arguments.repeats)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     ratio = medians["keras"] / medians["pawsure"]
     for name, values in seconds.items():

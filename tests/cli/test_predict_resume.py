@@ -155,3 +155,23 @@ def test_resume_draws_no_heat_maps(photos, model, tmp_path):
     result = predict(photos, "--model", model, *words)
     assert result.exit_code == 2
     assert "not with heat maps" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_memory_does_not_grow_with_the_number_of_pictures(photos, model, tmp_path):
+    """Two folders, one ten times the other: the same peak, but for what names take."""
+    peaks = [peak_mb(photos, model, tmp_path / f"{times}.csv", times) for times in (1, 10)]
+    assert peaks[1] - peaks[0] < 8
+
+
+def peak_mb(photos: Path, model: Path, out: Path, times: int) -> float:
+    words = command(photos, model, out)
+    words[4:5] = [str(photos)] * times
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os.execv(sys.executable, words)
+    _, status, usage = os.wait4(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 3
+    return usage.ru_maxrss / 1024  # kilobytes on Linux
