@@ -137,12 +137,17 @@ def _recipe_to_start_from(recipe: Recipe, folder: RunFolder) -> str:
 
 
 def _record(result: StageResult) -> StageRecord:
-    """A stage as the diagnosis wants it."""
+    """A stage as the diagnosis wants it.
+
+    Its kept epoch has the probabilities that every epoch was judged by: where targets are
+    softened those at their best temperature, not those that the bare network puts out.
+    """
+    kept = result.history[result.kept]["epoch"]
     return StageRecord(
         name=result.name,
         history=result.history,
-        kept_epoch=result.history[result.kept]["epoch"],
-        probability=result.validation_probability,
+        kept_epoch=kept,
+        probability=result.epoch_probability.get(kept, result.validation_probability),
         epoch_probability=result.epoch_probability,
         in_time="penalty" not in result.history[0],
     )
