@@ -85,11 +85,7 @@ def export(
         predictor = Predictor(model)
         progress = terminal_progress()
         needs_labels = "int8" in (to, precision)
-        catalog = (
-            None
-            if to == "browser"
-            else _catalog(predictor.path, predictor.metadata, data, needs_labels, progress)
-        )
+        catalog = _catalog(predictor.path, predictor.metadata, data, needs_labels, progress)
         with without_chatter():
             result = export_checked(
                 predictor.path,

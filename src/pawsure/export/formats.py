@@ -65,7 +65,7 @@ class Exported:
 def export(
     model_file: str | Path,
     to: str,
-    catalog: Catalog | None,
+    catalog: Catalog,
     out: str | Path,
     *,
     precision: str | None = None,
@@ -80,8 +80,7 @@ def export(
         model_file: of `pawsure train`.
         to: one of `format_names`.
         catalog: the pictures that it was trained on, split as then; what is in floats needs no
-            labels and no splits, just pictures to compare on. None: for the browser, whose
-            export brings its own.
+            labels and no splits, just pictures to compare on.
         out: the folder to make.
         precision: of LiteRT, one of `PRECISIONS`; None: float16.
         max_changed: share of pictures that may get another label; None: `MAX_CHANGED`, or
@@ -116,15 +115,14 @@ def export(
     if to == "litert":
         precision = precision or "float16"
     precision = {"int8": "int8", "saved-model": "float32"}.get(to, precision or "float32")
-    pictures = catalog
     limit = MAX_CHANGED_INT8 if precision == "int8" else MAX_CHANGED
     settings: dict[str, Any] = {"seed": seed, "progress": progress}
 
     def make(folder: Path) -> Exported:
         if to == "int8":
-            return _int8(model_file, pictures, folder, **settings)
+            return _int8(model_file, catalog, folder, **settings)
         if to == "litert":
-            return _litert(model_file, pictures, folder, precision, **settings)
+            return _litert(model_file, catalog, folder, precision, **settings)
         return _saved_model(model_file, folder)
 
     return _export(

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pawsure.errors import MissingExtraError
+from tensorflow.lite.python.convert_phase import ConverterError
+
+from pawsure.errors import ExportError, MissingExtraError
 from pawsure.export.model_file import INPUT
 from pawsure.export.saved_model import SIGNATURE, traced
 from pawsure.model.predictor import Outputs
@@ -34,7 +36,7 @@ def write_litert(model_file: str | Path, path: Path, precision: str) -> None:
             precision the device prefers; "int8".
 
     Raises:
-        ExportError: an operator that there is no way to translate.
+        ExportError: an operator that there is no way to translate, or that LiteRT lacks.
         ModelFileError: it is no pawsure model.
     """
     function = traced(model_file, batch_size=1)
@@ -43,7 +45,18 @@ def write_litert(model_file: str | Path, path: Path, precision: str) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    path.write_bytes(converter.convert())
+    try:
+        path.write_bytes(converter.convert())
+    except ConverterError as exc:
+        raise ExportError(
+            f"{model_file} has an operator that LiteRT lacks in {precision}: "
+            f"{_first_line(exc)} Choose another --precision, or --to int8."
+        ) from exc
+
+
+def _first_line(exc: Exception) -> str:
+    """Of an error that goes on for pages."""
+    return f"{str(exc).splitlines()[0][:200].rstrip('.')}."
 
 
 def litert_runtime(path: Path) -> Callable[[np.ndarray], Outputs]:

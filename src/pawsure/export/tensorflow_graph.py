@@ -185,7 +185,7 @@ def _conv(call: _Call) -> _Value:
     if group == source.shape[-1] and kernel.shape[1] == 1:
         many = kernel.shape[0] // group
         shape = (group, many, *kernel.shape[2:])
-        turned = _kernel(kernel.reshape(shape).transpose(2, 3, 0, 1), steps)
+        turned = _depthwise_kernel(kernel.reshape(shape).transpose(2, 3, 0, 1), steps)
         found = tf.nn.depthwise_conv2d(source, turned, [1, *strides, 1], padding, None, dilations)
     else:
         turned = _kernel(kernel.transpose(2, 3, 1, 0), steps)
@@ -196,19 +196,20 @@ def _conv(call: _Call) -> _Value:
 
 
 def _kernel(kernel: np.ndarray, steps: _Steps | None) -> Any:
-    """A kernel (h, w, C, F), rounded to its steps if it has any; they are one an output."""
+    """A kernel whose last axis are the outputs, rounded to its steps if it has any."""
     if steps is None:
         return kernel
     most = (127 * steps.scale).astype(np.float32)
-    if kernel.shape[2] != len(most):
-        return tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            kernel, -most, most, narrow_range=True
-        )
-    # Depthwise: (h, w, C, 1), and TensorFlow's operation wants the channels last.
-    flat = tf.quantization.fake_quant_with_min_max_vars_per_channel(
-        kernel.reshape(kernel.shape[:3]), -most, most, narrow_range=True
+    return tf.quantization.fake_quant_with_min_max_vars_per_channel(
+        kernel, -most, most, narrow_range=True
     )
-    return tf.reshape(flat, kernel.shape)
+
+
+def _depthwise_kernel(kernel: np.ndarray, steps: _Steps | None) -> Any:
+    """The same for (h, w, C, M), whose outputs are the last two axes."""
+    height, width, channels, many = kernel.shape
+    flat = _kernel(kernel.reshape(height, width, channels * many), steps)
+    return flat.reshape(kernel.shape) if steps is None else tf.reshape(flat, kernel.shape)
 
 
 def _padded(
@@ -385,10 +386,12 @@ def _dequantize(call: _Call) -> _Value:
     if not isinstance(source.tensor, np.ndarray):
         return source
     steps = _Steps(np.atleast_1d(call.constant(1)), np.atleast_1d(call.constant(2)))
-    along = (-1, *[1] * (source.tensor.ndim - 1))
-    values = (source.tensor.astype(np.float64) - steps.zero.reshape(along)) * steps.scale.reshape(
-        along
-    )
+    dimensions = source.tensor.ndim
+    along = [1] * dimensions
+    if dimensions:  # a bias has a single axis, whatever the node says
+        along[call.settings.get("axis", 1) if dimensions > 1 and len(steps.scale) > 1 else 0] = -1
+    scale, zero = steps.scale.reshape(along), steps.zero.reshape(along)
+    values = (source.tensor.astype(np.float64) - zero) * scale
     return _Value(values.astype(np.float32), steps=steps)
 
 
