@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from pawsure.errors import ExportError, MissingExtraError
