@@ -31,7 +31,11 @@ function start(description) {
   const code = `import ${JSON.stringify(new URL("worker.js", import.meta.url).href)};`;
   const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   worker = new Worker(address, { type: "module" });
-  worker.onmessage = ({ data }) => (data.id ? settle(data) : data.failed ? fail(data.failed) : onEngine(data));
+  worker.onmessage = ({ data }) => {
+    if (data.id) settle(data);
+    else if (data.failed) fail(data.failed);
+    else if (!broken) onEngine(data);
+  };
   worker.onerror = () => fail("This browser can't run the model; a newer one can.");
   worker.postMessage({ open: description });
   for (const [id, { file }] of jobs) worker.postMessage({ id, file });

@@ -40,8 +40,9 @@ async function open(description) {
 async function fetched(names) {
   const total = names.reduce((sum, name) => sum + model.files[name], 0);
   let [here, said] = [0, 0];
+  const stop = new AbortController();
   const one = async (name) => {
-    const response = await fetch(new URL(name, import.meta.url));
+    const response = await fetch(new URL(name, import.meta.url), { signal: stop.signal });
     if (!response.ok) throw new Error(`${name} is not there (status ${response.status}).`);
     const bytes = new Uint8Array(model.files[name]);
     const reader = response.body.getReader();
@@ -56,7 +57,11 @@ async function fetched(names) {
     if (at < bytes.length) throw new Error(`${name} was cut short.`);
     return bytes;
   };
-  return Promise.all(names.map(one));
+  try {
+    return await Promise.all(names.map(one));
+  } finally {
+    stop.abort(); // where one is missing, the other is not waited for
+  }
 }
 
 async function answer({ id, file }) {
