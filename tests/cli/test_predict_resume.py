@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -121,6 +122,24 @@ def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(photos, model, tmp_pat
     assert said.splitlines()[-1].endswith("give the same command with --resume.")
     assert not out.exists()
     assert rows.read_bytes().endswith(b"\r\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of Unix")
+def test_a_terminal_sees_how_far_it_is(photos, model, tmp_path):
+    import pty
+
+    ours, theirs = pty.openpty()
+    words = command(photos, model, tmp_path / "answers.csv")
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    seen = bytearray()
+    with suppress(OSError):  # which is how Linux says that the other end is closed
+        while some := os.read(ours, 4096):
+            seen += some
+    os.close(ours)
+    assert process.wait() == 3
+    assert b"Answering" in seen and b"/3000" in seen
+    assert b"3,000 pictures: " in seen
 
 
 def predict(*words: object):
