@@ -219,6 +219,21 @@ def test_jpegs_come_in_nearly_as_they_do_in_python(page, site, size_px):
     assert found["small.jpg"].max() <= 1
 
 
+def test_a_browser_that_changes_what_pages_read_is_found_out(page):
+    change = """
+    const prototype = OffscreenCanvasRenderingContext2D.prototype;
+    const original = prototype.getImageData;
+    prototype.getImageData = function (...box) {
+      const image = original.apply(this, box);
+      image.data.forEach((_, at) => (image.data[at] = Math.random() * 256));
+      return image;
+    };
+    const { read } = await import(new URL("way_in.js", location.href).href);
+    const file = await (await fetch("pictures/small.png")).blob();
+    return read(file, 128).then(() => "read", (error) => error.message);"""
+    assert "changes the pixels that pages read" in page.promise(change)
+
+
 def test_answers_are_those_of_the_predictor(page, site):
     predictor = Predictor(site / "model.onnx")
     names = [*lossless(), *jpegs()]

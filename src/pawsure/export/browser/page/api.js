@@ -21,6 +21,7 @@ export async function model() {
     fail(error.message);
     throw error;
   }
+  onEngine({ loading: { here: 0, total: Object.values(description.files).reduce((a, b) => a + b, 0) } });
   start(description);
   return { ...description, limits: { max_picture_bytes: MOST_BYTES } };
 }

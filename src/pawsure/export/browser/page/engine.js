@@ -5,12 +5,15 @@ const megabytes = (bytes) => Math.round(bytes / 1e6);
 
 /** Takes word of {loading: {here, total}}, {ready} or {failed}. */
 export function onEngine({ loading, ready, failed }) {
-  const box = byId("engine");
-  box.dataset.state = failed ? "failed" : ready ? "ready" : "loading";
+  byId("engine").dataset.state = failed ? "failed" : ready ? "ready" : "loading";
+  byId("engine-bar").hidden = byId("engine-loading").hidden = !loading;
   if (loading) {
-    box.style.setProperty("--done", loading.here / loading.total);
-    byId("engine-words").textContent = `Getting the model: ${megabytes(loading.here)} of ${megabytes(loading.total)} MB. Add pictures already, if you like.`;
+    const part = loading.here / loading.total;
+    byId("engine-bar").style.setProperty("--done", part);
+    byId("engine-bar").setAttribute("aria-valuenow", Math.round(100 * part));
+    byId("engine-loading").textContent = `Getting the model: ${megabytes(loading.here)} of ${megabytes(loading.total)} MB. Add pictures already, if you like.`;
   }
+  // Read aloud, which the megabytes are not.
   if (ready) byId("engine-words").textContent = "Ready, from now on without a network too.";
   if (failed) byId("engine-words").textContent = `The model can't be started: ${failed}`;
 }

@@ -8,8 +8,25 @@ import { resize } from "./resize.js";
 const DECODE_MARGIN = 1.25;
 const HEAD_BYTES = 256 * 1024; // EXIF stands in the first segments, of at most 64 KB each
 
+let checked = false;
+
+/** Some browsers change what pages read of a canvas, against being recognised by it. */
+function checkReading() {
+  if (checked) return;
+  const context = newContext(64, 64);
+  context.fillStyle = "rgb(40 120 200)";
+  context.fillRect(0, 0, 64, 64);
+  const data = context.getImageData(0, 0, 64, 64).data;
+  const wrong = data.reduce((sum, value, at) => sum + Math.abs(value - [40, 120, 200, 255][at % 4]), 0);
+  if (wrong > data.length) {
+    throw new Error("This browser changes the pixels that pages read, so that no answer could be believed. Allow this page to read its canvas (protection against fingerprinting).");
+  }
+  checked = true;
+}
+
 /** RGB bytes, size x size, of a File or Blob; rejects with a sentence where it is no picture. */
 export async function read(file, size) {
+  checkReading();
   const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
   const bitmap = await decoded(file);
   try {
