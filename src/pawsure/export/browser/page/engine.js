@@ -11,7 +11,10 @@ export function onEngine({ loading, ready, failed }) {
     const part = loading.here / loading.total;
     byId("engine-bar").style.setProperty("--done", part);
     byId("engine-bar").setAttribute("aria-valuenow", Math.round(100 * part));
-    byId("engine-loading").textContent = `Getting the model: ${megabytes(loading.here)} of ${megabytes(loading.total)} MB. Add pictures already, if you like.`;
+    byId("engine-loading").textContent =
+      part < 1
+        ? `Getting the model: ${megabytes(loading.here)} of ${megabytes(loading.total)} MB. Add pictures already, if you like.`
+        : "Starting the model…";
   }
   // Read aloud, which the megabytes are not.
   if (ready) byId("engine-words").textContent = "Ready, from now on without a network too.";

@@ -58,7 +58,9 @@ async function fetched(names) {
     return bytes;
   };
   try {
-    return await Promise.all(names.map(one));
+    const found = await Promise.all(names.map(one));
+    self.postMessage({ loading: { here: total, total } });
+    return found;
   } finally {
     stop.abort(); // where one is missing, the other is not waited for
   }
