@@ -57,7 +57,7 @@ def main() -> None:
 def make(run: Path, data: str, neither: str, path: Path) -> dict[str, Any]:
     """Quantise the network of a run, fit its trust anew, measure, and write the model file."""
     recipe = recipe_from_text((run / "recipe.toml").read_text(), "recipe")
-    recipe = replace(recipe, trust=replace(recipe.trust, neither="NEITHER"))
+    recipe = replace(recipe, name=run.name, trust=replace(recipe.trust, neither="NEITHER"))
     catalog = recorded_catalog(run / "catalog.parquet", open_source(data))
     assert catalog is not None, f"{run} was not trained on {data}"
     strangers = find_strangers(neither, catalog, seed=recipe.seed, test=recipe.split.test)
@@ -65,8 +65,9 @@ def make(run: Path, data: str, neither: str, path: Path) -> dict[str, Any]:
     rows = drawn_rows(catalog, "train", NUM_PICTURES, recipe.seed)
     batches = iter_batches(catalog.read, rows, size_px=size_px, batch_size=20)
     graph = quantise_graph(
-        without_trust(onnx.load(run / "model.onnx")), (batch.pictures for batch in batches)
+        onnx.load(run / "model.onnx"), (batch.pictures for batch in batches if len(batch))
     )
+    graph = without_trust(graph)
     trust = fit_trust(
         graph, catalog, recipe.trust, size_px=size_px, seed=recipe.seed, strangers=strangers
     )

@@ -1,15 +1,22 @@
+"""The models that come with pawsure: there, small, whole, and as good as their cards say."""
+
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import numpy as np
 import pytest
 from tiny_models import tiny_model_file
 
+import pawsure
 from pawsure.errors import UsageError
 from pawsure.model import onboard
-from pawsure.model.onboard import ON_BOARD, find_model
+from pawsure.model.onboard import ON_BOARD, find_model, onboard_model
 from pawsure.model.predictor import load
 
 
-def test_named_model_is_loaded(tmp_path):
+def test_a_named_model_is_loaded(tmp_path):
     assert load(tiny_model_file(tmp_path / "model.onnx")).labels == ("cat", "dog")
 
 
@@ -25,3 +32,57 @@ def test_where_none_is_on_board_the_way_out_is_told(tmp_path, monkeypatch):
     for name in (None, *ON_BOARD):
         with pytest.raises(UsageError, match=r"is missing.*--model.*'pawsure train'"):
             load(name)
+
+
+def test_the_first_answers_where_none_is_named():
+    model = pawsure.load()
+    assert model.path == onboard_model(ON_BOARD[0])
+    answer = model(np.full((300, 400, 3), 128, np.uint8))
+    assert answer.answer == "neither"  # a grey wall
+
+
+@pytest.mark.parametrize("name", ON_BOARD)
+def test_each_is_small_complete_and_quantised(name):
+    path = onboard_model(name)
+    assert path.stat().st_size <= 3_500_000
+    model = load(name)
+    assert model.labels == ("cat", "dog")
+    assert model.size_px == int(name.split("-")[1])
+    assert model.metadata.precision == "int8"
+    assert model.metadata.thresholds["neither_below"] == 0.05
+    assert "/" not in model.metadata.recipe.split("description")[0]
+
+
+@pytest.mark.parametrize("name", ON_BOARD)
+def test_cards_say_what_the_metadata_say(name):
+    card = onboard_model(name).with_suffix(".md").read_text(encoding="utf-8")
+    figures = load(name).metadata.figures
+    test, strangers = figures["test"], figures["strangers"]
+    accuracy, answers = test["accuracy"], test["answers"]
+    for told in (
+        f"{accuracy['value']:.1%} ({accuracy['low']:.1%} to {accuracy['high']:.1%})",
+        f"{figures['against_float32']['before']['value']:.1%}",
+        f"{test['log_loss']['value']:.3f} ({test['log_loss']['low']:.3f} to",
+        f"{test['calibration_error']['value']:.2%}",
+        f"{answers['answered']['value']:.1%}, of these {answers['error']['value']:.2%} wrongly",
+        f"{strangers['classes_shown']['value']:.1%}",
+        f"{strangers['classes_never_shown']['value']:.1%}",
+        f"{test['n']:,} others",
+    ):
+        assert told in card, told
+
+
+@pytest.mark.real
+@pytest.mark.skipif("PAWSURE_DATA" not in os.environ, reason="needs PAWSURE_DATA")
+@pytest.mark.parametrize("name", ON_BOARD)
+def test_photographs_at_their_full_size_and_strangers_are_told(name):
+    data, model = Path(os.environ["PAWSURE_DATA"]), load(name)
+    for label in model.labels:
+        paths = sorted((data / "full-size" / label).iterdir())[:60]
+        answers = [answer.label for answer in model.predict_paths(paths)]
+        assert np.mean([answer == label for answer in answers]) > 0.95
+    strange = [
+        paths[0] for paths in map(sorted, (d.iterdir() for d in (data / "neither").iterdir()))
+    ]
+    answers = [answer.answer for answer in model.predict_paths(strange)]
+    assert np.mean([answer == "neither" for answer in answers]) > 0.9
