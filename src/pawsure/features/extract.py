@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pawsure.data.loader import Batch, iter_batches
+from pawsure.data.loader import load_batch
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.features.prefix import PIXELS, Prefix, missing_rows
 from pawsure.features.store import SEGMENT_ROWS, FeatureStore
 from pawsure.features.views import ORIGINAL, View
 from pawsure.progress import NO_PROGRESS, Progress
+
+Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 BATCH_SIZE = 8
 """Pictures a forward pass. The first layers put out the most: of 64 pictures it goes out to
@@ -58,7 +60,7 @@ def extract(
         prefix: what to run on them.
         outputs: which of its outputs to keep.
         views: how to see the pictures; all must read them at the same size.
-        workers: threads that decode; None lets the loader choose.
+        workers: threads that decode and run the prefix; None takes one more than cores.
         progress: told of every picture.
     """
     stores = {view: {name: prefix.store(name, view.name) for name in outputs} for view in views}
@@ -71,25 +73,18 @@ def extract(
         run = _runner(prefix, outputs)
         buffers = {view: _Buffer(stores[view]) for view in views}
         progress.start("Reading features", len(missing))
-        batches = iter_batches(
-            read,
-            missing,
-            size_px=views[0].read_size_px(prefix.size_px),
-            batch_size=BATCH_SIZE,
+        stretches = (missing[at : at + BATCH_SIZE] for at in range(0, len(missing), BATCH_SIZE))
+        workers = workers or available_cores() + 1
+        for done in in_order(
+            lambda some: _computed(read, some, contents, prefix.size_px, views, run),
+            stretches,
             workers=workers,
-        )
-        # Pictures are changed by threads while the network runs on those before.
-        for seen in in_order(
-            lambda batch: _seen(views, batch, contents, prefix.size_px),
-            batches,
-            workers=workers or available_cores(),
-            ahead=2 * (workers or available_cores()),
+            ahead=2 * workers,
         ):
-            problems.update(seen.problems)
-            for view, pictures in zip(views, seen.pictures, strict=True):
-                if seen.contents:
-                    buffers[view].add(seen.contents, run(pictures))
-            progress.advance(len(seen.contents) + len(seen.problems))
+            problems.update(done.problems)
+            for view, rows in zip(views, done.rows, strict=bool(done.contents)):
+                buffers[view].add(done.contents, rows)
+            progress.advance(len(done.contents) + len(done.problems))
         for buffer in buffers.values():
             buffer.flush()
         progress.finish()
@@ -101,27 +96,35 @@ def extract(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Seen:
-    """Some pictures, in every view: uint8 (B, S, S, 3) each."""
+class _Computed:
+    """Rows of some pictures by output name, for every view."""
 
     contents: list[str]
-    pictures: list[np.ndarray]
+    rows: list[dict[str, np.ndarray]]
     problems: list[tuple[int, str]]
 
 
-def _seen(
-    views: Sequence[View], batch: Batch, contents: Sequence[str] | np.ndarray, size_px: int
-) -> _Seen:
+def _computed(
+    read: Callable[[int], bytes],
+    indices: np.ndarray,
+    contents: Sequence[str] | np.ndarray,
+    size_px: int,
+    views: Sequence[View],
+    run: Run,
+) -> _Computed:
+    """Decode some pictures, change them and run the prefix, all of it in one thread.
+
+    As `pawsure.model.predictor` does: cores that have each their own pictures wait for nobody.
+    """
+    batch = load_batch(read, indices, size_px=views[0].read_size_px(size_px))
     hashes = [contents[index] for index in batch.indices]
-    return _Seen(
-        contents=hashes,
-        pictures=[_in_view(view, batch.pictures, hashes, size_px) for view in views],
-        problems=batch.problems,
-    )
+    seen = [_in_view(view, batch.pictures, hashes, size_px) for view in views] if hashes else []
+    return _Computed(contents=hashes, rows=list(map(run, seen)), problems=batch.problems)
 
 
 def _in_view(view: View, pictures: np.ndarray, contents: list[str], size_px: int) -> np.ndarray:
-    if view.augmentation is None or not contents:
+    """Pictures as they were read, in a view: uint8 (B, S, S, 3)."""
+    if view.augmentation is None:
         return pictures
     return np.stack(
         [
@@ -155,10 +158,8 @@ class _Buffer:
         self._contents = []
 
 
-def _runner(
-    prefix: Prefix, outputs: Sequence[str]
-) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """What turns pictures, uint8 (B, S, S, 3), into rows by output name."""
+def _runner(prefix: Prefix, outputs: Sequence[str]) -> Run:
+    """What turns pictures, uint8 (B, S, S, 3), into rows by output name; for many threads."""
     names = [name for name in outputs if name != PIXELS]
     if not names:
         return lambda pictures: {PIXELS: pictures}
@@ -166,8 +167,7 @@ def _runner(
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # its warnings mean nothing to who trains
-    # Waiting by spinning would take the cores that decode and change the next pictures.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
         str(prefix.path), options, providers=["CPUExecutionProvider"]
     )
