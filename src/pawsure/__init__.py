@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pawsure.errors import PawsureError as PawsureError
     from pawsure.model.answer import Answer as Answer
     from pawsure.model.answer import Failure as Failure
-    from pawsure.model.predictor import load as load
     from pawsure.model.predictor import Predictor as Predictor
+    from pawsure.model.predictor import load as load
     from pawsure.training.run import Run as Run
     from pawsure.training.run import train as train
 
