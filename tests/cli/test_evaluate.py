@@ -100,3 +100,21 @@ def test_no_such_data_is_code_4_and_no_such_model_code_5(model, pictures, tmp_pa
 
 def test_an_unknown_split_is_wrong_usage(model, pictures):
     assert evaluate(model, pictures, "--split", "tset").exit_code == 2
+
+
+def test_two_models_are_compared_on_the_same_pictures(model, pictures, tmp_path):
+    # The other knows its labels in the other order, and is wrong wherever the first is right.
+    other = red_or_blue_model_file(tmp_path / "other.onnx", labels=("red", "blue"))
+    found = json.loads(
+        evaluate(model, pictures, "--split", "all", "--against", other, "--json").stdout
+    )["against"]
+    assert (found["only_this"], found["only_other"], found["n"]) == (19, 1, 20)
+    assert found["accuracy"]["value"] == pytest.approx(1 / 20)
+    assert found["difference"]["value"] == pytest.approx(18 / 20)
+    assert found["difference"]["low"] <= 18 / 20 <= found["difference"]["high"]
+    assert found["p_value"] == pytest.approx(2 * 21 / 2**20)
+    assert found["log_loss_difference"]["high"] < 0
+    text = evaluate(model, pictures, "--split", "all", "--against", other).stdout
+    assert "+90.0%" in text and "beyond noise: 19 right only here, 1 only there" in text
+    same = evaluate(model, pictures, "--split", "all", "--against", model).stdout
+    assert "+0.0% [+0.0%, +0.0%], no more than noise" in same

@@ -39,6 +39,10 @@ def evaluate(
     split: Annotated[
         Split, typer.Option(help="Which of them; 'all' suits pictures kept apart from training.")
     ] = Split.TEST,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="Another model, to compare with on the same pictures."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Measure a model on labelled pictures, with 95% intervals.
@@ -51,18 +55,22 @@ def evaluate(
     from pawsure.model.predictor import Predictor
 
     predictor = Predictor(model)
+    other = None if against is None else Predictor(against)
     progress = terminal_progress()
     catalog = _catalog(data, split, predictor.metadata, progress)
     figures = evaluate_split(
         predictor,
         catalog,
         split=None if split is Split.ALL else split.value,
+        against=other,
         progress=progress,
     )
     if as_json:
         screen.answer_json(figures | {"split": split.value})
     else:
         _show(figures, split)
+        if against is not None:
+            _show_comparison(figures["against"], against)
         _tell_unreadable(figures["unreadable"])
         screen.next_command("To use it", "predict", "PICTURES", "--model", model)
     if figures["unreadable"]:
@@ -113,6 +121,24 @@ def _show_answers(answers: dict[str, Any]) -> None:
             screen.answer(f"  {title:<18}{_with_interval(answers[name], '.1%')}")
         if answers["error"] is not None:
             screen.answer(f"  {'wrong if answered':<18}{_with_interval(answers['error'], '.2%')}")
+
+
+def _show_comparison(found: dict[str, Any], against: Path) -> None:
+    """Which of two models is better, if that can be told."""
+    accuracy, gain, loss = (
+        found[name] for name in ("accuracy", "difference", "log_loss_difference")
+    )
+    verdict = "no more than noise" if found["p_value"] >= 0.05 else "beyond noise"
+    screen.answer(
+        f"Against {screen.printable(str(against))}, on the same pictures "
+        f"(its accuracy: {_with_interval(accuracy, '.1%')}):"
+    )
+    screen.answer(
+        f"  accuracy          {gain['value']:+.1%} [{gain['low']:+.1%}, {gain['high']:+.1%}], "
+        f"{verdict}: {found['only_this']:,} right only here, {found['only_other']:,} only there "
+        f"(McNemar p = {found['p_value']:.2g})"
+    )
+    screen.answer(f"  log loss          {_with_interval(loss, '+.3f')}")
 
 
 def _with_interval(figure: dict[str, float], form: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pawsure.errors import DataError
+from pawsure.errors import DataError, ShapeError
 from pawsure.evaluation import metrics
 from pawsure.evaluation.calibration_error import (
     NUM_BINS,
@@ -16,6 +16,7 @@ from pawsure.evaluation.calibration_error import (
     expected_calibration_error,
     reliability,
 )
+from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.intervals import Interval, bootstrap, wilson
 from pawsure.evaluation.precision_recall import precision_recall
 from pawsure.evaluation.selective import risk_coverage
@@ -101,6 +102,7 @@ def evaluate(
     pictures: LabelledPictures,
     *,
     split: str | None = "test",
+    against: SeriesPredictor | None = None,
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> dict[str, Any]:
@@ -110,17 +112,20 @@ def evaluate(
         predictor: a `Predictor`, so that what is measured is what is shipped.
         pictures: a `Catalog`; its labels must be known to the predictor.
         split: "train", "validation" or "test"; None takes every picture.
+        against: another predictor, to be compared with on the same pictures.
         seed: of the bootstrap.
         progress: told of every picture.
 
     Returns:
         The figures of `measure`, with "split" and "unreadable": path and error of each
-        picture of the catalog that can't be read, whichever split it would have been in.
+        picture of the catalog that can't be read, whichever split it would have been in; and
+        "against", see `compare_predictions`, where there is another predictor.
 
     Raises:
         DataError: a label is unknown to the predictor, or no picture of the split can be read.
     """
     predictions = predict(predictor, pictures, split=split, progress=progress)
+    other = against and predict(against, pictures, split=split, progress=progress)
     known = [(int(row), pictures.problem[row]) for row in np.flatnonzero(pictures.problem != "")]
     return {
         "split": split,
@@ -136,6 +141,40 @@ def evaluate(
             {"path": str(pictures.path[row]), "error": str(reason)}
             for row, reason in known + predictions.problems
         ],
+        **({"against": compare_predictions(other, predictions, seed=seed)} if other else {}),
+    }
+
+
+def compare_predictions(other: Predictions, this: Predictions, *, seed: int = 0) -> dict[str, Any]:
+    """What two predictors said of the same pictures, paired; JSON-ready.
+
+    Args:
+        other: to be compared with.
+        this: of the same pictures.
+        seed: of the bootstrap.
+
+    Returns:
+        "n"; "accuracy", "log_loss" of the other, with intervals; "difference" in accuracy and
+        "log_loss_difference", this less other, with paired 95% intervals; "only_other",
+        "only_this": pictures that only one got right; "p_value" of McNemar's test.
+
+    Raises:
+        ShapeError: they are of other pictures.
+    """
+    if not np.array_equal(other.indices, this.indices):
+        raise ShapeError("To compare two predictors give what they said of the same pictures.")
+    first, second = (metrics.correct(each.probability, each.label) for each in (other, this))
+    losses = [metrics.log_losses(each.probability, each.label) for each in (other, this)]
+    paired = compare_paired(first, second, seed=seed)
+    return {
+        "n": len(first),
+        "accuracy": share_figure(int(first.sum()), len(first)),
+        "log_loss": mean_figure(losses[0], seed),
+        "difference": _with_interval(paired.difference, paired.interval),
+        "log_loss_difference": mean_figure(losses[1] - losses[0], seed),
+        "only_other": paired.only_first,
+        "only_this": paired.only_second,
+        "p_value": paired.p_value,
     }
 
 
