@@ -22,6 +22,7 @@ from pawsure.audit.page import build_page
 from pawsure.audit.table import findings_table, write_manifest, write_table
 from pawsure.data.catalog import build_catalog
 from pawsure.errors import ModelFileError, UsageError
+from pawsure.model import onboard
 
 NOBODY = NoEncoder("Nothing is at hand; give --model FILE.")
 
@@ -237,8 +238,13 @@ class TestNetworks:
         with pytest.raises(UsageError, match="--weights is imagenet or pets here; got 'cats'"):
             find_network(weights="cats")
 
-    def test_without_keras_and_model_it_is_said_what_to_do(self, monkeypatch):
+    def test_without_keras_the_model_on_board_looks(self, monkeypatch):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
+        assert find_network().prefix.path == onboard.onboard_model()
+
+    def test_without_keras_and_model_it_is_said_what_to_do(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(onboard, "onboard_folder", lambda: tmp_path)
         assert "pip install 'pawsure[train]'" in find_network().reason
         with pytest.raises(UsageError, match="Give --model FILE"):
             find_network(weights="imagenet")
