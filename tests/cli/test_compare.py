@@ -130,7 +130,7 @@ def test_backbones_without_a_name_are_wrong_usage(calls):
 
 def test_without_the_extra_it_says_what_to_install(calls, monkeypatch):
     def lack(*args: Any, **options: Any) -> Comparison:
-        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
+        raise ModuleNotFoundError("No module named 'keras'", name="keras")
 
     monkeypatch.setattr(comparing, "compare_backbones", lack)
     result = compare("photos")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pawsure.audit import logistic
 from pawsure.audit.labels import judge, root_mean_square, scaled
 from pawsure.audit.threads import one_thread_a_product
 from pawsure.data.catalog import Catalog
 from pawsure.errors import DataError
+from pawsure.evaluation import logistic
 from pawsure.features.views import Rows
 
 HELD_OUT = ("validation", "test")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pawsure.errors import MissingExtraError
 
-_MODULES = {"train": {"tensorflow", "keras", "onnx", "sklearn", "threadpoolctl"}}
+_MODULES = {"train": {"tensorflow", "keras", "onnx"}}
 
 
 @contextmanager

@@ -30,8 +30,8 @@ def training_section(material: Material) -> Markup | None:
         "Each stage keeps the weights of its best epoch, judged on validation pictures; the "
         "ring marks it."
         if in_time
-        else "The head was fitted in one go, with more and more freedom for its weights; the ring "
-        "marks what was best on validation pictures and kept."
+        else "The head was fitted in one go, with penalties on its weights from strong to weak; "
+        "the ring marks what was best on validation pictures and kept."
     )
     return section("training", "How it learned", lead, cards(*charts), *_depth(stages))
 
@@ -109,7 +109,7 @@ def _penalty_charts(stage: Stage) -> list[Markup]:
     history = sorted(stage["history"], key=lambda row: row["penalty"])
     kept = stage["history"][_kept(stage)]
     penalties = [row["penalty"] for row in history]
-    x = log_axis("freedom of the weights (C)", penalties, form=_power)
+    x = log_axis("penalty of the weights", penalties, form=_power)
     charts = []
     for name, form in (("loss", ".3f"), ("accuracy", ".1%")):
         values = [row.get(key) for row in history for key in (name, f"validation_{name}")]
@@ -118,7 +118,7 @@ def _penalty_charts(stage: Stage) -> list[Markup]:
         plot = Plot(
             x,
             y,
-            title=f"{stage['name']}: {name} by freedom of the weights",
+            title=f"{stage['name']}: {name} by penalty of the weights",
             description=f"Kept: {kept['penalty']:g}, with {kept[f'validation_{name}']:{form}} on "
             "validation pictures.",
         )
@@ -131,9 +131,9 @@ def _penalty_charts(stage: Stage) -> list[Markup]:
             chart_card(
                 f"{name.capitalize()} of {stage['name']}",
                 plot.svg(),
-                note="To the left it learns too little, to the right its own pictures by heart."
+                note="To the left it learns its own pictures by heart, to the right too little."
                 if name == "loss"
-                else "Right answers, for each amount of freedom.",
+                else "Right answers, for each penalty.",
                 key=_KEY,
                 figures=_figures([stage], "penalty", lambda row: f"{row['penalty']:g}")
                 if name == "loss"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pawsure.audit import logistic
+from pawsure.evaluation import logistic
 
 
 def clouds(num_labels: int, *, per_label: int = 60, features: int = 12, seed: int = 0):
