@@ -276,6 +276,31 @@ def test_depth_is_chosen_by_trial(striped, tmp_path, lively_weights):
     assert not kept or losses == pytest.approx(kept[-1], abs=2e-3)
 
 
+def test_weights_are_taken_part_of_the_way_from_their_start(striped, tmp_path, lively_weights):
+    import keras
+
+    from pawsure.network.backbones import build_backbone
+
+    text = TWO_STAGES.replace("LIVELY", lively_weights)
+    ends = {}
+    for name, more in (("end", ""), ("between", "interpolate = true\n")):
+        recipe = recipe_from_text(text + more, name)
+        run = train(striped, recipe=recipe, out=tmp_path / name)
+        network = keras.models.load_model(run.folder / "model.keras", compile=False)
+        ends[name] = next(part for part in network.layers if isinstance(part, keras.Model))
+        points = run.metrics["stages"][1]["interpolation"]
+        assert bool(points) == (name == "between")
+    share = min(points, key=lambda point: point["validation_loss"])["share"]
+    start = build_backbone("mobilenet_050", size_px=32, weights=lively_weights).get_weights()
+    for first, last, kept in zip(
+        start, ends["end"].get_weights(), ends["between"].get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(kept, (1 - share) * first + share * last, atol=1e-6)
+    log = (run.folder / "run.log").read_text()
+    assert f"its weights are taken {share:.0%} of the way from where they started" in log
+    assert "from its start to its end" in (run.folder / "report.html").read_text()
+
+
 @pytest.mark.parametrize("killed_after", [0, pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_run_that_is_gone_on_with_ends_with_the_same_bits(
     striped, tmp_path, killed_after, monkeypatch, two_stages

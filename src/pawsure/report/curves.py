@@ -33,7 +33,9 @@ def training_section(material: Material) -> Markup | None:
         else "The head was fitted in one go, with penalties on its weights from strong to weak; "
         "the ring marks what was best on validation pictures and kept."
     )
-    return section("training", "How it learned", lead, cards(*charts), *_depth(stages))
+    return section(
+        "training", "How it learned", lead, cards(*charts), *_depth(stages), *_interpolation(stages)
+    )
 
 
 def _is_in_time(stage: Stage) -> bool:
@@ -173,6 +175,34 @@ def _depth(stages: Sequence[Stage]) -> list[Markup]:
         return []
     head = ("learning from", "validation loss", "gain", "deeper pays")
     return [card("How deep to learn", table(head, rows), wide=True)]
+
+
+def _interpolation(stages: Sequence[Stage]) -> list[Markup]:
+    """What weights between a stage's start and its end showed, where they were tried."""
+    return [
+        card(
+            f"{stage['name']}: from its start to its end",
+            table(("of the way", "validation loss", "validation accuracy"), rows),
+            note="Weights between those that a stage starts from and those that it ends with can "
+            "be better than either: they have forgotten less. The first are kept from which on "
+            "the loss no longer falls.",
+            wide=True,
+        )
+        for stage in stages
+        if (rows := _places(stage.get("interpolation") or ()))
+    ]
+
+
+def _places(points: Sequence[dict[str, float]]) -> list[tuple[str, str, str]]:
+    lowest = min((point["validation_loss"] for point in points), default=None)
+    return [
+        (
+            f"{point['share']:.0%}" + (" (kept)" if point["validation_loss"] == lowest else ""),
+            f"{point['validation_loss']:.4f}",
+            f"{point['validation_accuracy']:.1%}",
+        )
+        for point in points
+    ]
 
 
 def _kept(stage: Stage) -> int:

@@ -17,6 +17,7 @@ from pawsure.features.prefix import FAMILIAR, POOLED
 from pawsure.features.views import ORIGINAL, Rows
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.depth import DepthTrial, is_worth_it
+from pawsure.training.interpolation import Point, best_on_line
 from pawsure.training.prefixes import CutPrefix, Source, scaling_of
 from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
 from pawsure.training.rows import TrainingRows
@@ -43,6 +44,7 @@ class StageResult:
         epoch_probability: the same after each epoch, by its number; empty for a head that was
             fitted at once.
         depth: the trials that chose where learning starts; empty where it was given.
+        interpolation: the places tried between start and end; empty where none were.
         is_kept: whether its weights were; a stage that keeps its best epoch never leaves the
             network worse than it found it.
     """
@@ -53,6 +55,7 @@ class StageResult:
     validation_probability: np.ndarray
     epoch_probability: dict[int, np.ndarray] = field(default_factory=dict)
     depth: list[DepthTrial] = field(default_factory=list)
+    interpolation: list[Point] = field(default_factory=list)
     is_kept: bool = True
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,6 +66,7 @@ class StageResult:
             "kept_epoch": self.history[self.kept]["epoch"],
             "history": self.history,
             "depth": [asdict(trial) for trial in self.depth],
+            "interpolation": [asdict(point) for point in self.interpolation],
         }
 
 
@@ -202,6 +206,7 @@ class Learner:
             kept=best.kept,
             validation_probability=best.validation_probability,
             epoch_probability=best.epoch_probability,
+            interpolation=best.interpolation,
             depth=trials,
         )
 
@@ -235,7 +240,7 @@ class Learner:
         name: str,
         on_epoch: Callable[[History], None],
     ) -> StageResult:
-        """Gradient steps, in Keras."""
+        """Gradient steps, in Keras; then part of the way back, if the recipe wants that."""
         from pawsure.training.stages import StageData, predict_probabilities, train_stage
 
         classifier = self._classifier()
@@ -246,6 +251,7 @@ class Learner:
             validation_labels=self.catalog.label[self._validation],
         )
         part = self._part(stage, source)
+        start = classifier.get_weights()
         state = train_stage(
             part,
             stage,
@@ -256,14 +262,27 @@ class Learner:
             on_epoch=on_epoch,
             progress=self._progress,
         )
+
+        def judge(weights: list[np.ndarray]) -> np.ndarray:
+            classifier.set_weights(weights)
+            return predict_probabilities(
+                part, data.validation_rows, is_sigmoid=classifier.is_sigmoid
+            )
+
+        points: list[Point] = []
+        end = classifier.get_weights()
+        if stage.interpolate:
+            end, found, points = best_on_line(start, end, judge, data.validation_labels)
+            classifier.set_weights(end)
+        else:
+            found = judge(end)
         return StageResult(
             name=name,
             history=state.history,
             kept=state.kept_epoch(stage.keep),
             epoch_probability=dict(enumerate(state.validation, start=1)),
-            validation_probability=predict_probabilities(
-                part, data.validation_rows, is_sigmoid=classifier.is_sigmoid
-            ),
+            interpolation=points,
+            validation_probability=found,
         )
 
     def _part(self, stage: Stage, source: Source) -> keras.Model:

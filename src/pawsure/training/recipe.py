@@ -124,6 +124,8 @@ class Stage:
             arXiv:1503.02531; of the very same view, over many epochs: Beyer et al. 2022,
             arXiv:2106.05237). "": the labels.
         keep: weights after the "best" epoch by validation loss, or after the "last".
+        interpolate: go back towards the weights that the stage started from, as far as the
+            validation loss falls (Wortsman et al. 2022, arXiv:2109.01903).
         patience: epochs without a lower validation loss before the stage ends; 0: never.
     """
 
@@ -147,6 +149,7 @@ class Stage:
     refresh: int = 0
     teacher: str = ""
     keep: Literal["best", "last"] = "best"
+    interpolate: bool = False
     patience: int = 0
 
     @property
@@ -422,6 +425,10 @@ def _check(recipe: Recipe) -> None:
             or (stage.optimizer != LOGISTIC and (stage.views > 0 or not stage.is_augmented)),
             f"{at}teacher goes with steps (no optimizer logistic) and with stored views, "
             "views = 1 or more.",
+        )
+        need(
+            not stage.interpolate or stage.optimizer != LOGISTIC,
+            f"{at}interpolate goes with steps, not with optimizer logistic, which has no start.",
         )
         need(
             stage.label_smoothing == 0 or model.head == "softmax",

@@ -28,6 +28,7 @@ from pawsure.report.build import write_report
 from pawsure.report.predictions import FILE_NAME as ANSWERS
 from pawsure.report.predictions import write_answers
 from pawsure.training.figures import diagnose_run, measure_run, summary_of
+from pawsure.training.interpolation import kept_point
 from pawsure.training.learner import Learner, StageResult
 from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix
 from pawsure.training.recipe import (
@@ -290,6 +291,13 @@ class _Training:
                 f"From {trial.cut}: validation loss {trial.validation_loss:.4f}, a gain of "
                 f"{trial.gain:.4f} ± {trial.standard_error:.4f}: "
                 f"{'deeper pays' if trial.accepted else 'no more than noise'}."
+            )
+        if result.interpolation:
+            point = kept_point(result.interpolation)
+            self._say(
+                f"{result.name}: its weights are taken {point.share:.0%} of the way from where "
+                f"they started: validation loss {point.validation_loss:.4f}, at the end "
+                f"{result.interpolation[0].validation_loss:.4f}."
             )
         kept = result.history[result.kept]
         self._say(

@@ -1,0 +1,96 @@
+"""Part of the way back: weights on the line from where a stage started to where it ended.
+
+A network that was fine-tuned for long on few labels forgets what it knew. Between its weights
+and those it started from, the loss of networks that share a start hardly rises, and somewhere
+there lies one that has learned the labels and forgotten less: better on held-out pictures, and
+better at telling strangers. Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+models" (WiSE-FT), arXiv:2109.01903.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pawsure.evaluation.calibration import at_best_temperature
+from pawsure.evaluation.metrics import accuracy, log_loss
+
+STEP = 0.1
+"""Of the way; a validation loss tells neighbours nearer than that apart by chance alone."""
+
+Weights = Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A place on the line.
+
+    Attributes:
+        share: of the way from the start to the end, in [0, 1].
+        validation_loss: there, at the best temperature.
+        validation_accuracy: there.
+    """
+
+    share: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+def best_on_line(
+    start: Weights,
+    end: Weights,
+    judge: Callable[[list[np.ndarray]], np.ndarray],
+    label: np.ndarray,
+) -> tuple[list[np.ndarray], np.ndarray, list[Point]]:
+    """Walk from the end towards the start while validation loss falls.
+
+    Args:
+        start: weights before learning.
+        end: those after it, of the same shapes.
+        judge: gives what a network of these weights says of the validation pictures, float64
+            (M, K).
+        label: of these, int (M,).
+
+    Returns:
+        The best weights, what they say of the validation pictures, and every place that was
+        tried, the end first.
+    """
+    points: list[Point] = []
+    best: tuple[list[np.ndarray], np.ndarray] | None = None
+    for step in range(round(1 / STEP)):
+        share = round(1 - step * STEP, 6)
+        weights = between(start, end, share)
+        found = judge(weights)
+        judged = at_best_temperature(found, label)
+        points.append(
+            Point(
+                share=share,
+                validation_loss=log_loss(judged, label),
+                validation_accuracy=accuracy(judged, label),
+            )
+        )
+        if best is not None and points[-1].validation_loss >= points[-2].validation_loss:
+            break
+        best = weights, found
+    assert best is not None
+    return *best, points
+
+
+def between(start: Weights, end: Weights, share: float) -> list[np.ndarray]:
+    """Weights that are `share` of the way from the start to the end, each in its dtype.
+
+    What did not move stays as it is, to the bit.
+    """
+    return [
+        last
+        if share == 1 or np.array_equal(first, last)
+        else ((1 - share) * first + share * last).astype(last.dtype)
+        for first, last in zip(start, end, strict=True)
+    ]
+
+
+def kept_point(points: Sequence[Point]) -> Point:
+    """The place whose weights were taken."""
+    return min(points, key=lambda point: point.validation_loss)
