@@ -32,7 +32,7 @@ def train(
         ),
     ],
     recipe: Annotated[
-        str, typer.Option(help="default, fast, classic, or a TOML file of your own.")
+        str, typer.Option(help="default, fast, thorough, classic, or a TOML file of your own.")
     ] = "default",
     out: Annotated[
         Path | None, typer.Option(help="The run folder to make; it must not exist.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ class Prefix:
     def store(self, output: str, view: str) -> FeatureStore:
         """The store for one output and one view of the pictures."""
         folder = features_dir() / f"{self.key}-{output}" / view
+        if folder.is_dir():
+            os.utime(folder)  # used now: see `pawsure.features.prune`
         dtype = np.uint8 if output == PIXELS else np.float16
         return FeatureStore(folder, self.shapes[output], dtype)
 

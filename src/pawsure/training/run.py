@@ -23,6 +23,7 @@ from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR
+from pawsure.features.prune import VARIABLE, prune
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.report.build import write_report
 from pawsure.report.predictions import FILE_NAME as ANSWERS
@@ -211,6 +212,7 @@ class _Training:
     def _extract(self, catalog: Catalog, prefix: CutPrefix) -> Catalog:
         """Run the frozen part on what every stage needs; name what turns out unreadable."""
         recipe = self.recipe
+        self._make_room()
         stages = [stage for stage in recipe.stages if stage.train_from != AUTO]
         output = {stage.name: prefix.sources[stage.train_from][0].output for stage in stages}
         judged = sorted(set(output.values()))
@@ -238,6 +240,14 @@ class _Training:
         for row, reason in problems.items():
             self._say(f"Left out {catalog.path[row]}: {reason}")
         return catalog.with_problems(problems) if problems else catalog
+
+    def _make_room(self) -> None:
+        pruned = prune()
+        if pruned.folders:
+            self._say(
+                f"Removed {pruned.num_bytes / 1e9:,.1f} GB of features that no run of the last "
+                f"day has used, to keep the store within its bounds ({VARIABLE})."
+            )
 
     def _is_all_stored(self, prefix: CutPrefix) -> bool:
         """Whether the store has all that the finished network makes of a picture."""
