@@ -1,7 +1,7 @@
 """Make the weights on board from a run: `pawsure/network/pets_mobilenet_v2.npz`.
 
-    pawsure train DATA --recipe tools/pets.toml --out runs/pets
-    python tools/pets_weights.py runs/pets
+    pawsure train DATA --recipe default --image-size 224 --out runs/pets-224
+    python tools/pets_weights.py runs/pets-224
 
 DATA is the 20,000 photographs of the Asirra ("Dogs vs. Cats") set, in folders `cat` and `dog`.
 Only the backbone is kept; its provenance goes beside it.
@@ -33,8 +33,8 @@ def main(run: Path) -> None:
         "test_accuracy": metrics["test"]["accuracy"],
         "test_log_loss": metrics["test"]["log_loss"],
         "reproduce": [
-            "pawsure train DATA --recipe tools/pets.toml --out runs/pets",
-            "python tools/pets_weights.py runs/pets",
+            "pawsure train DATA --recipe default --image-size 224 --out runs/pets-224",
+            "python tools/pets_weights.py runs/pets-224",
         ],
     }
     path = pets_file()
