@@ -1,11 +1,8 @@
 """Make the models on board from finished runs: `pawsure/model/pets/pets-224.onnx`, `pets-128.onnx`.
 
     pawsure train DATA --recipe default --image-size 224 --out runs/pets-224
-    python tools/pets_models.py DATA NEITHER runs/pets-224
-    pawsure train DATA --recipe tools/pets-128.toml --out runs/pets-128
-    python tools/pets_models.py DATA NEITHER runs/pets-128
-
-The second learns from what the first says of every view.
+    pawsure train DATA --recipe default --out runs/pets-128
+    python tools/pets_models.py DATA NEITHER runs/pets-224 runs/pets-128
 
 DATA is the 20,000 photographs of the Asirra ("Dogs vs. Cats") set, in folders `cat` and `dog`;
 NEITHER folders of strangers, here 48 classes of Caltech-101. Each network is quantised on
