@@ -35,7 +35,8 @@ def small(lively_weights):
 @pytest.fixture(scope="module")
 def two_stages(lively_weights):
     """A recipe with everything that a recipe can have."""
-    return recipe_from_text(TWO_STAGES.replace("LIVELY", lively_weights), "two-stages")
+    text = TWO_STAGES.replace("LIVELY", lively_weights) + "interpolate = true\n"
+    return recipe_from_text(text, "two-stages")
 
 
 TWO_STAGES = """
