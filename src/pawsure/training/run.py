@@ -303,12 +303,7 @@ class _Training:
                 f"{'deeper pays' if trial.accepted else 'no more than noise'}."
             )
         if result.interpolation:
-            point = kept_point(result.interpolation)
-            self._say(
-                f"{result.name}: its weights are taken {point.share:.0%} of the way from where "
-                f"they started: validation loss {point.validation_loss:.4f}, at the end "
-                f"{result.interpolation[0].validation_loss:.4f}."
-            )
+            self._say(_on_the_way_back(result))
         kept = result.history[result.kept]
         self._say(
             f"{result.name}: validation accuracy {kept['validation_accuracy']:.2%}, "
@@ -442,6 +437,17 @@ class _KerasImport:
     def wait_if(self, needed: bool) -> None:
         if needed and self._thread is not None:
             self._thread.join()
+
+
+def _on_the_way_back(result: StageResult) -> str:
+    point, end = kept_point(result.interpolation), result.interpolation[0]
+    if point == end:
+        return f"{result.name}: no weights on the way back to its start are better than its end."
+    return (
+        f"{result.name}: its weights are taken {point.share:.0%} of the way from where they "
+        f"started: validation loss {point.validation_loss:.4f}, at the end "
+        f"{end.validation_loss:.4f}."
+    )
 
 
 def _train_froms(recipe: Recipe) -> list[str | int | float]:
