@@ -54,6 +54,39 @@ def tiny_backbone(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
+def narrowing() -> onnx.ModelProto:
+    """Two bottlenecks before the feature map: 3 and then 5 channels at 8x8 and 4x4 places."""
+    rng = np.random.default_rng(0)
+    constants: dict[str, np.ndarray] = {"scale": np.array(1 / 255, np.float32)}
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["pixels", "scale"], ["scaled"]),
+        helper.make_node("Transpose", ["scaled"], ["first"], perm=[0, 3, 1, 2]),
+    ]
+    last, channels = "first", 3
+    for name, width, stride in (
+        ("wide", 40, 2),
+        ("narrow", 4, 1),
+        ("wide_again", 90, 2),
+        ("narrower", 5, 1),
+        ("last", 48, 1),
+    ):
+        constants[f"{name}/w"] = rng.normal(0, 0.3, (width, channels, 1, 1)).astype(np.float32)
+        nodes.append(
+            helper.make_node("Conv", [last, f"{name}/w"], [name], strides=[stride, stride])
+        )
+        last, channels = name, width
+    nodes.append(helper.make_node("Transpose", [last], ["feature_map"], perm=[0, 2, 3, 1]))
+    graph = helper.make_graph(
+        nodes,
+        "narrowing",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", SIZE_PX, SIZE_PX, 3])],
+        [helper.make_tensor_value_info("feature_map", TensorProto.FLOAT, ["N", 4, 4, 48])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def tiny_head(num_labels: int = 2, *, features: int = FEATURES, seed: int = 1):
     """A kernel (features, num_labels) and a bias (num_labels,), float32."""
     rng = np.random.default_rng(seed)

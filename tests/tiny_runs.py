@@ -98,12 +98,31 @@ def coloured_pictures(folder: Path, number: int = 20) -> Path:
     return folder
 
 
-def tiny_run(folder: Path, *, with_trust: bool = True) -> tuple[Path, Catalog]:
+def pictures_with_a_spot(folder: Path, *, telling: str, number: int = 40) -> Path:
+    """Pictures of which the middle half or the rim has the label's colour, the rest any colour."""
+    rng = np.random.default_rng(4)
+    middle = np.zeros((SIZE_PX, SIZE_PX), bool)
+    middle[2:-2, 2:-2] = True
+    where = middle if telling == "middle" else ~middle
+    for label, channel in (("blue", 2), ("red", 0)):
+        (folder / label).mkdir(parents=True)
+        for place in range(number):
+            pixels = np.empty((SIZE_PX, SIZE_PX, 3), np.uint8)
+            pixels[:] = rng.integers(60, 190, 3)
+            pixels[where] = 100
+            pixels[where, channel] += 30
+            Image.fromarray(pixels).save(folder / label / f"{place}.png")
+    return folder
+
+
+def tiny_run(
+    folder: Path, *, with_trust: bool = True, data: Path | None = None
+) -> tuple[Path, Catalog]:
     """A run folder with model.onnx, metrics.json and catalog.parquet, and its catalog.
 
-    The pictures lie in `pictures` beside it.
+    Where no pictures are given, they are made in `pictures` beside it.
     """
-    data = coloured_pictures(folder.parent / "pictures")
+    data = data or coloured_pictures(folder.parent / "pictures")
     catalog = assign_splits(build_catalog(data), seed=0, validation=0.3, test=0.2)
     folder.mkdir()
     graph = red_or_blue()

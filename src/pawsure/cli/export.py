@@ -36,7 +36,8 @@ def export(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="int8 (a model file a third as large), litert (phones and small boards), "
+            help="int8 (a model file a third as large), two-looks (one that looks twice: fewer "
+            "mistakes, twice the time), litert (phones and small boards), "
             "saved-model (TensorFlow), browser (a page that needs no server of ours).",
         ),
     ],
@@ -75,7 +76,7 @@ def export(
     from pawsure.model.predictor import Predictor
 
     with needing("train"):
-        from pawsure.export.formats import check_choice, check_free
+        from pawsure.export.formats import FITTED, check_choice, check_free
         from pawsure.export.formats import export as export_checked
 
         check_choice(to, precision)
@@ -84,7 +85,7 @@ def export(
             raise UsageError(f"Only browser takes a --runtime; '{to}' needs none.")
         predictor = Predictor(model)
         progress = terminal_progress()
-        needs_labels = "int8" in (to, precision)
+        needs_labels = to in FITTED or precision == "int8"
         catalog = _catalog(predictor.path, predictor.metadata, data, needs_labels, progress)
         with without_chatter():
             result = export_checked(
@@ -102,7 +103,7 @@ def export(
         screen.answer_json(result.to_dict())
         return
     _show(result, predictor.path)
-    if to == "int8":
+    if to in FITTED:
         screen.next_command("To use it", "predict", "PICTURES", "--model", result.model)
     elif to == "browser":
         folder = shlex.quote(str(result.folder))
@@ -148,7 +149,7 @@ def _catalog(
             raise
         if needs_labels:
             raise DataError(
-                f"{exc} Int8 is fitted on training pictures: say where they are with --data DATA."
+                f"{exc} This is fitted on training pictures: say where they are with --data DATA."
             ) from exc
         progress.say(f"{exc} It is compared on drawn pictures; for others give --data DATA.")
         return build_catalog(_SAMPLE, progress=progress)

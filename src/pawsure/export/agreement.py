@@ -13,6 +13,7 @@ from pawsure.data.loader import iter_batches
 from pawsure.errors import DataError, ParityError
 from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.evaluate import share_figure, stays_out
+from pawsure.evaluation.metrics import log_loss
 from pawsure.model.predictor import BATCH_SIZE, Outputs, Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 
@@ -105,19 +106,38 @@ class Pair:
             )
         return found
 
+    def check_better(self, catalog: Catalog, labels: tuple[str, ...], split: str) -> None:
+        """Whether the export has a lower log loss on the pictures of a split, if there are any.
+
+        Raises:
+            ParityError: it has not.
+        """
+        found = self.accuracy(catalog, labels, split)
+        if not found:
+            return
+        before, after = found["log_loss"]["before"], found["log_loss"]["after"]
+        if after >= before:
+            raise ParityError(
+                f"It is no better than the model file: on {found['n']:,} {split} pictures its log "
+                f"loss is {after:.4f}, the model file's {before:.4f}. Nothing was written. Keep "
+                "the model file, which takes half the time."
+            )
+
     def accuracy(self, catalog: Catalog, labels: tuple[str, ...], split: str) -> dict[str, Any]:
         """How often each was right on the pictures of one split, paired; JSON-ready.
 
         Returns:
             "split", "n"; "before", "after": accuracy with its interval; "difference" with its
             paired interval; "only_before", "only_after": pictures that only one got right;
-            "p_value" of McNemar's test. Empty if there are no such pictures.
+            "p_value" of McNemar's test; "log_loss": "before" and "after". Empty if there are no
+            such pictures.
         """
         here = catalog.split[self.indices] == split
         if not here.any():
             return {}
         truth = columns_of(catalog, labels)[catalog.label[self.indices[here]]]
         before, after = (each[here].argmax(axis=1) == truth for each in self.probability)
+        losses = [log_loss(each[here], truth) for each in self.probability]
         compared = compare_paired(before, after)
         return {
             "split": split,
@@ -132,6 +152,7 @@ class Pair:
             "only_before": compared.only_first,
             "only_after": compared.only_second,
             "p_value": compared.p_value,
+            "log_loss": dict(zip(("before", "after"), losses, strict=True)),
         }
 
 

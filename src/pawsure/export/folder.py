@@ -114,7 +114,8 @@ def accuracy_sentence(accuracy: dict[str, Any]) -> str:
         f"Accuracy on the same {accuracy['n']:,} {accuracy['split']} pictures: "
         f"{after['value']:.1%}, the model file {before['value']:.1%} "
         f"({100 * gap['value']:+.1f} points [{100 * gap['low']:+.1f}, {100 * gap['high']:+.1f}], "
-        f"p = {accuracy['p_value']:.2g})."
+        f"p = {accuracy['p_value']:.2g}); log loss {accuracy['log_loss']['after']:.3f}, "
+        f"the model file {accuracy['log_loss']['before']:.3f}."
     )
 
 

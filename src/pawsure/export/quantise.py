@@ -38,6 +38,7 @@ from pawsure.export.bias_correction import correct_biases
 from pawsure.export.fold import fold_normalisation, share_scaling
 from pawsure.export.model_file import INPUT, write_model_file
 from pawsure.export.refit import refit_trust
+from pawsure.export.second_look import is_of_second_look
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.progress import NO_PROGRESS, Progress
 
@@ -173,6 +174,8 @@ def _backbone_nodes(graph: onnx.GraphProto) -> list[str]:
     reached: set[str] = set()
     names = []
     for node in reversed(ahead):
+        if is_of_second_look(node):
+            continue
         if node.op_type == "Conv" or reached.intersection(node.input):
             reached.update(node.output)
             node.name = node.name or node.output[0]

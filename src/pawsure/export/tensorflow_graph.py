@@ -293,7 +293,7 @@ def _flatten(call: _Call) -> _Value:
 
 def _reshape(call: _Call) -> _Value:
     source, target = call.value(0).logical(), call.constant(1).tolist()
-    shape = [-1 if place == 0 else size for place, size in enumerate(target)]
+    shape = target if -1 in target[1:] else [-1, *target[1:]]
     if shape.count(-1) > 1:
         raise ExportError(f"A reshape to {target} can't be translated to TensorFlow.")
     return _Value(tf.reshape(source, shape))
@@ -305,6 +305,8 @@ def _pad(call: _Call) -> _Value:
 
 
 def _mat_mul(call: _Call) -> _Value:
+    if isinstance(call.value(0).tensor, np.ndarray):
+        return _Value(tf.matmul(call.constant(0), call.value(1).logical()))
     source, kernel = call.value(0).logical(), call.constant(1)
     if len(source.shape) == 4:  # at every place
         return _Value(tf.nn.conv2d(source, kernel[np.newaxis, np.newaxis], 1, "VALID"))
@@ -354,7 +356,32 @@ def _cast(call: _Call) -> _Value:
     source = call.value(0)
     if isinstance(source.tensor, np.ndarray):
         return _Value(source.tensor.astype(np.float32))
-    return _Value(tf.cast(source.tensor, tf.float32), source.is_turned)
+    to_bytes = call.settings["to"] == onnx.TensorProto.UINT8
+    return _Value(tf.cast(source.tensor, tf.uint8 if to_bytes else tf.float32), source.is_turned)
+
+
+def _slice(call: _Call) -> _Value:
+    """A part, or all of it backwards."""
+    source = call.value(0).logical()
+    starts, ends, axes = (call.constant(place).tolist() for place in (1, 2, 3))
+    steps = call.constant(4).tolist() if len(call) > 4 else [1] * len(axes)
+    if steps == [-1] and starts == [-1]:
+        return _Value(tf.reverse(source, axes))
+    parts = [slice(None)] * len(source.shape)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        parts[axis] = slice(start, end, step)
+    return _Value(source[tuple(parts)])
+
+
+def _resize(call: _Call) -> _Value:
+    """Linear, of (N, h, w, C), to a larger size."""
+    source = call.value(0).logical()
+    sizes = [math.floor(source.shape[axis] * call.constant(2)[axis]) for axis in (1, 2)]
+    return _Value(tf.image.resize(source, sizes, "bilinear"))
+
+
+def _gather(call: _Call) -> _Value:
+    return _Value(tf.gather(call.value(0).logical(), call.constant(1), axis=call.settings["axis"]))
 
 
 def _hard_sigmoid(call: _Call) -> _Value:
@@ -407,6 +434,7 @@ _TRANSLATIONS: dict[str, _Translation] = {
     "Div": _together(tf.divide),
     "Erf": _each(tf.math.erf),
     "Flatten": _flatten,
+    "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_pool(tf.reduce_mean),
     "GlobalMaxPool": _global_pool(tf.reduce_max),
@@ -426,7 +454,10 @@ _TRANSLATIONS: dict[str, _Translation] = {
     "ReduceMean": _reduce(tf.reduce_mean),
     "Relu": _each(tf.nn.relu),
     "Reshape": _reshape,
+    "Resize": _resize,
+    "Round": _each(tf.round),
     "Sigmoid": _each(tf.sigmoid),
+    "Slice": _slice,
     "Softmax": _softmax,
     "Softplus": _each(tf.math.softplus),
     "Sqrt": _each(tf.sqrt),

@@ -7,61 +7,30 @@ the output `familiarity`. Both compute what `Calibration` and `Familiarity` comp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
 from pawsure.evaluation.calibration import Calibration
 from pawsure.evaluation.familiarity import Familiarity
 from pawsure.export.model_file import attach_head
+from pawsure.export.nodes import Nodes
 from pawsure.export.prune import keep_output
 from pawsure.export.taps import Tap, find_taps
 
 FEATURES = "familiarity/features"
 """Pooled taps, each of length 1, side by side: float32 (N, D)."""
 
+POOLED = "familiarity/flat"
+"""Pooled taps side by side, before they are brought to length 1, if there are taps."""
+
 FAMILIARITY = "familiarity"
 
 _TINY = 1e-12
 _LEAST = 1e-6  # what float32 leaves of a distance of about 1
 _SOFTMAX_INPUT = "head/scaled_logit"
-
-
-class _Nodes:
-    """Nodes and constants to be added to a graph."""
-
-    def __init__(self, model: onnx.ModelProto, scope: str) -> None:
-        self._graph = model.graph
-        self._scope = scope
-
-    def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
-        name = f"{self._scope}/{name}"
-        held = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
-        self._graph.initializer.append(numpy_helper.from_array(held, name))
-        return name
-
-    def emit(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        name = name if name == FAMILIARITY else f"{self._scope}/{name}"
-        node = helper.make_node(kind, list(inputs), [name], name=name, **attributes)
-        self._graph.node.append(node)
-        return name
-
-    @property
-    def initializers(self) -> Sequence[onnx.TensorProto]:
-        """The constants of the graph, these and those that were there."""
-        return self._graph.initializer
-
-    def ramps(self, value: str, knots: np.ndarray, values: np.ndarray, name: str) -> str:
-        """`np.interp` of each number of (…, 1): from the first of `values`, which is 0."""
-        widths = np.diff(np.asarray(knots, np.float64))
-        slopes = np.diff(np.asarray(values, np.float64)) / widths
-        beyond = self.emit("Sub", [value, self.constant("knots", knots[:-1])], f"{name}_beyond")
-        inside = self.emit("Relu", [beyond], f"{name}_inside")
-        part = self.emit("Min", [inside, self.constant("widths", widths)], f"{name}_part")
-        return self.emit("MatMul", [part, self.constant("slopes", slopes[:, np.newaxis])], name)
 
 
 def calibrate(model: onnx.ModelProto, calibration: Calibration) -> onnx.ModelProto:
@@ -76,7 +45,7 @@ def calibrate(model: onnx.ModelProto, calibration: Calibration) -> onnx.ModelPro
     """
     model = _copy(model)
     softmax = _take_softmax(model)
-    add = _Nodes(model, "calibration")
+    add = Nodes(model, "calibration")
     axes = add.constant("axes", [-1], np.int64)
     largest = _largest(add, model)
     gap = add.emit("Sub", [largest, "logit"], "gap")
@@ -87,7 +56,7 @@ def calibrate(model: onnx.ModelProto, calibration: Calibration) -> onnx.ModelPro
     return model
 
 
-def _largest(add: _Nodes, model: onnx.ModelProto) -> str:
+def _largest(add: Nodes, model: onnx.ModelProto) -> str:
     """The largest logit of each picture, (N, 1); axes became an input in opset 18."""
     opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
     if opset >= 18:
@@ -108,7 +77,7 @@ def with_features(model: onnx.ModelProto, taps: Sequence[Tap] | None = None) -> 
     if any(FEATURES in node.output for node in model.graph.node):
         return model
     taps = find_taps(model) if taps is None else taps
-    add = _Nodes(model, "familiarity")
+    add = Nodes(model, "familiarity")
     pooled = [
         add.emit("GlobalAveragePool", [tap.name], f"pooled_{number}")
         for number, tap in enumerate(taps)
@@ -120,7 +89,7 @@ def with_features(model: onnx.ModelProto, taps: Sequence[Tap] | None = None) -> 
     else:
         widths = [tap.width for tap in taps]
         together = add.emit("Concat", pooled, "pooled", axis=1)
-        flat = add.emit("Flatten", [together], "flat", axis=1)
+        flat = add.emit("Flatten", [together], "flat", output=POOLED, axis=1)
     # Lengths a tap at a time by a matrix of zeros and ones: five small nodes for all of them.
     belongs = np.repeat(np.eye(len(widths)), widths, axis=0)
     squared = add.emit("Mul", [flat, flat], "squared")
@@ -182,7 +151,7 @@ def attach_familiarity(model: onnx.ModelProto, familiarity: Familiarity) -> onnx
         familiarity: fitted on those features.
     """
     model = _copy(model)
-    add = _Nodes(model, "familiarity")
+    add = Nodes(model, "familiarity")
     scores = []
     if familiarity.gaussian_weight:
         scores.append(_gaussian_score(add, familiarity))
@@ -193,7 +162,8 @@ def attach_familiarity(model: onnx.ModelProto, familiarity: Familiarity) -> onnx
     share = add.ramps(score, familiarity.knots, familiarity.shares, "share")
     # The sum of rounded slopes may end a hair beyond 1.
     bounded = add.emit("Min", [share, add.constant("most", 1.0)], "bounded")
-    add.emit("Squeeze", [bounded, add.constant("last", [1], np.int64)], FAMILIARITY)
+    last = add.constant("last", [1], np.int64)
+    add.emit("Squeeze", [bounded, last], "squeezed", output=FAMILIARITY)
     batch = model.graph.output[0].type.tensor_type.shape.dim[0].dim_param or "N"
     model.graph.output.append(
         helper.make_tensor_value_info(FAMILIARITY, TensorProto.FLOAT, [batch])
@@ -201,7 +171,7 @@ def attach_familiarity(model: onnx.ModelProto, familiarity: Familiarity) -> onnx
     return model
 
 
-def _gaussian_score(add: _Nodes, familiarity: Familiarity) -> str:
+def _gaussian_score(add: Nodes, familiarity: Familiarity) -> str:
     """`Gaussian.score`, multiplied out so that few small nodes are left.
 
     With features x of squared length T (one for each tap), middle m, directions V, precisions p
@@ -231,7 +201,7 @@ def _gaussian_score(add: _Nodes, familiarity: Familiarity) -> str:
     return add.emit("Mul", [logarithm, weight], "likeness")
 
 
-def _affine(add: _Nodes, value: str, kernel: np.ndarray, constant: np.ndarray, name: str) -> str:
+def _affine(add: Nodes, value: str, kernel: np.ndarray, constant: np.ndarray, name: str) -> str:
     """`value @ kernel + constant` as one node."""
     inputs = [value, add.constant(f"{name}_kernel", kernel), add.constant(f"{name}_0", constant)]
     return add.emit("Gemm", inputs, name)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from tiny_models import SIZE_PX, narrowing, tiny_backbone, tiny_head
+from tiny_runs import red_or_blue, tiny_run
+
+from pawsure.errors import ExportError
+from pawsure.evaluation.familiarity import fit_familiarity
+from pawsure.export.model_file import attach_head
+from pawsure.export.quantise import quantise, quantise_graph
+from pawsure.export.second_look import margin_px, spread_matrix, with_second_look
+from pawsure.export.trust import FEATURES, attach_familiarity, measure_features, with_features
+
+
+def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"image": pictures}), strict=True))
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(2).integers(0, 256, (9, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+
+
+def enlarged_middle(pictures: np.ndarray) -> np.ndarray:
+    """What the second look should see: linear between the centres of pixels, then mirrored."""
+    size, margin = pictures.shape[1], margin_px(pictures.shape[1])
+    middle = pictures[:, margin:-margin, margin:-margin].astype(np.float64)
+    side = middle.shape[1]
+    at = ((np.arange(size) + 0.5) * side / size - 0.5).clip(0, side - 1)
+    low = np.floor(at).astype(int).clip(0, side - 2)
+    share = at - low
+    for axis in (1, 2):
+        shape = [1] * 4
+        shape[axis] = -1
+        part = share.reshape(shape)
+        middle = middle.take(low, axis) * (1 - part) + middle.take(low + 1, axis) * part
+    return np.rint(middle).astype(np.uint8)[:, :, ::-1]
+
+
+NETWORKS = [
+    attach_head(tiny_backbone(), *tiny_head()),
+    attach_head(tiny_backbone(opset=18), *tiny_head(3)),
+    attach_head(narrowing(), *tiny_head(features=48)),
+]
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_outputs_are_the_means_of_two_looks(model, pictures):
+    first, second = run(model, pictures), run(model, enlarged_middle(pictures))
+    both = run(with_second_look(model), pictures)
+    # A pixel that lies halfway between two values may be rounded either way.
+    for name in ("logit", "embedding"):
+        np.testing.assert_allclose(both[name], (first[name] + second[name]) / 2, atol=0.01)
+    assert not np.allclose(both["logit"], first["logit"], atol=0.05)
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_evidence_still_adds_up_to_the_logits(model, pictures):
+    both = run(with_second_look(model), pictures)
+    np.testing.assert_allclose(both["evidence"].mean(axis=(1, 2)), both["logit"], atol=1e-5)
+    assert both["evidence"].shape == run(model, pictures)["evidence"].shape
+
+
+def test_a_picture_alone_gets_the_answer_that_it_gets_among_others(pictures):
+    model = with_second_look(attach_head(tiny_backbone(), *tiny_head()))
+    together = run(model, pictures)
+    for place in range(len(pictures)):
+        alone = run(model, pictures[place : place + 1])
+        for name, values in alone.items():
+            np.testing.assert_allclose(values[0], together[name][place], atol=1e-6)
+
+
+def test_evidence_of_the_second_look_lies_where_it_was_seen():
+    pictures = np.zeros((1, SIZE_PX, SIZE_PX, 3), np.uint8)
+    pictures[0, 8:12, 4:8] = (255, 0, 0)  # left of the middle, a little below it
+    evidence = run(with_second_look(red_or_blue()), pictures)["evidence"][0, :, :, 1]
+    assert np.unravel_index(evidence.argmax(), evidence.shape) == (2, 1)
+    assert evidence[2, 1] > 3 * evidence[2, 2]  # where its mirror image would be
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (7, 7), (3, 5), (1, 1)])
+def test_nothing_is_lost_or_made_when_maps_are_laid_back(height, width):
+    spread = spread_matrix(height, width)
+    assert spread.shape == (height * width,) * 2
+    assert (spread >= 0).all()
+    np.testing.assert_allclose(spread.sum(axis=0), 1)
+
+
+def test_corners_of_the_picture_are_seen_once():
+    spread = spread_matrix(8, 8)
+    assert spread[0].sum() == 0
+    assert spread[8 * 4 + 4].sum() == pytest.approx(2)  # half of the area, so twice the places
+
+
+def test_familiarity_is_told_from_the_mean_of_both_looks(pictures):
+    model = attach_head(narrowing(), *tiny_head(features=48))
+    features = [
+        run(measure_features(with_features(model)), seen)[FEATURES]
+        for seen in (pictures, enlarged_middle(pictures))
+    ]
+    twice = with_second_look(model)
+    found = run(measure_features(twice), pictures)[FEATURES]
+    assert found.shape == (len(pictures), 9)
+    for tap in (slice(0, 4), slice(4, 9)):
+        np.testing.assert_allclose(np.linalg.norm(found[:, tap], axis=1), 1, atol=1e-5)
+        along = sum((each[:, tap] * found[:, tap]).sum(1) for each in features) / 2
+        assert (along > 0.99).all()
+    others = np.random.default_rng(3).integers(0, 256, (60, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+    learned = run(measure_features(twice), others)[FEATURES]
+    fitted = fit_familiarity(learned[:30], learned[30:])
+    output = run(attach_familiarity(twice, fitted), pictures)["familiarity"]
+    np.testing.assert_allclose(output, fitted(found), atol=0.01)
+
+
+def test_a_third_look_is_refused():
+    once = with_second_look(red_or_blue())
+    with pytest.raises(ExportError, match="looks at each picture twice already"):
+        with_second_look(once)
+
+
+def test_the_graph_is_left_as_it_is():
+    model = red_or_blue()
+    before = model.SerializeToString()
+    with_second_look(model)
+    assert model.SerializeToString() == before
+
+
+def test_bytes_and_looks_go_together_in_either_order(tmp_path):
+    folder, catalog = tiny_run(tmp_path / "run")
+    pictures = np.random.default_rng(5).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+    floats = run(with_second_look(onnx.load(folder / "model.onnx")), pictures)
+    quantise(folder / "model.onnx", catalog, tmp_path / "int8.onnx")
+    after = run(with_second_look(onnx.load(tmp_path / "int8.onnx")), pictures)
+    np.testing.assert_allclose(after["logit"], floats["logit"], atol=0.1)
+    before = quantise_graph(with_second_look(onnx.load(folder / "model.onnx")), [pictures])
+    np.testing.assert_allclose(run(before, pictures)["logit"], floats["logit"], atol=0.1)
+    inserted = [node for node in before.graph.node if node.name.startswith("second_look/")]
+    quantised = {name for node in inserted for name in node.input if "Dequantize" in name}
+    assert quantised <= {"out_relu_DequantizeLinear_Output", "second/relu_DequantizeLinear_Output"}
