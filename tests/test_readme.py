@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from typer.main import get_command
-
-from pawsure.cli.app import app
+from whole_app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

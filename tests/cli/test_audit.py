@@ -7,8 +7,7 @@ from drawn_pictures import put
 from planted_copies import CHANGES, detailed_jpeg, opened
 from tiny_models import red_or_blue_model_file
 from typer.testing import CliRunner
-
-from pawsure.cli.app import app
+from whole_app import app
 
 
 def audit(*words: object):

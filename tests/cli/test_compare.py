@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
+from whole_app import app
 
-from pawsure.cli.app import app
 from pawsure.evaluation.intervals import wilson
 from pawsure.training import compare as comparing
 from pawsure.training.compare import Candidate, Comparison, Skipped

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from tiny_models import red_or_blue_model_file, tiny_model_file
 from typer.testing import CliRunner, Result
+from whole_app import app
 
-from pawsure.cli.app import app
 from pawsure.data.catalog import build_catalog
 from pawsure.data.split import assign_splits
 

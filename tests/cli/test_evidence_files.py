@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tiny_models import red_or_blue_model_file
 from typer.testing import CliRunner, Result
+from whole_app import app
 
-from pawsure.cli.app import app
 from pawsure.cli.evidence_files import plain_name
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tiny_runs import pictures_with_a_spot, tiny_run
 from typer.testing import CliRunner, Result
+from whole_app import app
 
 import pawsure
-from pawsure.cli.app import app
 
 
 @pytest.fixture(scope="module")

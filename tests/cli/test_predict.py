@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 from tiny_models import red_or_blue_model_file
 from typer.testing import CliRunner, Result
-
-from pawsure.cli.app import app
+from whole_app import app
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ import pytest
 from PIL import Image
 from tiny_models import red_or_blue_model_file
 from typer.testing import CliRunner
-
-from pawsure.cli.app import app
+from whole_app import app
 
 NUM_PICTURES = 3_000
 ROWS = {"csv": "rows.csv", "jsonl": "rows.jsonl", "parquet": "rows.jsonl"}

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from tiny_models import red_or_blue_model_file
 
+from pawsure.cli.app import COMMANDS
+
 TRAINING_ONLY = {"tensorflow", "keras", "onnx", "sklearn", "scipy", "h5py"}
 # rich takes 0.1 s and pyarrow 0.15 s to import; a prediction takes 0.3 s in all.
 NOT_FOR_ONE_ANSWER = TRAINING_ONLY | {"pyarrow", "rich", "pydantic", "asyncio"}
@@ -40,6 +42,30 @@ except SystemExit as end:
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(words):
     assert not loaded_by(*words) & NOT_FOR_HELP
+
+
+def test_only_the_command_that_was_asked_for_is_loaded(tmp_path: Path):
+    program = """
+import sys
+from pawsure.cli.app import main
+sys.argv = ["pawsure", "predict", "--help"]
+try:
+    main()
+except SystemExit:
+    print(*sorted(name for name in sys.modules if name.startswith("pawsure.cli.")))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = set(result.stdout.splitlines()[-1].split())
+    assert {f"pawsure.cli.{name}" for name in COMMANDS} & loaded == {"pawsure.cli.predict"}
+
+
+def test_an_unknown_command_is_told_those_that_come_near():
+    result = subprocess.run(
+        [sys.executable, "-m", "pawsure", "pridict"], capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert "No such command 'pridict'" in result.stderr
+    assert "predict" in result.stderr.replace("pridict", "")
 
 
 def test_predict_loads_only_what_answers(tmp_path: Path):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
+from whole_app import app
 
-from pawsure.cli.app import app
 from pawsure.training import run
 
 

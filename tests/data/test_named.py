@@ -487,8 +487,7 @@ class TestTheCommandLine:
         self, server, monkeypatch, cache
     ):
         from typer.testing import CliRunner
-
-        from pawsure.cli.app import app
+        from whole_app import app
 
         data = put_online(server, monkeypatch, "cats-vs-dogs", status(403))
         result = CliRunner().invoke(app, ["train", "cats-vs-dogs", "--out", "run"])

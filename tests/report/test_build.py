@@ -12,8 +12,8 @@ from PIL import Image
 from report_page import Page
 from report_runs import TRUST, change_metrics
 from typer.testing import CliRunner
+from whole_app import app
 
-from pawsure.cli.app import app
 from pawsure.errors import RunFolderError, SourceError
 from pawsure.evaluation.evaluate import measure
 from pawsure.report.build import write_report

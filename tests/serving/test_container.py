@@ -14,8 +14,7 @@ import pytest
 from served_colours import picture
 from tiny_models import red_or_blue_model_file
 from typer.main import get_command
-
-from pawsure.cli.app import app
+from whole_app import app
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from pawsure.errors import DataError, RunFolderError
 from pawsure.evaluation.calibration import softmax
+from pawsure.export.second_look import looks_twice, second_look_at
 from pawsure.model.predictor import Predictor
 
 keras = pytest.importorskip("keras")
@@ -275,6 +278,35 @@ def test_depth_is_chosen_by_trial(striped, tmp_path, lively_weights):
     losses = run.metrics["validation"]["log_loss"]["value"]
     kept = [trial["validation_loss"] for trial in trials if trial["accepted"]]
     assert not kept or losses == pytest.approx(kept[-1], abs=2e-3)
+
+
+@pytest.mark.parametrize("recipe", ["fast", "two stages"])
+def test_the_file_looks_twice_where_the_recipe_says_so(
+    striped, tmp_path, small, two_stages, recipe
+):
+    runs = {}
+    for looks in (1, 2):
+        out = tmp_path / f"{looks}-looks"
+        if recipe == "fast":
+            runs[looks] = train(
+                striped, recipe="fast", out=out, overrides={**small, "looks": looks}
+            )
+        else:
+            model = replace(two_stages.model, looks=looks)
+            runs[looks] = train(striped, recipe=replace(two_stages, model=model), out=out)
+    once, twice = (Predictor(runs[looks].folder) for looks in (1, 2))
+    assert [looks_twice(onnx.load(model.path)) for model in (once, twice)] == [False, True]
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    both = [once.predict_batch(seen).logit for seen in (pictures, second_look_at(pictures))]
+    found = twice.predict_batch(pictures)
+    np.testing.assert_allclose(found.logit, (both[0] + both[1]) / 2, atol=1e-3)
+    assert found.familiarity is not None
+    metrics = runs[2].metrics
+    assert metrics["parity"]["second_look"]["n"] == 16
+    assert metrics["parity"]["stored"]["n"] == metrics["validation"]["n"]
+    assert metrics["diagnosis"]["precision"]["accuracy"] == pytest.approx(
+        metrics["validation"]["accuracy"]["value"]
+    )
 
 
 def test_weights_are_taken_part_of_the_way_from_their_start(striped, tmp_path, lively_weights):

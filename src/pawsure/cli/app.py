@@ -1,18 +1,27 @@
-"""The command `pawsure`: its subcommands, and how errors leave it."""
+"""The command `pawsure`: its subcommands, and how errors leave it.
+
+Only the subcommand that was asked for is loaded: to build all of them takes as long as an answer
+for a picture.
+"""
 
 from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from pawsure import __version__
-from pawsure.cli import audit, compare, evaluate, export, predict, report, screen, serve, train
+from pawsure.cli import screen
 from pawsure.cli.exit_codes import exit_code
 from pawsure.errors import PawsureError
+
+COMMANDS = ("train", "evaluate", "predict", "audit", "compare", "export", "serve", "report")
+"""In the order of `--help`; each is the function of its name in the module of its name."""
 
 
 class _Commands(TyperGroup):
@@ -26,23 +35,12 @@ class _Commands(TyperGroup):
             raise typer.Exit(exit_code(error)) from error
 
 
-app = typer.Typer(
-    cls=_Commands,
-    help="From labelled pictures to an image classifier that can be trusted.",
-    epilog="Start with: pawsure train sample --weights pets --out runs/first",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
 def _show_version(wanted: bool) -> None:
     if wanted:
         screen.answer(f"pawsure {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def _pawsure(
     version: Annotated[
         bool,
@@ -52,14 +50,21 @@ def _pawsure(
     """Hold what stands before the command."""
 
 
-app.command(epilog=train.EXAMPLE)(train.train)
-app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
-app.command(epilog=predict.EXAMPLE)(predict.predict)
-app.command(epilog=audit.EXAMPLE)(audit.audit)
-app.command(epilog=compare.EXAMPLE)(compare.compare)
-app.command(epilog=export.EXAMPLE)(export.export)
-app.command(epilog=serve.EXAMPLE)(serve.serve)
-app.command(epilog=report.EXAMPLE)(report.report)
+def app_of(commands: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command with some of its subcommands."""
+    app = typer.Typer(
+        cls=_Commands,
+        help="From labelled pictures to an image classifier that can be trusted.",
+        epilog="Start with: pawsure train sample --weights pets --out runs/first",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_pawsure)
+    for name in commands:
+        module = import_module(f"pawsure.cli.{name}")
+        app.command(epilog=module.EXAMPLE)(getattr(module, name))
+    return app
 
 
 def main() -> None:
@@ -68,4 +73,5 @@ def main() -> None:
         # A file name in an odd encoding must not end a run of a million pictures.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    asked = [word for word in sys.argv[1:2] if word in COMMANDS]
+    app_of(asked or COMMANDS)()

@@ -216,6 +216,7 @@ def diagnose(
     *,
     train_probability: np.ndarray | None = None,
     train_label: np.ndarray | None = None,
+    validation_probability: np.ndarray | None = None,
     recipe: Mapping[str, Any] | None = None,
     data: str = "DATA",
     recipe_name: str = "default",
@@ -229,6 +230,8 @@ def diagnose(
         train_probability: float (N, K) by the final weights, of training pictures as they
             are, unaugmented; None if it is not known.
         train_label: int (N,).
+        validation_probability: float (M, K) by whatever gave `train_probability`; None: by the
+            weights that the last stage ended with.
         recipe: as plain tables (`dataclasses.asdict`); what is advised starts from it.
         data: what the run was given, to be named in what is advised.
         recipe_name: the same of its recipe: a name on board or a file.
@@ -240,7 +243,8 @@ def diagnose(
     _check(stages)
     validation_label = np.asarray(validation_label)
     last = stages[-1]
-    precision = _precision(last.probability, validation_label)
+    held_out = last.probability if validation_probability is None else validation_probability
+    precision = _precision(held_out, validation_label)
     gap = _gap(last, precision, train_probability, train_label)
     overfitting = _overfitting(stages, validation_label, seed)
     gains = tuple(_gain(*pair, validation_label, seed) for pair in pairwise(stages))

@@ -241,7 +241,7 @@ def _export(
             made.runtime,
             made.metadata.thresholds,
             catalog,
-            compared_rows(catalog),
+            compared_rows(catalog, chosen_by="validation" if made.has_to_be_better else None),
             progress=progress,
         )
         agreement = pair.agreement(max_changed)
@@ -298,11 +298,19 @@ def check_free(out: str | Path) -> None:
         raise UsageError(f"{out} exists already. Choose another --out, or remove it.")
 
 
-def compared_rows(catalog: Catalog) -> np.ndarray:
-    """Rows to compare on: of test, and then of validation; of all where there are no splits."""
+def compared_rows(catalog: Catalog, *, chosen_by: str | None = None) -> np.ndarray:
+    """Rows to compare on, `MOST_COMPARED` at most: of test, and then of validation.
+
+    Args:
+        catalog: where there are no splits, all of it.
+        chosen_by: a split of which there are as many again.
+    """
     held_out = np.concatenate([catalog.where("test"), catalog.where("validation")])
     rows = held_out if len(held_out) else catalog.where()
-    return np.sort(rows[:MOST_COMPARED])
+    rows = rows[:MOST_COMPARED]
+    if chosen_by:
+        rows = np.union1d(rows, catalog.where(chosen_by)[:MOST_COMPARED])
+    return np.sort(rows)
 
 
 def format_names() -> tuple[str, ...]:

@@ -22,7 +22,8 @@ import math
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+import onnxruntime
+from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
 from pawsure.export.model_file import INPUT
@@ -82,6 +83,33 @@ def looks_twice(model: onnx.ModelProto) -> bool:
 def is_of_second_look(node: onnx.NodeProto) -> bool:
     """Whether a node is one of those that `with_second_look` adds."""
     return node.name.startswith(f"{SCOPE}/")
+
+
+def second_look_at(pictures: np.ndarray) -> np.ndarray:
+    """What the graph sees at its second look.
+
+    Args:
+        pictures: uint8 (N, S, S, 3).
+
+    Returns:
+        The same shape and dtype.
+    """
+    shape = ["N", *pictures.shape[1:]]
+    model = helper.make_model(
+        helper.make_graph(
+            [],
+            SCOPE,
+            [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape)],
+            [helper.make_tensor_value_info(f"{SCOPE}/mirrored", TensorProto.UINT8, shape)],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    _look_twice(Nodes(model, SCOPE), pictures.shape[1])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return np.asarray(session.run(None, {INPUT: pictures})[0])
 
 
 def margin_px(size_px: int) -> int:

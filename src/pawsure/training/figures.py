@@ -82,9 +82,18 @@ def measure_run(
 
 
 def diagnose_run(
-    folder: RunFolder, recipe: Recipe, results: list[StageResult], catalog: Catalog, data: str
+    folder: RunFolder,
+    recipe: Recipe,
+    results: list[StageResult],
+    shipped: Shipped,
+    catalog: Catalog,
+    data: str,
 ) -> dict[str, Any]:
-    """What the run shows about itself, in figures and in words; JSON-ready."""
+    """What the run shows about itself, in figures and in words; JSON-ready.
+
+    Stages are compared by the network that they left, which looks once; training and validation
+    pictures by the file, where that looks twice.
+    """
     rng = np.random.default_rng(recipe.seed)
     some = np.sort(rng.permutation(catalog.where("train"))[:DIAGNOSED_PICTURES])
     learned = Predictor(folder / MODEL_FILE).predict_series(catalog.read, some)
@@ -94,6 +103,7 @@ def diagnose_run(
         catalog.label[catalog.where("validation")],
         train_probability=np.concatenate([probability for _, probability in batches]),
         train_label=catalog.label[np.concatenate([indices for indices, _ in batches])],
+        validation_probability=shipped.validation.probability if recipe.model.looks == 2 else None,
         recipe=asdict(recipe),
         data=data,
         recipe_name=_recipe_to_start_from(recipe, folder),

@@ -22,6 +22,7 @@ from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.export.model_file import attach_head, two_class_kernel, write_model_file
 from pawsure.export.parity import ParityReport, compare
 from pawsure.export.prune import keep_output
+from pawsure.export.second_look import second_look_at
 from pawsure.features.prefix import FEATURE_MAP, Prefix
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
@@ -120,3 +121,18 @@ def check_from_pixels(
     whole = classifier.predict(pictures, scaling)
     logit = predictor.predict_batch(pictures).logit
     return compare(whole, softmax(logit), tolerance=PIXEL_TOLERANCE)
+
+
+def check_second_look(once: Predictor, twice: Predictor, catalog: Catalog) -> ParityReport:
+    """Compare a file that looks twice with the one that looks once, at both pictures.
+
+    Raises:
+        ParityError: its logits are not the means of both looks'.
+    """
+    some = catalog.where("validation")[:PIXEL_CHECKS]
+    pictures = np.stack([read(catalog.read(row), size_px=once.size_px) for row in some])
+    first, second = (
+        once.predict_batch(seen).logit for seen in (pictures, second_look_at(pictures))
+    )
+    found = twice.predict_batch(pictures).logit
+    return compare(softmax((first + second) / 2), softmax(found), tolerance=PIXEL_TOLERANCE)

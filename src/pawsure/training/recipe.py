@@ -46,6 +46,8 @@ class ModelRecipe:
             "unit" to [0, 1] whatever they were trained on, as many scripts do.
         head: "softmax" with a unit a label, or "sigmoid" with one unit for two labels.
         dropout: share of embedding features dropped while training, in [0, 1).
+        looks: 2: the model file sees each picture twice, as a whole and its middle enlarged and
+            mirrored, for fewer mistakes in twice the time. Training is the same.
     """
 
     backbone: str = "mobilenet_v2"
@@ -54,6 +56,7 @@ class ModelRecipe:
     scaling: Literal["backbone", "unit"] = "backbone"
     head: Literal["softmax", "sigmoid"] = "softmax"
     dropout: float = 0.0
+    looks: Literal[1, 2] = 1
 
 
 @dataclass(frozen=True, kw_only=True)

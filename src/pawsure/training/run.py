@@ -331,7 +331,7 @@ class _Training:
         with self._timed("measure"):
             measured = measure_run(self.folder, shipped, catalog, strangers, self.progress)
         with self._timed("diagnose"):
-            diagnosis = diagnose_run(self.folder, self.recipe, results, catalog, data)
+            diagnosis = diagnose_run(self.folder, self.recipe, results, shipped, catalog, data)
         write_answers(
             self.folder / ANSWERS,
             catalog,

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pawsure.evaluation.evaluate import Predictions
+from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.export.model_file import write_model_file
+from pawsure.export.second_look import with_second_look
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
@@ -70,6 +71,18 @@ def ship(
     """
     catalog = learner.catalog
     checks: dict[str, Any] = {}
+
+    def agreeing(predictor: Predictor) -> Predictions:
+        """What a file that looks once says of validation, if it is what Keras said."""
+        if recipe.needs_keras:
+            report = handover.check_from_pixels(classifier(), scaling, predictor, catalog)
+            checks["pixels"] = asdict(report)
+        found, stored = handover.check_against_stored(
+            predictor, catalog, learner.validation_probability, progress=progress
+        )
+        checks["stored"] = asdict(stored)
+        return found
+
     with timed("export"), handover.checked_model_file(folder / MODEL_FILE) as unchecked:
         scaling = scaling_of(recipe.model)
         graph = (
@@ -77,6 +90,13 @@ def ship(
             if recipe.needs_keras
             else handover.head_only_graph(learner.prefix.prefix, learner.head)
         )
+        metadata = _metadata(recipe, learner)
+        once = None
+        if recipe.model.looks == 2:
+            write_model_file(graph, metadata, unchecked)
+            once = Predictor(unchecked)
+            agreeing(once)
+            graph = with_second_look(graph)
         with timed("trust"):
             trust = fit_trust(
                 graph,
@@ -85,23 +105,21 @@ def ship(
                 size_px=recipe.model.image_size,
                 seed=recipe.seed,
                 strangers=strangers,
-                stored=learner.stored if head_is_all else None,
+                stored=learner.stored if head_is_all and once is None else None,
                 progress=progress,
             )
         for sentence in trust.sentences():
             say(sentence)
-        metadata = replace(_metadata(recipe, learner), thresholds=trust.thresholds)
+        metadata = replace(metadata, thresholds=trust.thresholds)
         write_model_file(trust.attach(graph), metadata, unchecked)
         predictor = Predictor(unchecked)
+        if once is None:
+            validation = agreeing(predictor)
+        else:
+            checks["second_look"] = asdict(handover.check_second_look(once, predictor, catalog))
+            validation = predict(predictor, catalog, split="validation", progress=progress)
         if recipe.needs_keras:
-            checks["pixels"] = asdict(
-                handover.check_from_pixels(classifier(), scaling, predictor, catalog)
-            )
             classifier().save(scaling, folder / KERAS_FILE)
-        validation, stored = handover.check_against_stored(
-            predictor, catalog, learner.validation_probability, progress=progress
-        )
-        checks["stored"] = asdict(stored)
         trust.check(validation)
     return Shipped(validation=validation, parity=checks, trust=trust)
 

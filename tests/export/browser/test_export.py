@@ -13,8 +13,8 @@ import pytest
 from drawn_pictures import put
 from tiny_runs import tiny_run
 from typer.testing import CliRunner
+from whole_app import app
 
-from pawsure.cli.app import app
 from pawsure.data.catalog import build_catalog
 from pawsure.errors import ExportError, ParityError, UsageError
 from pawsure.export import browser
