@@ -326,6 +326,20 @@ def test_what_the_recipe_does_already_is_not_advised():
     assert [one.command for one in diagnosis.next] == ["pawsure train MORE-DATA"]
 
 
+@pytest.mark.parametrize(("looks", "advised"), [(1, True), (2, False)])
+def test_a_second_look_is_advised_where_there_is_none(looks, advised):
+    label, train_label = labels(M), labels(N, 5)
+    diagnosis = diagnose(
+        [stage(overfitted(label), label)],
+        label,
+        train_probability=probabilities(train_label, right=0.995),
+        train_label=train_label,
+        recipe=RECIPE | {"model": RECIPE["model"] | {"looks": looks}},
+    )
+    commands = [one.command for one in diagnosis.next]
+    assert ("pawsure export RUN --to two-looks --out TWO-LOOKS" in commands) is advised
+
+
 def test_where_only_a_head_learned_layers_before_it_are_the_first_advice():
     label, train_label = labels(M), labels(N, 5)
     head = json.loads(json.dumps(RECIPE["stages"][0])) | {"optimizer": "logistic"}

@@ -27,6 +27,8 @@ cats and dogs: 128 pixels 94.9%, 160 97.5%, 192 98.1%, 224 98.8%."""
 _LARGEST_SHARE = 0.5
 """Of the pictures held out for validation; a larger one leaves too little to learn from."""
 
+# More dropout is not among them: at 0.4 in place of 0.2 `default` had a validation loss of 0.081
+# in place of 0.077 on 3,000 cats and dogs.
 _AUGMENT = {"crop": 0.6, "stretch": 1.25, "flip": True, "brightness": 0.2, "contrast": 0.2}
 
 
@@ -58,8 +60,15 @@ def suggest(
     """
     wanted = {
         "nothing-learned": (_own_scaling, _lower_rate, _larger_pictures, _other_backbone),
-        "fit": (_own_scaling, _longer, _deeper, _larger_pictures, _other_backbone),
-        "training-pictures": (_own_scaling, _deeper, _augmented, _larger_pictures, _more_pictures),
+        "fit": (_own_scaling, _longer, _deeper, _larger_pictures, _second_look, _other_backbone),
+        "training-pictures": (
+            _own_scaling,
+            _deeper,
+            _augmented,
+            _larger_pictures,
+            _second_look,
+            _more_pictures,
+        ),
         "validation-pictures": (_larger_validation,),
     }[diagnosis.limit]
     makers = [_frozen_batch_norm, _keep_best, _gentler, *wanted, _head_alone]
@@ -183,11 +192,11 @@ def _other_backbone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator
 
 
 def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
-    """Changed pictures for the deepest stage; more dropout where it has them already."""
+    """Changed pictures for the deepest stage."""
     learning = [stage for stage in _stages(recipe) if stage.get("optimizer") != "logistic"]
     if not learning:
         return
-    stage, model = learning[-1], recipe.get("model", {})
+    stage = learning[-1]
     is_augmented = bool(stage.get("views")) or bool(stage.get("augment", {}).get("flip"))
     if not is_augmented:
         at = f"stages.{stage['name']}"
@@ -195,9 +204,12 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
         if stage.get("train_from") != "all":
             settings |= {f"{at}.views": 4}
         yield "It has never seen a picture that was changed at random.", settings, ""
-    elif model.get("dropout", 0) < 0.4:
-        dropout = round(model.get("dropout", 0) + 0.2, 2)
-        yield "The head leans on single features.", {"model.dropout": dropout}, ""
+
+
+def _second_look(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+    if recipe.get("model", {}).get("looks") == 1:
+        why = "Looking twice, the second time at the enlarged middle, makes fewer mistakes."
+        yield why, {}, "pawsure export RUN --to two-looks --out TWO-LOOKS"
 
 
 def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
