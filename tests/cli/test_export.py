@@ -160,6 +160,16 @@ def test_formats_of_tensorflow_are_checked_and_their_code_runs(words, model, run
     check_readme_code(out, run, tmp_path)
 
 
+@pytest.mark.parametrize("words", [["saved-model"], ["litert", "--precision", "int8"]])
+def test_what_is_in_bytes_already_can_go_to_tensorflow(words, int8, run, tmp_path):
+    out, data = tmp_path / "out", run.parent / "pictures"
+    result = export(int8[0], "--out", out, "--data", data, "--to", *words, "--json")
+    assert result.exit_code == 0, result.stderr
+    agreement = json.loads(result.stdout)["agreement"]
+    assert agreement["changed"] == 0
+    assert agreement["max_changed"] == 0.02
+
+
 @pytest.mark.slow  # draws the sample: 15 s
 def test_a_lone_model_file_is_compared_on_drawn_pictures(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path / "cache"))

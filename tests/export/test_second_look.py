@@ -4,15 +4,25 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 from tiny_models import SIZE_PX, narrowing, tiny_backbone, tiny_head
 from tiny_runs import red_or_blue, tiny_run
 
 from pawsure.errors import ExportError
 from pawsure.evaluation.familiarity import fit_familiarity
+from pawsure.export import refit
+from pawsure.export.bias_correction import correct_biases
+from pawsure.export.fold import fold_normalisation
 from pawsure.export.model_file import attach_head
 from pawsure.export.quantise import quantise, quantise_graph
-from pawsure.export.second_look import margin_px, spread_matrix, with_second_look
+from pawsure.export.second_look import (
+    margin_px,
+    second_look_at,
+    spread_matrix,
+    with_second_look,
+)
 from pawsure.export.trust import FEATURES, attach_familiarity, measure_features, with_features
+from pawsure.model.metadata import read_metadata
 
 
 def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -141,5 +151,36 @@ def test_bytes_and_looks_go_together_in_either_order(tmp_path):
     before = quantise_graph(with_second_look(onnx.load(folder / "model.onnx")), [pictures])
     np.testing.assert_allclose(run(before, pictures)["logit"], floats["logit"], atol=0.1)
     inserted = [node for node in before.graph.node if node.name.startswith("second_look/")]
-    quantised = {name for node in inserted for name in node.input if "Dequantize" in name}
-    assert quantised <= {"out_relu_DequantizeLinear_Output", "second/relu_DequantizeLinear_Output"}
+    assert {node.op_type for node in inserted}.isdisjoint({"QuantizeLinear", "DequantizeLinear"})
+
+
+def test_biases_are_corrected_by_the_mean_of_both_looks(pictures):
+    model = red_or_blue()
+    both = np.concatenate([pictures, second_look_at(pictures)])
+    once = correct_biases(fold_normalisation(model), [both])
+    twice = correct_biases(
+        fold_normalisation(with_second_look(model)), [pictures[:4], pictures[4:]]
+    )
+    for first, second in zip(*(corrected(each) for each in (once, twice)), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def corrected(model: onnx.ModelProto) -> list[np.ndarray]:
+    return [
+        numpy_helper.to_array(item)
+        for item in model.graph.initializer
+        if item.name.endswith("/bias_corrected")
+    ]
+
+
+def test_trust_can_be_fitted_anew_as_often_as_wanted(tmp_path, monkeypatch):
+    monkeypatch.setattr(refit, "_HALVED_FROM", 1)  # as in a network of real size
+    folder, catalog = tiny_run(tmp_path / "run")
+    metadata = read_metadata(folder / "model.onnx")
+    model = onnx.load(folder / "model.onnx")
+    for _ in range(2):
+        model, thresholds = refit.refit_trust(model, metadata, catalog)
+    assert thresholds["neither_below"] == metadata.thresholds["neither_below"]
+    twice, _ = refit.refit_trust(with_second_look(model), metadata, catalog)
+    outputs = run(twice, np.zeros((2, SIZE_PX, SIZE_PX, 3), np.uint8))
+    assert outputs["familiarity"].shape == (2,)

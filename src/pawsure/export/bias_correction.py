@@ -78,10 +78,10 @@ def _channel_means(
         measured.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     total = {name: np.zeros(()) for name in means}
-    count = 0
+    seen = 0
     for batch in pictures:
         values = session.run(list(means.values()), {INPUT: batch})
-        count += len(batch)
+        seen += len(values[0])  # a graph that looks twice makes two of each picture
         for name, value in zip(means, values, strict=True):
             total[name] = total[name] + value.astype(np.float64).sum(axis=(0, 2, 3))
-    return {name: value / max(count, 1) for name, value in total.items()}
+    return {name: value / max(seen, 1) for name, value in total.items()}

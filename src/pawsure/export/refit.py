@@ -127,13 +127,16 @@ class _Parts:
 
     @classmethod
     def of(cls, model: onnx.ModelProto) -> _Parts:
-        constants = {item.name: item for item in model.graph.initializer}
+        # Kept as float16 where it was fitted anew before.
+        constants = {item.name.removesuffix("/half"): item for item in model.graph.initializer}
         detector = constants.get("familiarity/detected_kernel")
         weight = constants.get("familiarity/minus_weight")
         return cls(
             is_calibrated=any(node.output[0] == "calibration/logit" for node in model.graph.node),
             has_familiarity=any(output.name == FAMILIARITY for output in model.graph.output),
-            detector=None if detector is None else numpy_helper.to_array(detector)[:, 0],
+            detector=None
+            if detector is None
+            else numpy_helper.to_array(detector)[:, 0].astype(np.float32),
             gaussian_weight=0.0 if weight is None else -float(numpy_helper.to_array(weight)),
         )
 

@@ -29,7 +29,7 @@ from pawsure.errors import ExportError
 from pawsure.export.model_file import INPUT
 from pawsure.export.nodes import Nodes
 from pawsure.export.prune import copy_of
-from pawsure.export.trust import POOLED, with_features
+from pawsure.export.trust import BELONGS, POOLED, with_features
 
 MIDDLE = 0.5
 """Share of the picture's area that the second look shows."""
@@ -187,8 +187,7 @@ def _merge_pooled(add: Nodes, node: onnx.NodeProto) -> None:
     """After the node that made pooled features, (2N, D): their mean, (N, D)."""
     merged, both = node.output[0], f"{SCOPE}/pooled"
     node.output[0] = both
-    belongs = ("familiarity/belongs", "familiarity/belongs/half")
-    width = next(item.dims[0] for item in add.initializers if item.name in belongs)
+    width = next(item.dims[0] for item in add.initializers if item.name in BELONGS)
     pairs = add.constant("pairs", [2, -1, width], np.int64)
     first, second = _looks(add, add.emit("Reshape", [both, pairs], "paired"), "features")
     _mean(add, first, second, "features", output=merged)

@@ -28,6 +28,9 @@ POOLED = "familiarity/flat"
 
 FAMILIARITY = "familiarity"
 
+BELONGS = ("familiarity/belongs", "familiarity/belongs/half")
+"""The matrix (D, taps) that tells which feature is of which tap, by either of its names."""
+
 _TINY = 1e-12
 _LEAST = 1e-6  # what float32 leaves of a distance of about 1
 _SOFTMAX_INPUT = "head/scaled_logit"
@@ -184,7 +187,7 @@ def _gaussian_score(add: Nodes, familiarity: Familiarity) -> str:
     across = gaussian.rest_precision
     along = _affine(add, FEATURES, directions, -middle @ directions, "along")
     squared = add.emit("Mul", [along, along], "along_squared")
-    num_taps = next(item.dims[1] for item in add.initializers if item.name == "familiarity/belongs")
+    num_taps = next(item.dims[1] for item in add.initializers if item.name in BELONGS)
     rest = _affine(
         add,
         FEATURES,
