@@ -27,7 +27,7 @@ What is where
   $run/metrics.json  how good it is, with intervals
   $run/history.csv   every epoch of the training
   $run/recipe.toml   what was done, to do it again
-  $pictures/         the pictures just answered: drawings that training never saw
+  $pictures/     the pictures just answered: drawings that training never saw
 
 These were drawings. With photographs of your own, a folder for each class:
   .venv/bin/pawsure train my-folder --weights pets --out runs/mine
