@@ -13,12 +13,14 @@ import pytest
 
 from pawsure.errors import DataError, RunFolderError
 from pawsure.evaluation.calibration import softmax
+from pawsure.evaluation.evaluate import Predictions
 from pawsure.export.second_look import looks_twice, second_look_at
 from pawsure.model.predictor import Predictor
 
 keras = pytest.importorskip("keras")
 
 from pawsure.network.backbones import build_backbone  # noqa: E402
+from pawsure.training import shipping  # noqa: E402
 from pawsure.training.recipe import recipe_from_text  # noqa: E402
 from pawsure.training.run import train  # noqa: E402
 
@@ -281,9 +283,12 @@ def test_depth_is_chosen_by_trial(striped, tmp_path, lively_weights):
 
 
 @pytest.mark.parametrize("recipe", ["fast", "two stages"])
-def test_the_file_looks_twice_where_the_recipe_says_so(
-    striped, tmp_path, small, two_stages, recipe
+@pytest.mark.parametrize("pays", [True, False])
+def test_the_file_looks_twice_where_the_recipe_says_so_and_it_pays(
+    striped, tmp_path, small, two_stages, recipe, pays, monkeypatch
 ):
+    decide = shipping._what_it_brings
+    monkeypatch.setattr(shipping, "_what_it_brings", lambda *both: (pays, decide(*both)[1]))
     runs = {}
     for looks in (1, 2):
         out = tmp_path / f"{looks}-looks"
@@ -294,19 +299,44 @@ def test_the_file_looks_twice_where_the_recipe_says_so(
         else:
             model = replace(two_stages.model, looks=looks)
             runs[looks] = train(striped, recipe=replace(two_stages, model=model), out=out)
-    once, twice = (Predictor(runs[looks].folder) for looks in (1, 2))
-    assert [looks_twice(onnx.load(model.path)) for model in (once, twice)] == [False, True]
+    once, second = (Predictor(runs[looks].folder) for looks in (1, 2))
+    assert [looks_twice(onnx.load(model.path)) for model in (once, second)] == [False, pays]
     pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
-    both = [once.predict_batch(seen).logit for seen in (pictures, second_look_at(pictures))]
-    found = twice.predict_batch(pictures)
-    np.testing.assert_allclose(found.logit, (both[0] + both[1]) / 2, atol=1e-3)
+    expected = once.predict_batch(pictures).logit
+    if pays:
+        expected = (expected + once.predict_batch(second_look_at(pictures)).logit) / 2
+    found = second.predict_batch(pictures)
+    np.testing.assert_allclose(found.logit, expected, atol=1e-3)
     assert found.familiarity is not None
+    assert "Two looks: validation" in (runs[2].folder / "run.log").read_text()
     metrics = runs[2].metrics
     assert metrics["parity"]["second_look"]["n"] == 16
     assert metrics["parity"]["stored"]["n"] == metrics["validation"]["n"]
     assert metrics["diagnosis"]["precision"]["accuracy"] == pytest.approx(
         metrics["validation"]["accuracy"]["value"]
     )
+
+
+def test_a_second_look_pays_where_its_loss_is_lower():
+    label = np.array([0, 1] * 10)
+    sure = np.where(np.eye(2, dtype=bool)[label], 2.0, -2.0)
+    wrong_once = sure.copy()
+    wrong_once[0] *= -1
+    better, worse = (
+        Predictions(
+            indices=np.arange(20),
+            probability=softmax(logit),
+            label=label,
+            problems=[],
+            logit=logit,
+        )
+        for logit in (sure, wrong_once)
+    )
+    pays, sentence = shipping._what_it_brings(worse, better)
+    assert pays and "left out" not in sentence
+    pays, sentence = shipping._what_it_brings(better, worse)
+    assert not pays and "It does not pay here, and is left out." in sentence
+    assert "validation accuracy 95.00%" in sentence and "one look: accuracy 100.00%" in sentence
 
 
 def test_weights_are_taken_part_of_the_way_from_their_start(striped, tmp_path, lively_weights):

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pawsure.evaluation.calibration import at_best_temperature, softmax
 from pawsure.evaluation.evaluate import Predictions, predict
+from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.export.model_file import write_model_file
 from pawsure.export.second_look import with_second_look
 from pawsure.model.metadata import ModelMetadata
@@ -91,12 +93,19 @@ def ship(
             else handover.head_only_graph(learner.prefix.prefix, learner.head)
         )
         metadata = _metadata(recipe, learner)
-        once = None
+        looks_twice = False
         if recipe.model.looks == 2:
             write_model_file(graph, metadata, unchecked)
             once = Predictor(unchecked)
-            agreeing(once)
-            graph = with_second_look(graph)
+            one = agreeing(once)
+            twice_graph = with_second_look(graph)
+            write_model_file(twice_graph, metadata, unchecked)
+            twice = Predictor(unchecked)
+            checks["second_look"] = asdict(handover.check_second_look(once, twice, catalog))
+            two = predict(twice, catalog, split="validation", progress=progress)
+            looks_twice, sentence = _what_it_brings(one, two)
+            say(sentence)
+            graph = twice_graph if looks_twice else graph
         with timed("trust"):
             trust = fit_trust(
                 graph,
@@ -105,7 +114,7 @@ def ship(
                 size_px=recipe.model.image_size,
                 seed=recipe.seed,
                 strangers=strangers,
-                stored=learner.stored if head_is_all and once is None else None,
+                stored=learner.stored if head_is_all and not looks_twice else None,
                 progress=progress,
             )
         for sentence in trust.sentences():
@@ -113,15 +122,29 @@ def ship(
         metadata = replace(metadata, thresholds=trust.thresholds)
         write_model_file(trust.attach(graph), metadata, unchecked)
         predictor = Predictor(unchecked)
-        if once is None:
-            validation = agreeing(predictor)
-        else:
-            checks["second_look"] = asdict(handover.check_second_look(once, predictor, catalog))
-            validation = predict(predictor, catalog, split="validation", progress=progress)
+        validation = (
+            predict(predictor, catalog, split="validation", progress=progress)
+            if looks_twice
+            else agreeing(predictor)
+        )
         if recipe.needs_keras:
             classifier().save(scaling, folder / KERAS_FILE)
         trust.check(validation)
     return Shipped(validation=validation, parity=checks, trust=trust)
+
+
+def _what_it_brings(one: Predictions, two: Predictions) -> tuple[bool, str]:
+    """Whether the second look pays on the same pictures, each at its best temperature."""
+    losses, figures = [], []
+    for found in (one, two):
+        assert found.logit is not None
+        probability = at_best_temperature(softmax(found.logit), found.label)
+        losses.append(log_loss(probability, found.label))
+        right = accuracy(probability, found.label)
+        figures.append(f"accuracy {right:.2%}, loss {losses[-1]:.4f}")
+    pays = losses[1] < losses[0]
+    outcome = "" if pays else " It does not pay here, and is left out."
+    return pays, f"Two looks: validation {figures[1]}; one look: {figures[0]}.{outcome}"
 
 
 def _metadata(recipe: Recipe, learner: Learner) -> ModelMetadata:
