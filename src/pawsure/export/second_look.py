@@ -8,8 +8,8 @@ the same pixels in.
 
 It pays where the thing to tell is in the middle and small for the network, which photographers
 and small inputs see to: of `default` on 16,000 photographs the validation loss fell from 0.060 to
-0.032 at 128 pixels, from 0.025 to 0.018 at 224. Parts from 40% to 80% of the area were tried on
-validation pictures; a half was best at 128 pixels and as good as any at 224.
+0.032 at 128 pixels, from 0.025 to 0.018 at 224. Parts from a quarter to four fifths of the area
+were tried on validation pictures; a half was best at 128 pixels and as good as any at 224.
 
 Source: predictions averaged over crops and mirror images, Krizhevsky et al. 2012, "ImageNet
 Classification with Deep Convolutional Neural Networks", section 4.1; why a larger look at test
