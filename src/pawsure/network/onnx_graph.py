@@ -16,18 +16,12 @@ from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
 from pawsure.network.backbones import Scaling
-from pawsure.network.onnx_layers import write_affine, write_calls
-from pawsure.network.onnx_writer import FIRST, GraphWriter
+from pawsure.network.onnx_layers import write_calls
+from pawsure.network.onnx_pixels import BATCH, PICTURES, finished_model, write_pixels
+from pawsure.network.onnx_writer import GraphWriter
 from pawsure.network.variables import named_variables
 
-# The first operator set with LayerNormalization as one node, which ONNX Runtime has run since
-# version 1.11 (2022). Newer sets add nothing that it would run faster.
-OPSET = 17
-IR_VERSION = 8
-
-PICTURES = "image"
 FEATURES = "features"
-BATCH = "N"
 
 
 def to_onnx(
@@ -69,19 +63,7 @@ def to_onnx(
         writer.reserve(name)
     given = _write_input(writer, source, scaling)
     write_calls(writer, model)
-    for tensor, name in zip(results, outputs, strict=True):
-        writer.finish(tensor, name)
-    made = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, _shape(tensor))
-        for tensor, name in zip(results, outputs, strict=True)
-    ]
-    graph = helper.make_graph(writer.nodes, model.name, [given], made, writer.initializers())
-    return helper.make_model(
-        graph,
-        producer_name="pawsure",
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-    )
+    return finished_model(writer, model.name, given, results, outputs)
 
 
 def _only_input(model: keras.Model) -> Any:
@@ -102,14 +84,7 @@ def _write_input(writer: GraphWriter, source: Any, scaling: Scaling | None) -> o
             f"Scaling is for pictures (N, S, S, 3); the network's input is {tuple(source.shape)}. "
             "Leave the scaling out for a suffix."
         )
-    with writer.scope("scaling"):
-        # Bytes are put in order before they become floats: a quarter of the memory to move.
-        ordered = writer.emit("Transpose", [PICTURES], part="NCHW", perm=[0, 3, 1, 2])
-        writer.bind(
-            source, writer.emit("Cast", [ordered], part="float", to=TensorProto.FLOAT), FIRST
-        )
-        write_affine(writer, source, source, scaling.scale, scaling.offset)
-    return helper.make_tensor_value_info(PICTURES, TensorProto.UINT8, _shape(source))
+    return write_pixels(writer, source, scaling)
 
 
 def _shape(tensor: Any) -> list[int | str | None]:

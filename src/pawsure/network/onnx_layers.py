@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pawsure.errors import ExportError
 from pawsure.network.graph import Call, calls_in_order
+from pawsure.network.onnx_pixels import along_channels, write_affine
 from pawsure.network.onnx_writer import FIRST, LAST, GraphWriter, Layout, Padding
 
 Write = Callable[[GraphWriter, Call], None]
@@ -245,7 +246,7 @@ def _layer_scale(writer: GraphWriter, call: Call) -> None:
     """ConvNeXt's LayerScale: a learnt factor for each channel."""
     tensor = call.inputs[0]
     layout = writer.layout(tensor)
-    factor = _along_channels(_numbers(call.operation.gamma), layout)
+    factor = along_channels(_numbers(call.operation.gamma), layout)
     inputs = [writer.read(tensor, layout), writer.parameter(call.operation.gamma, factor)]
     writer.bind(call.outputs[0], writer.emit("Mul", inputs), layout)
 
@@ -266,29 +267,9 @@ def _normalization(writer: GraphWriter, call: Call) -> None:
     write_affine(writer, tensor, call.outputs[0], 1.0 / deviation, -mean / deviation)
 
 
-def write_affine(
-    writer: GraphWriter, tensor: Any, output: Any, scale: npt.ArrayLike, offset: npt.ArrayLike
-) -> None:
-    """Write `tensor * scale + offset`, each one number or one for each channel."""
-    layout = writer.layout(tensor)
-    factors = writer.constant("scale", _along_channels(np.asarray(scale), layout))
-    offsets = np.asarray(offset, dtype=np.float32)
-    part = "scaled" if offsets.any() else ""
-    name = writer.emit("Mul", [writer.read(tensor, layout), factors], part=part)
-    if offsets.any():
-        shifts = writer.constant("offset", _along_channels(offsets, layout))
-        name = writer.emit("Add", [name, shifts])
-    writer.bind(output, name, layout)
-
-
 def _numbers(variable: Any) -> npt.NDArray[np.float32]:
     """The values of a Keras variable or tensor."""
     return np.asarray(keras.ops.convert_to_numpy(variable), dtype=np.float32)
-
-
-def _along_channels(values: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
-    """Values for each channel in the shape that spreads them over a tensor."""
-    return values.reshape(-1, 1, 1) if layout is FIRST and values.ndim else values
 
 
 # Matrix products and shapes
@@ -457,7 +438,7 @@ def _operand(writer: GraphWriter, operand: Any, layout: Layout, place: int) -> s
     if _is_tensor(operand):
         return writer.read(operand, layout)
     values = np.asarray(operand, dtype=np.float32)
-    return writer.constant(f"operand_{place}", _along_channels(values, layout))
+    return writer.constant(f"operand_{place}", along_channels(values, layout))
 
 
 def _is_tensor(operand: Any) -> bool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -101,7 +100,7 @@ class GraphWriter:
 
     def constant(self, part: str, values: npt.ArrayLike, dtype: Any = np.float32) -> str:
         """Write a constant of the operation in scope and return its name."""
-        return self._keep("/".join([*self._scope, part]), np.asarray(values, dtype=dtype))
+        return self.keep("/".join([*self._scope, part]), np.asarray(values, dtype=dtype))
 
     def parameter(self, variable: Any, values: npt.NDArray[Any] | None = None) -> str:
         """Write a Keras variable under its own name.
@@ -110,10 +109,13 @@ class GraphWriter:
             variable: a float32 variable.
             values: its values as ONNX wants them, if that is not how Keras has them.
         """
-        held = keras.ops.convert_to_numpy(variable) if values is None else values
-        return self._keep(self._variable_names[id(variable)], held.astype(np.float32))
+        if values is None:
+            import keras  # not before: graphs are written without it too
 
-    def _keep(self, name: str, values: npt.NDArray[Any]) -> str:
+            values = keras.ops.convert_to_numpy(variable)
+        return self.keep(self._variable_names[id(variable)], values.astype(np.float32))
+
+    def keep(self, name: str, values: npt.NDArray[Any]) -> str:
         """Keep a constant, once however often it is asked for in this shape."""
         known = self.constants.get(name)
         if known is not None and known.shape == values.shape and known.dtype == values.dtype:

@@ -20,6 +20,9 @@ import numpy.typing as npt
 
 from pawsure.data.files import atomic_path
 from pawsure.errors import WeightsError
+from pawsure.network.backbones import BACKBONES
+from pawsure.network.lite_weights import is_lite, read_variables
+from pawsure.network.torch_file import TORCH_START
 from pawsure.network.variables import named_variables
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -37,8 +40,9 @@ def load_weights_file(model: keras.Model, path: Path) -> None:
     """Give a network the weights of a file.
 
     The kind is told by the content: `.npz` (as `save_weights_float16` writes), `.keras` (a
-    whole model, of which the network is a part), `.weights.h5` of Keras 3, or the older `.h5`
-    in which Keras Applications come. A file may hold more than the network, such as a head.
+    whole model, of which the network is a part), `.weights.h5` of Keras 3, the older `.h5` in
+    which Keras Applications come, or the older `.pth` in which EfficientNet-Lite does. A file
+    may hold more than the network, such as a head.
 
     Args:
         model: a network; unchanged if an error is raised (except for `.weights.h5`).
@@ -54,10 +58,12 @@ def load_weights_file(model: keras.Model, path: Path) -> None:
         _assign(_matched_by_name(model, arrays, path))
     elif start.startswith(HDF5_START):
         _load_hdf5(model, path)
+    elif start == TORCH_START[: len(start)]:
+        _assign(_matched_by_name(model, _read_torch(model, path), path))
     else:
         raise WeightsError(
             f"{path} is not a file of weights (it begins with {start[:8]!r}). "
-            "Expected .npz, .keras, .weights.h5 or .h5."
+            "Expected .npz, .keras, .weights.h5, .h5 or .pth."
         )
 
 
@@ -149,6 +155,17 @@ def _read_archive(path: Path) -> Arrays:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as exc:
         raise _damaged(path, exc) from exc
+
+
+def _read_torch(model: keras.Model, path: Path) -> Arrays:
+    """Variables by name from a `.pth` file of the published EfficientNet-Lite."""
+    backbone = BACKBONES.get(model.name)
+    if backbone is None or not is_lite(backbone):
+        raise WeightsError(
+            f"{path} holds PyTorch tensors, which are read for EfficientNet-Lite only; the "
+            f"network is {model.name}. Give the file of this backbone, or choose another."
+        )
+    return dict(read_variables(backbone, path))
 
 
 def _matched_by_name(

