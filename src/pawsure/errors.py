@@ -45,11 +45,12 @@ class WeightsError(UsageError):
 class MissingExtraError(UsageError):
     """An optional dependency is not installed."""
 
-    def __init__(self, module: str, extra: str) -> None:
-        """Name the module that is missing and the extra that brings it."""
+    def __init__(self, module: str, extra: str, *, otherwise: str = "") -> None:
+        """Name the missing module, the extra that brings it, and options that go without it."""
         super().__init__(
             f"This needs '{module}', which is not installed. "
             f"Install it with: pip install 'pawsure[{extra}]'"
+            + (f". Or do without it: {otherwise}" if otherwise else "")
         )
 
 

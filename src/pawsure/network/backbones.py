@@ -286,8 +286,8 @@ def keras_constructor(backbone: Backbone) -> Callable[..., keras.Model]:
     if package == "keras":  # `keras.applications` is no module that can be imported by name
         import keras
 
-        return getattr(getattr(keras, name), backbone.constructor)  # type: ignore[no-any-return]
-    return getattr(importlib.import_module(backbone.module), backbone.constructor)  # type: ignore[no-any-return]
+        return getattr(getattr(keras, name), backbone.constructor)
+    return getattr(importlib.import_module(backbone.module), backbone.constructor)
 
 
 @contextmanager

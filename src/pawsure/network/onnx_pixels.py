@@ -1,4 +1,4 @@
-"""What every graph of a backbone begins and ends with, whoever writes what is between: Keras or not."""
+"""What every graph of a backbone begins and ends with, whoever writes what is between."""
 
 from __future__ import annotations
 

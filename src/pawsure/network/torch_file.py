@@ -36,7 +36,7 @@ _MOST_BYTES = 2**30
 _MOST_TABLE_BYTES = 2**24  # that of a thousand layers has some 200 KB
 _MOST_AXES = 8
 
-_STORAGES = {
+_STORAGES: dict[str, np.dtype[Any]] = {
     "torch FloatStorage": np.dtype("<f4"),
     "torch LongStorage": np.dtype("<i8"),
 }
@@ -265,9 +265,10 @@ def _require(value: Any, kind: type) -> Any:
 def _storage(described: Any) -> _Storage:
     """The record that a persistent id stands for."""
     kind, storage, key, device, count, view = _require(described, tuple)
-    if kind != "storage" or _require(storage, _Global).name not in _STORAGES or view is not None:
+    dtype = _STORAGES.get(_require(storage, _Global).name)
+    if kind != "storage" or dtype is None or view is not None:
         raise TypeError
-    return _Storage(_require(key, str), _STORAGES[storage.name], _count(count))
+    return _Storage(_require(key, str), dtype, _count(count))
 
 
 def _reduce(called: Any, arguments: Any) -> Any:

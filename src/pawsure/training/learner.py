@@ -293,6 +293,7 @@ class Learner:
         classifier = self._classifier()
         if stage.train_from == HEAD:
             return classifier.head_part()
+        assert source.first is not None  # only a head's source has none
         set_trainable_from(classifier.backbone, source.first)
         if stage.batch_norm == "frozen":
             freeze_batch_norm(classifier.backbone)

@@ -1,14 +1,15 @@
 """The frozen part of a recipe's network as an ONNX file, kept for later runs.
 
-Which tensor a stage is cut at can only be told from the Keras network, so what was found is
-written beside the exported file; a later run with the same backbone, weights and size needs
-neither Keras nor another export.
+Where only a head learns, the frozen part is all of the backbone: one graph, which for some
+backbones needs no Keras (see `pawsure.network.frozen`). Which tensor another stage is cut at can
+only be told from the Keras network, so what was found is written beside the exported file; a
+later run with the same backbone, weights and size needs neither Keras nor another export.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.errors import WeightsError
+from pawsure.export.pool import with_pooled_output
 from pawsure.export.trust import with_features_output
 from pawsure.features.prefix import (
     FAMILIAR,
@@ -26,12 +28,15 @@ from pawsure.features.prefix import (
     identity,
     prefixes_dir,
 )
-from pawsure.network.backbones import ZERO_TO_ONE, Scaling, find_backbone
+from pawsure.network.backbones import BACKBONES, ZERO_TO_ONE, Scaling, find_backbone
+from pawsure.network.frozen import frozen_graph, needs_keras
+from pawsure.network.lite_weights import is_lite
 from pawsure.network.weights import weights_identity
-from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe
+from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe, load_recipe
 
 if TYPE_CHECKING:
     import keras
+    import onnx
 
     from pawsure.network.cuts import Cut
 
@@ -46,12 +51,12 @@ class Source:
 
     Attributes:
         output: the prefix's output that is stored: `POOLED`, `PIXELS`, or a cut's name.
-        first: the place in `model.layers` of the first layer that learns.
+        first: the place in `model.layers` of the first layer that learns; None: the head alone.
         shape: of one row.
     """
 
     output: str
-    first: int
+    first: int | None
     shape: tuple[int, ...]
 
 
@@ -60,7 +65,7 @@ class CutPrefix:
     """A prefix with the sources for each `train_from` of a recipe: one, or several to try."""
 
     prefix: Prefix
-    sources: dict[str | int | float, tuple[Source, ...]]
+    sources: Mapping[str | int | float, tuple[Source, ...]]
 
 
 def scaling_of(model: ModelRecipe) -> Scaling:
@@ -90,6 +95,25 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
         converter=CONVERTER_VERSION,
         way_in=WAY_IN_VERSION,
     )
+
+
+def prefix_needs_keras(model: ModelRecipe, train_froms: Sequence[str | int | float]) -> bool:
+    """Whether only Keras can export the prefix of these stages.
+
+    Raises:
+        WeightsError: the weights can't be had.
+    """
+    return set(train_froms) != {HEAD} or needs_keras(
+        find_backbone(model.backbone), model.weights, size_px=model.image_size
+    )
+
+
+def without_keras() -> str:
+    """What to train with where Keras is not installed: options of `pawsure train`."""
+    model = load_recipe("fast").model
+    if is_lite(find_backbone(model.backbone)):
+        return "--recipe fast"
+    return f"--recipe fast --backbone {next(filter(is_lite, BACKBONES.values())).name}"
 
 
 def find_prefix(
@@ -133,25 +157,72 @@ def export_prefix(
         build: makes the backbone in Keras with its starting weights.
         seed: decides the starting weights when they are drawn.
     """
+    if set(train_froms) == {HEAD}:
+        return _export_whole(model, train_froms, build, seed=seed)
     backbone = build()
+    key = _key_of_fetched(model, seed)
+    sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
+    path = _file(key, train_froms)
+    outputs = {source.output for each in sources.values() for source in each} - {PIXELS}
+    if outputs:
+        _export(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model), path)
+    return _kept(key, model.image_size, path, sources, bool(outputs), 0)
+
+
+def _export_whole(
+    model: ModelRecipe,
+    train_froms: Sequence[str | int | float],
+    build: Callable[[], keras.Model],
+    *,
+    seed: int,
+) -> CutPrefix:
+    """Export a backbone that stays frozen, up to its pooled features.
+
+    What tells how familiar a picture is can then be computed in the same pass.
+    """
+    graph = frozen_graph(
+        find_backbone(model.backbone),
+        model.weights,
+        size_px=model.image_size,
+        scaling=scaling_of(model),
+        build=build,
+    )
+    width = graph.graph.output[0].type.tensor_type.shape.dim[3].dim_value
+    graph = with_pooled_output(graph, FEATURE_MAP, POOLED)
+    graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
+    key = _key_of_fetched(model, seed)
+    path = _file(key, train_froms)
+    _write(graph, path)
+    sources = {train_from: (Source(POOLED, None, (width,)),) for train_from in train_froms}
+    return _kept(key, model.image_size, path, sources, True, num_familiar)
+
+
+def _key_of_fetched(model: ModelRecipe, seed: int) -> str:
+    """The key, once the backbone was built and its weights were so fetched if need be."""
     key = prefix_key(model, seed)
     if key is None:  # fetched, but not to where Keras's cache was looked for
         raise WeightsError(
             f"The ImageNet weights of {model.backbone} were fetched, but are not in Keras's cache."
         )
-    sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
-    path = _file(key, train_froms)
-    outputs = {source.output for each in sources.values() for source in each} - {PIXELS}
-    num_familiar = 0
-    if outputs:
-        num_familiar = _export(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model), path)
+    return key
+
+
+def _kept(
+    key: str,
+    size_px: int,
+    path: Path,
+    sources: Mapping[str | int | float, tuple[Source, ...]],
+    has_file: bool,
+    num_familiar: int,
+) -> CutPrefix:
+    """Write down what an exported prefix is, for `find_prefix`."""
     rows: list[list[dict[str, Any]]] = [
         [asdict(source) for source in each] for each in sources.values()
     ]
     told = {"sources": rows, "num_familiar": num_familiar}
     with atomic_path(path.with_suffix(".json")) as temporary:
         Path(temporary).write_text(json.dumps(told), encoding="utf-8")
-    return _assemble(key, model.image_size, path if outputs else None, sources, num_familiar)
+    return _assemble(key, size_px, path if has_file else None, sources, num_familiar)
 
 
 def _file(key: str, train_froms: Sequence[str | int | float]) -> Path:
@@ -164,7 +235,7 @@ def _assemble(
     key: str,
     size_px: int,
     path: Path | None,
-    sources: dict[str | int | float, tuple[Source, ...]],
+    sources: Mapping[str | int | float, tuple[Source, ...]],
     num_familiar: int,
 ) -> CutPrefix:
     shapes = {source.output: source.shape for each in sources.values() for source in each}
@@ -180,7 +251,7 @@ def _sources(backbone: keras.Model, train_from: str | int | float) -> tuple[Sour
     from pawsure.network.cuts import cut_before, depth_candidates, layer_index, narrow_cut
 
     if train_from == HEAD:
-        return (Source(POOLED, len(backbone.layers), (backbone.output.shape[-1],)),)
+        return (Source(POOLED, None, (backbone.output.shape[-1],)),)
     if train_from == AUTO:
         return tuple(_behind(cut) for cut in depth_candidates(backbone))
     if isinstance(train_from, float):
@@ -195,12 +266,8 @@ def _behind(cut: Cut) -> Source:
     return Source(cut.name, cut.index + 1, cut.shape)
 
 
-def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> int:
-    """Write the prefix, and say how many numbers of it are `FAMILIAR`; 0: it has no such output.
-
-    A prefix that ends in nothing but `POOLED` is all of the backbone, and stays as it is: what
-    tells how familiar a picture is can then be computed in the same pass.
-    """
+def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> None:
+    """Write the prefix up to some cuts."""
     import keras
 
     from pawsure.network.cuts import find_cuts, prefix
@@ -215,10 +282,9 @@ def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, pat
         ends[output]() if output in ends else prefix(backbone, cuts[output]).output
         for output in outputs
     ]
-    graph = to_onnx(keras.Model(backbone.input, tensors), scaling=scaling, outputs=outputs)
-    num_familiar = 0
-    if set(outputs) == {POOLED, FEATURE_MAP}:
-        graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
+    _write(to_onnx(keras.Model(backbone.input, tensors), scaling=scaling, outputs=outputs), path)
+
+
+def _write(graph: onnx.ModelProto, path: Path) -> None:
     with atomic_path(path) as temporary:
         Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
-    return num_familiar

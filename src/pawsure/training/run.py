@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.entries import Source
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
-from pawsure.errors import DataError
+from pawsure.errors import DataError, MissingExtraError
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR
 from pawsure.features.prune import VARIABLE, prune
@@ -31,7 +32,13 @@ from pawsure.report.predictions import write_answers
 from pawsure.training.figures import diagnose_run, measure_run, summary_of
 from pawsure.training.interpolation import kept_point
 from pawsure.training.learner import Learner, StageResult
-from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix
+from pawsure.training.prefixes import (
+    CutPrefix,
+    export_prefix,
+    find_prefix,
+    prefix_needs_keras,
+    without_keras,
+)
 from pawsure.training.recipe import (
     AUTO,
     Recipe,
@@ -140,7 +147,7 @@ class _Training:
             RunFolder.check_free(out)  # before minutes are spent
         source = open_source(data, progress=self.progress)
         prefix = self._find_prefix()
-        with _KerasImport(wanted=self.recipe.needs_keras or prefix is None) as keras_import:
+        with _KerasImport(wanted=self._wants_keras(prefix)) as keras_import:
             catalog = self._catalog(source)
             self._check_teachers(catalog)
             strangers = self._strangers(catalog)
@@ -152,6 +159,20 @@ class _Training:
         results, learner = self._learn(catalog, prefix)
         metrics = self._ship_and_measure(results, learner, strangers, str(data))
         return self._close(metrics, source)
+
+    def _wants_keras(self, prefix: CutPrefix | None) -> bool:
+        """Whether any of this run needs Keras.
+
+        Raises:
+            MissingExtraError: it does, and there is none.
+        """
+        recipe = self.recipe
+        wanted = recipe.needs_keras or (
+            prefix is None and prefix_needs_keras(recipe.model, _train_froms(recipe))
+        )
+        if wanted and "keras" not in sys.modules and find_spec("keras") is None:
+            raise MissingExtraError("keras", "train", otherwise=without_keras())
+        return wanted
 
     def _find_prefix(self) -> CutPrefix | None:
         """What an earlier run has exported for these stages."""
