@@ -111,10 +111,10 @@ def find_network(
 
 def _exported(wanted: tuple[str, ...], size_px: int) -> Encoder | None:
     for weights in wanted:
-        prefix = find_encoder(weights, size_px)
-        if prefix is not None:
-            name = f"MobileNetV2, {_TITLES[weights]}, {size_px} pixels"
-            return Encoder(prefix, POOLED, name)
+        found = find_encoder(weights, size_px)
+        if found is not None:
+            prefix, title = found
+            return Encoder(prefix, POOLED, f"{title}, {_TITLES[weights]}, {size_px} pixels")
     return None
 
 
@@ -141,13 +141,13 @@ def _of_model_file(path: Path) -> Encoder:
 
 def _export(weights: str, size_px: int, progress: Progress) -> str:
     """Have another process export a network; why it could not, or nothing."""
-    if importlib.util.find_spec("keras") is None:
+    if importlib.util.find_spec("onnx") is None:
         return (
-            "No network is at hand to look at labels and strangers with, and none can be "
-            "exported, as Keras is not installed. Give --model FILE, a model that 'pawsure "
-            "train' wrote; or install it with: pip install 'pawsure[train]'"
+            "There is no network to judge labels and other pictures by, and none can be exported, "
+            "because 'onnx' is not installed. Give --model FILE, a model that 'pawsure train' "
+            "wrote; or install it with: pip install 'pawsure[lite]'"
         )
-    progress.say("Exporting MobileNetV2, once, for this and later audits.")
+    progress.say("Exporting a network, once, for this and later audits.")
     command = [sys.executable, "-m", _EXPORTING, weights, str(size_px)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
@@ -155,11 +155,11 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
             command, env=quiet, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"Exporting MobileNetV2 took longer than {_PATIENCE_S:g} s. Give --model FILE."
+        return f"Exporting a network took longer than {_PATIENCE_S:g} s. Give --model FILE."
     if done.returncode == 0:
         return ""
     last = (done.stderr.strip() or "no message").splitlines()[-1]
-    return f"MobileNetV2 could not be exported: {last}"
+    return f"No network could be exported: {last}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,12 +16,15 @@ def encoder_file(weights: str, size_px: int) -> Path:
     return cache_dir() / "encoders" / f"{weights}-{size_px}-{WAY_IN_VERSION}.json"
 
 
-def find_encoder(weights: str, size_px: int) -> Prefix | None:
+def find_encoder(weights: str, size_px: int) -> tuple[Prefix, str] | None:
     """An encoder that was exported by this version of pawsure, or None.
 
     Args:
         weights: "imagenet" or "pets".
         size_px: side of the pictures.
+
+    Returns:
+        The encoder, and the name of its network for people.
     """
     try:
         told = json.loads(encoder_file(weights, size_px).read_text(encoding="utf-8"))
@@ -29,6 +32,7 @@ def find_encoder(weights: str, size_px: int) -> Prefix | None:
         if told["pawsure"] != __version__ or not path.is_file():
             return None
         shapes = {POOLED: tuple(told["shape"])}
+        title = str(told["title"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or of another version: it is made anew
-    return Prefix(key=told["key"], size_px=size_px, shapes=shapes, path=path)
+    return Prefix(key=told["key"], size_px=size_px, shapes=shapes, path=path), title

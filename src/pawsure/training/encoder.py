@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 AT_HAND = "at-hand"
 """ImageNet weights if they need no download, else those on board."""
 
+BACKBONES = ("efficientnet_lite0", PETS_BACKBONE)
+"""Whose ImageNet weights are taken: of the first that needs no download, else of the last."""
+
 
 def export_encoder(weights: str, size_px: int) -> Path:
-    """Export MobileNetV2 up to its pooled features.
+    """Export a backbone up to its pooled features.
 
     Args:
         weights: see `pawsure.network.weights.load_weights`, or `AT_HAND`.
@@ -43,12 +46,16 @@ def export_encoder(weights: str, size_px: int) -> Path:
 
     Raises:
         WeightsError: they can't be had.
+        MissingExtraError: this takes Keras, which is not installed.
     """
+    at_hand = [
+        name for name in BACKBONES if find_imagenet_file(find_backbone(name), size_px) is not None
+    ]
     if weights == AT_HAND:
-        found = find_imagenet_file(find_backbone(PETS_BACKBONE), size_px)
-        weights = "pets" if found is None else "imagenet"
+        weights = "imagenet" if at_hand else "pets"
+    backbone = at_hand[0] if at_hand and weights == "imagenet" else PETS_BACKBONE
     model = load_recipe(
-        "fast", {"backbone": PETS_BACKBONE, "weights": weights, "image_size": size_px}
+        "fast", {"backbone": backbone, "weights": weights, "image_size": size_px}
     ).model
 
     def build() -> keras.Model:
@@ -61,6 +68,7 @@ def export_encoder(weights: str, size_px: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     told = {
         "pawsure": __version__,
+        "title": find_backbone(backbone).title,
         "key": cut.prefix.key,
         "path": str(cut.prefix.path),
         "shape": list(cut.prefix.shapes[POOLED]),

@@ -9,14 +9,16 @@ later run with the same backbone, weights and size needs neither Keras nor anoth
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
-from pawsure.errors import WeightsError
+from pawsure.errors import MissingExtraError, WeightsError
 from pawsure.export.pool import with_pooled_output
 from pawsure.export.trust import with_features_output
 from pawsure.features.prefix import (
@@ -108,7 +110,17 @@ def prefix_needs_keras(model: ModelRecipe, train_froms: Sequence[str | int | flo
     )
 
 
-def without_keras() -> str:
+def require_keras() -> None:
+    """Say what to do where Keras is needed and is not installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if "keras" not in sys.modules and find_spec("keras") is None:
+        raise MissingExtraError("keras", "train", otherwise=_without_keras())
+
+
+def _without_keras() -> str:
     """What to train with where Keras is not installed: options of `pawsure train`."""
     model = load_recipe("fast").model
     if is_lite(find_backbone(model.backbone)):
@@ -156,7 +168,13 @@ def export_prefix(
         train_froms: of the stages.
         build: makes the backbone in Keras with its starting weights.
         seed: decides the starting weights when they are drawn.
+
+    Raises:
+        WeightsError: the weights can't be had.
+        MissingExtraError: this takes Keras, which is not installed.
     """
+    if prefix_needs_keras(model, train_froms):
+        require_keras()
     if set(train_froms) == {HEAD}:
         return _export_whole(model, train_froms, build, seed=seed)
     backbone = build()

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.entries import Source
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
-from pawsure.errors import DataError, MissingExtraError
+from pawsure.errors import DataError
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR
 from pawsure.features.prune import VARIABLE, prune
@@ -37,7 +36,7 @@ from pawsure.training.prefixes import (
     export_prefix,
     find_prefix,
     prefix_needs_keras,
-    without_keras,
+    require_keras,
 )
 from pawsure.training.recipe import (
     AUTO,
@@ -145,9 +144,10 @@ class _Training:
         """Everything; in a new folder, or on with one that was cut off."""
         if folder is None:
             RunFolder.check_free(out)  # before minutes are spent
-        source = open_source(data, progress=self.progress)
         prefix = self._find_prefix()
-        with _KerasImport(wanted=self._wants_keras(prefix)) as keras_import:
+        wants_keras = self._wants_keras(prefix)
+        source = open_source(data, progress=self.progress)
+        with _KerasImport(wanted=wants_keras) as keras_import:
             catalog = self._catalog(source)
             self._check_teachers(catalog)
             strangers = self._strangers(catalog)
@@ -170,8 +170,8 @@ class _Training:
         wanted = recipe.needs_keras or (
             prefix is None and prefix_needs_keras(recipe.model, _train_froms(recipe))
         )
-        if wanted and "keras" not in sys.modules and find_spec("keras") is None:
-            raise MissingExtraError("keras", "train", otherwise=without_keras())
+        if wanted:
+            require_keras()
         return wanted
 
     def _find_prefix(self) -> CutPrefix | None:
