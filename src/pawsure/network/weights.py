@@ -107,13 +107,16 @@ def find_imagenet_file(backbone: Backbone, size_px: int) -> Path | None:
     Returns:
         The file itself, text links followed; None if there is none for any size.
     """
-    folder = keras_models_dir()
-    by_nearness = sorted(backbone.weights_files, key=lambda size: (abs(size - size_px), -size))
-    for size in by_nearness:
-        path = follow_text_link(folder / backbone.weights_files[size])
+    for path in map(follow_text_link, imagenet_paths(backbone, size_px)):
         if _begins_as_weights(path):
             return path
     return None if backbone.package is None else find_in_package(backbone.package)
+
+
+def imagenet_paths(backbone: Backbone, size_px: int) -> list[Path]:
+    """Where in Keras's cache the ImageNet weights of a backbone may lie, the best fitting first."""
+    by_nearness = sorted(backbone.weights_files, key=lambda size: (abs(size - size_px), -size))
+    return [keras_models_dir() / backbone.weights_files[size] for size in by_nearness]
 
 
 def find_published_file(backbone: Backbone, size_px: int) -> Path | None:
