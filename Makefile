@@ -39,7 +39,7 @@ check: setup
 lock: setup
 	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(COMPILE) --output-file requirements/base.txt
-	$(COMPILE) --constraints requirements/base.txt --extra train --extra serve --extra watch \
+	$(COMPILE) --constraints requirements/base.txt --extra train --extra lite --extra serve --extra watch \
 		--extra dev --output-file requirements/dev.txt
 	$(COMPILE) --constraints requirements/dev.txt --extra serve \
 		--output-file requirements/serve.txt

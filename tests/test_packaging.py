@@ -32,6 +32,7 @@ def test_locks_name_no_host_and_no_path(lock):
 def test_the_lock_holds_what_the_project_asks_for():
     optional = PROJECT["optional-dependencies"]
     wanted = PROJECT["dependencies"] + optional["train"] + optional["serve"] + optional["dev"]
+    wanted += optional["lite"]
     assert names(wanted) <= pinned(ROOT / "requirements" / "dev.txt")
 
 

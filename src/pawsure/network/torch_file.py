@@ -33,7 +33,7 @@ TORCH_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 
 _PROTOCOL_VERSION = 1001
 _MOST_BYTES = 2**30
-_MOST_TABLE_BYTES = 2**24  # that of a thousand layers has some 200 KB
+_MOST_TABLE_BYTES = 2**21  # that of a network of 200 layers has 60 KB
 _MOST_AXES = 8
 
 _STORAGES: dict[str, np.dtype[Any]] = {
@@ -108,7 +108,7 @@ def _tensors(content: bytes) -> dict[str, npt.NDArray[Any]]:
     table, at = _unpickle(content, at)
     keys, at = _unpickle(content, at)
     if version != _PROTOCOL_VERSION:
-        raise _Refused(f"its protocol version is {version!r} and not {_PROTOCOL_VERSION}")
+        raise _Refused(f"its protocol version is not {_PROTOCOL_VERSION}")
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise _Refused("its numbers are not little-endian")
     if not isinstance(table, dict) or not all(
@@ -127,7 +127,11 @@ def _read_blocks(
     for tensor in table.values():
         if storages.setdefault(tensor.storage.key, tensor.storage) != tensor.storage:
             raise _Refused("two tensors disagree about the numbers that they share")
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+    if (
+        not isinstance(keys, list)
+        or not all(isinstance(key, str) for key in keys)
+        or sorted(keys) != sorted(storages)
+    ):
         raise _Refused("its list of storages is not that of its tensors")
     blocks = {}
     for key in keys:
@@ -165,7 +169,7 @@ def _unpickle(content: bytes, at: int) -> tuple[Any, int]:
     stream = io.BytesIO(content[at : at + _MOST_TABLE_BYTES])
     try:
         value = _evaluate(_operations(stream))
-    except (IndexError, KeyError, TypeError) as exc:
+    except (IndexError, KeyError, TypeError, ValueError) as exc:
         raise _Refused("its pickle is malformed") from exc
     return value, at + stream.tell()
 
@@ -179,26 +183,24 @@ def _operations(stream: io.BytesIO) -> Iterator[tuple[str, Any]]:
         raise _Refused("it is cut short or damaged") from exc
 
 
-_MARK = object()
-
-
 def _evaluate(operations: Iterator[tuple[str, Any]]) -> Any:
     """Carry out the operations of a table of tensors; refuse every other."""
     stack: list[Any] = []
+    marks: list[int] = []  # how high the stack was
     memo: dict[int, Any] = {}
 
-    def pop_to_mark() -> list[Any]:
-        place = len(stack) - 1 - stack[::-1].index(_MARK)
-        items = stack[place + 1 :]
+    def pop_from(place: int) -> list[Any]:
+        if place < (marks[-1] if marks else 0):
+            raise IndexError
+        items = stack[place:]
         del stack[place:]
         return items
 
+    def pop_to_mark() -> list[Any]:
+        return pop_from(marks.pop())
+
     def pop(count: int) -> list[Any]:
-        if len(stack) < count or _MARK in stack[-count:]:
-            raise IndexError
-        items = stack[-count:]
-        del stack[-count:]
-        return items
+        return pop_from(len(stack) - count)
 
     for name, argument in operations:
         match name:
@@ -218,7 +220,7 @@ def _evaluate(operations: Iterator[tuple[str, Any]]) -> Any:
             case "EMPTY_TUPLE":
                 stack.append(())
             case "MARK":
-                stack.append(_MARK)
+                marks.append(len(stack))
             case "TUPLE":
                 stack.append(tuple(pop_to_mark()))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
