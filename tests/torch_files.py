@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pawsure.network.backbones import Backbone
+from pawsure.network.efficientnet_lite import convolutions
+
 MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 ORDERED_DICT = b"ccollections\nOrderedDict\n)R"
 
@@ -71,3 +74,22 @@ def file_of_tensors(tensors: Mapping[str, Any]) -> bytes:
         entries[name] = tensor(str(place), values.shape, kind=kinds[values.dtype.kind])
         blocks[str(place)] = np.ascontiguousarray(values)
     return file_of(table(entries), blocks)
+
+
+def lite_tensors(backbone: Backbone, seed: int = 0) -> dict[str, np.ndarray]:
+    """Tensors as the package has them, but drawn."""
+    rng = np.random.default_rng(seed)
+    tensors: dict[str, np.ndarray] = {}
+    for each in convolutions(backbone.arguments["width"], backbone.arguments["depth"]):
+        weight, norm = each.published_as
+        inside = 1 if each.is_depthwise else each.channels_in
+        shape = (each.channels_out, inside, each.kernel, each.kernel)
+        spread = np.sqrt(2 / np.prod(shape[1:]))
+        tensors[f"{weight}.weight"] = rng.normal(0, spread, shape)
+        tensors[f"{norm}.weight"] = rng.uniform(0.5, 1.5, each.channels_out)
+        tensors[f"{norm}.bias"] = rng.normal(0, 0.2, each.channels_out)
+        tensors[f"{norm}.running_mean"] = rng.normal(0, 0.2, each.channels_out)
+        tensors[f"{norm}.running_var"] = rng.uniform(0.5, 1.5, each.channels_out)
+    tensors["_fc.weight"] = rng.normal(0, 0.1, (1000, 1280))
+    tensors["_fc.bias"] = rng.normal(0, 0.1, 1000)
+    return {name: values.astype(np.float32) for name, values in tensors.items()}

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
-from torch_files import file_of_tensors
+from torch_files import file_of_tensors, lite_tensors
 
 from pawsure.errors import WeightsError
 from pawsure.network.backbones import BACKBONES, find_backbone
@@ -34,28 +34,9 @@ def installed(backbone):
     return path
 
 
-def drawn_tensors(backbone, seed=0) -> dict[str, np.ndarray]:
-    """Tensors as the package has them, but drawn."""
-    rng = np.random.default_rng(seed)
-    tensors: dict[str, np.ndarray] = {}
-    for each in convolutions(backbone.arguments["width"], backbone.arguments["depth"]):
-        weight, norm = each.published_as
-        inside = 1 if each.is_depthwise else each.channels_in
-        shape = (each.channels_out, inside, each.kernel, each.kernel)
-        spread = np.sqrt(2 / np.prod(shape[1:]))
-        tensors[f"{weight}.weight"] = rng.normal(0, spread, shape)
-        tensors[f"{norm}.weight"] = rng.uniform(0.5, 1.5, each.channels_out)
-        tensors[f"{norm}.bias"] = rng.normal(0, 0.2, each.channels_out)
-        tensors[f"{norm}.running_mean"] = rng.normal(0, 0.2, each.channels_out)
-        tensors[f"{norm}.running_var"] = rng.uniform(0.5, 1.5, each.channels_out)
-    tensors["_fc.weight"] = rng.normal(0, 0.1, (1000, 1280))
-    tensors["_fc.bias"] = rng.normal(0, 0.1, 1000)
-    return {name: values.astype(np.float32) for name, values in tensors.items()}
-
-
 @pytest.fixture(scope="module")
 def drawn():
-    return drawn_tensors(LITE0)
+    return lite_tensors(LITE0)
 
 
 @pytest.fixture(scope="module")

@@ -116,7 +116,7 @@ def require_keras() -> None:
     Raises:
         MissingExtraError: it is not.
     """
-    if "keras" not in sys.modules and find_spec("keras") is None:
+    if sys.modules.get("keras") is None and find_spec("keras") is None:
         raise MissingExtraError("keras", "train", otherwise=_without_keras())
 
 
