@@ -242,10 +242,10 @@ class TestNetworks:
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
         assert find_network().prefix.path == onboard.onboard_model()
 
-    def test_without_keras_and_model_it_is_said_what_to_do(self, monkeypatch, tmp_path):
+    def test_without_onnx_and_model_it_is_said_what_to_do(self, monkeypatch, tmp_path):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
         monkeypatch.setattr(onboard, "onboard_folder", lambda: tmp_path)
-        assert "pip install 'pawsure[train]'" in find_network().reason
+        assert "pip install 'pawsure[lite]'" in find_network().reason
         with pytest.raises(UsageError, match="Give --model FILE"):
             find_network(weights="imagenet")
 
