@@ -176,7 +176,14 @@ def export_prefix(
     if prefix_needs_keras(model, train_froms):
         require_keras()
     if set(train_froms) == {HEAD}:
-        return _export_whole(model, train_froms, build, seed=seed)
+        graph = frozen_graph(
+            find_backbone(model.backbone),
+            model.weights,
+            size_px=model.image_size,
+            scaling=scaling_of(model),
+            build=build,
+        )
+        return _export_whole(model, train_froms, graph, seed=seed)
     backbone = build()
     key = _key_of_fetched(model, seed)
     sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
@@ -190,21 +197,14 @@ def export_prefix(
 def _export_whole(
     model: ModelRecipe,
     train_froms: Sequence[str | int | float],
-    build: Callable[[], keras.Model],
+    graph: onnx.ModelProto,
     *,
     seed: int,
 ) -> CutPrefix:
-    """Export a backbone that stays frozen, up to its pooled features.
+    """Keep a backbone that stays frozen, from pixels to `FEATURE_MAP`, with its pooled features.
 
     What tells how familiar a picture is can then be computed in the same pass.
     """
-    graph = frozen_graph(
-        find_backbone(model.backbone),
-        model.weights,
-        size_px=model.image_size,
-        scaling=scaling_of(model),
-        build=build,
-    )
     width = graph.graph.output[0].type.tensor_type.shape.dim[3].dim_value
     graph = with_pooled_output(graph, FEATURE_MAP, POOLED)
     graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
