@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import onnxruntime
 
 from pawsure.data import images
 from pawsure.data.parallel import available_cores, in_order
@@ -21,6 +20,7 @@ from pawsure.model.evidence import relative_evidence
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.model.onboard import find_model
 from pawsure.model.sessions import open_session
+from pawsure.onnx_runtime import onnxruntime
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

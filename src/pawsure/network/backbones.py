@@ -224,7 +224,7 @@ def build_backbone(
 
 def _construct(backbone: Backbone, size_px: int, seed: int) -> keras.Model:
     """The network as Keras Applications builds it, with drawn weights and settled names."""
-    import keras
+    from pawsure.network.framework import keras
 
     with _seeded(seed):
         model = getattr(keras.applications, backbone.constructor)(

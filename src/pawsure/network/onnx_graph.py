@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import onnx
 from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
 from pawsure.network.backbones import Scaling
+from pawsure.network.framework import keras
 from pawsure.network.onnx_layers import write_affine, write_calls
 from pawsure.network.onnx_writer import FIRST, GraphWriter
 from pawsure.network.variables import named_variables

@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from pawsure.data.files import atomic_path
 from pawsure.errors import WeightsError
+from pawsure.network.framework import keras
 from pawsure.network.variables import named_variables
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -225,7 +225,7 @@ def _fetch(backbone: Backbone, size_px: int) -> list[npt.NDArray[np.float32]]:
     """
 
     def build() -> list[npt.NDArray[np.float32]]:
-        import keras
+        from pawsure.network.framework import keras
 
         constructor = getattr(keras.applications, backbone.constructor)
         network = constructor(

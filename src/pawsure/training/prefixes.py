@@ -201,9 +201,8 @@ def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, pat
     A prefix that ends in nothing but `POOLED` is all of the backbone, and stays as it is: what
     tells how familiar a picture is can then be computed in the same pass.
     """
-    import keras
-
     from pawsure.network.cuts import find_cuts, prefix
+    from pawsure.network.framework import keras
     from pawsure.network.onnx_graph import to_onnx
 
     cuts = {cut.name: cut for cut in find_cuts(backbone)}

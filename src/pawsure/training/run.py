@@ -430,7 +430,7 @@ class _KerasImport:
 
     def _import(self) -> None:
         try:
-            import keras  # noqa: F401
+            from pawsure.network.framework import keras  # noqa: F401
         except ImportError:
             return  # whoever needs it imports it again, and tells the error
 
