@@ -46,10 +46,12 @@ class MissingExtraError(UsageError):
     """An optional dependency is not installed."""
 
     def __init__(self, module: str, extra: str) -> None:
-        """Name the module that is missing and the extra that brings it."""
+        """Name the module that is missing, and the command that installs its extra."""
+        from pawsure.installation import install_command  # reads files; only when it is needed
+
         super().__init__(
             f"This needs '{module}', which is not installed. "
-            f"Install it with: pip install 'pawsure[{extra}]'"
+            f"Install it with: {install_command(extra)}"
         )
 
 

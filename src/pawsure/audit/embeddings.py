@@ -25,6 +25,7 @@ from pawsure.features.extract import extract
 from pawsure.features.prefix import POOLED, Prefix, identity
 from pawsure.features.store import StoredRows
 from pawsure.features.views import ORIGINAL
+from pawsure.installation import install_command
 from pawsure.model.onboard import onboard_model
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
@@ -145,7 +146,7 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
         return (
             "No network is at hand to look at labels and strangers with, and none can be "
             "exported, as Keras is not installed. Give --model FILE, a model that 'pawsure "
-            "train' wrote; or install it with: pip install 'pawsure[train]'"
+            f"train' wrote; or install it with: {install_command('train')}"
         )
     progress.say("Exporting MobileNetV2, once, for this and later audits.")
     command = [sys.executable, "-m", _EXPORTING, weights, str(size_px)]
