@@ -15,7 +15,15 @@ PACKAGES = {path.parent.name for path in SOURCES.glob("*/__init__.py")} | {
     path.stem for path in SOURCES.glob("[a-z]*.py")
 }
 NEEDS_KERAS = {"network", "training", "export"}
-FOUNDATIONS = {"errors", "onnx_runtime", "progress"}
+FOUNDATIONS = {
+    "errors",
+    "extras",
+    "installation",
+    "onnx_runtime",
+    "progress",
+    "progress_bars",
+    "wording",
+}
 
 
 def may_import() -> dict[str, set[str]]:
@@ -127,7 +135,7 @@ def test_only_the_command_line_and_the_server_print_or_exit():
     speaking = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in SOURCES.rglob("*.py")
-        if path.relative_to(SOURCES).parts[0] not in {"cli", "serving"}
+        if path.relative_to(SOURCES).parts[0] not in {"cli", "serving", "progress_bars.py"}
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         if re.match(r"\s*(print\(|sys\.exit\(|logging\.basicConfig\()", line)
     ]

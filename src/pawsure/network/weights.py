@@ -94,6 +94,16 @@ def weights_identity(
     return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def check_weights(weights: str | Path) -> None:
+    """Refuse a file that does not exist; nothing is read.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if str(weights) not in ("imagenet", "pets", "none"):
+        _own_file(Path(weights))
+
+
 def keras_models_dir() -> Path:
     """Where Keras keeps weights: `$KERAS_HOME/models`, or `~/.keras/models`."""
     home = os.environ.get("KERAS_HOME")
