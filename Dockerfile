@@ -8,7 +8,7 @@ WORKDIR /build
 COPY requirements/serve.txt .
 RUN python -m venv /opt/pawsure \
     && /opt/pawsure/bin/pip install --no-cache-dir --require-hashes --requirement serve.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src src
 # Tables are read and written by other commands; pyarrow is 170 MB of the 400.
 RUN python -m venv /opt/build \
