@@ -155,7 +155,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, tmp_path):
         (["photos", "--recipe", "besst"], "There is no recipe 'besst'"),
         (["photos", "--set", "sed=7"], "a key 'sed' that no recipe knows"),
         (["photos", "--weights", "nothere.npz"], "There are no weights 'nothere.npz'"),
-        (["photos", "--neither", "nothere"], "There is no 'nothere', which the pictures of"),
+        (["photos", "--neither", "nothere"], "There is no 'nothere', which was given"),
         (["photos", "--out", "photos"], "photos exists already"),
         (["photos", "--resume", "nothere"], "nothere is not a run that can be gone on with"),
     ],

@@ -70,7 +70,7 @@ def test_progress_is_shown_unless_it_is_not_wanted(calls):
         ("nothere", {}, SourceError, "There is no 'nothere'"),
         ("photos", {"recipe": "besst"}, RecipeError, "There is no recipe 'besst'"),
         ("photos", {"weights": "nothere.npz"}, UsageError, "There are no weights 'nothere.npz'"),
-        ("photos", {"neither": "nothere"}, SourceError, "There is no 'nothere', which"),
+        ("photos", {"neither": "nothere"}, SourceError, "There is no 'nothere', which was given"),
         ("photos", {"out": "others"}, RunFolderError, "others exists already"),
         ("photos", {"resume": "nothere"}, RunFolderError, "nothere is not a run"),
         ("photos", {"resume": "others", "seed": 1}, UsageError, "Leave out recipe, out and all"),

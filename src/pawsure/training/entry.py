@@ -125,4 +125,7 @@ def _check_typed(
         check_weights(recipe.model.weights)
         neither = recipe.trust.neither
         if neither and not Path(neither).exists():
-            raise SourceError(f"There is no '{neither}', which the pictures of 'neither' are in.")
+            raise SourceError(
+                f"There is no '{neither}', which was given as the folder of pictures that are "
+                "none of your labels (neither). Check the path."
+            )
