@@ -8,7 +8,7 @@ WORKDIR /build
 COPY requirements/serve.txt .
 RUN python -m venv /opt/pawsure \
     && /opt/pawsure/bin/pip install --no-cache-dir --require-hashes --requirement serve.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src src
 # Tables are read and written by other commands; pyarrow is 170 MB of the 400.
 RUN python -m venv /opt/build \
@@ -22,7 +22,9 @@ FROM python:3.12-slim
 COPY --from=build /opt/pawsure /opt/pawsure
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin pawsure
 USER 10001
-ENV PATH=/opt/pawsure/bin:$PATH \
+# pawsure itself turns ONNX Runtime's telemetry off; this is for whatever else runs in here.
+ENV ORT_DISABLE_TELEMETRY=1 \
+    PATH=/opt/pawsure/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8000

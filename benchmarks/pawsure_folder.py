@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from pawsure.cli.predict import predict
 from pawsure.data.images import read_file
@@ -25,6 +24,7 @@ from pawsure.data.listing import list_pictures
 from pawsure.data.loader import load_batch
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.model.predictor import BATCH_SIZE, Predictor
+from pawsure.onnx_runtime import onnxruntime
 
 
 class Side:

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from pawsure.data.catalog import build_catalog
 from pawsure.data.images import read
@@ -33,6 +32,7 @@ from pawsure.evaluation.familiarity import auroc, fit_familiarity
 from pawsure.export.prune import keep_output
 from pawsure.export.trust import FEATURES, measure_features
 from pawsure.model.predictor import Predictor
+from pawsure.onnx_runtime import onnxruntime
 from pawsure.training.recipe import recipe_from_text
 from pawsure.training.trust import MOST_PICTURES
 

@@ -15,7 +15,15 @@ PACKAGES = {path.parent.name for path in SOURCES.glob("*/__init__.py")} | {
     path.stem for path in SOURCES.glob("[a-z]*.py")
 }
 NEEDS_KERAS = {"network", "training", "export"}
-FOUNDATIONS = {"errors", "progress"}
+FOUNDATIONS = {
+    "errors",
+    "extras",
+    "installation",
+    "onnx_runtime",
+    "progress",
+    "progress_bars",
+    "wording",
+}
 
 
 def may_import() -> dict[str, set[str]]:
@@ -72,9 +80,39 @@ def test_keras_and_tensorflow_are_named_only_where_training_needs_them(imports):
     wrong = [
         f"{importer} imports {imported}"
         for importer, imported in imports
-        if imported in {"keras", "tensorflow"} and package_of(importer) not in NEEDS_KERAS
+        if (imported in {"keras", "tensorflow"} or imported == "pawsure.network.framework")
+        and package_of(importer) not in NEEDS_KERAS
     ]
     assert not wrong
+
+
+# Each of these libraries does something behind the user's back when it is imported; the one
+# module that may import it sees to that.
+ONLY_IMPORTER = {
+    "onnxruntime": "pawsure.onnx_runtime",
+    "keras": "pawsure.network.framework",
+    "tensorflow": "pawsure.network.framework",
+}
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTER)
+def test_libraries_that_report_or_leave_files_are_imported_in_one_place(library):
+    graph = grimp.build_graph(
+        "pawsure",
+        include_external_packages=True,
+        exclude_type_checking_imports=True,
+        cache_dir=None,
+    )
+    assert graph.find_modules_that_directly_import(library) == {ONLY_IMPORTER[library]}
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*(ROOT / "tools").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]),
+    ids=lambda path: path.name,
+)
+def test_tools_and_benchmarks_import_onnx_runtime_through_pawsure(path):
+    assert not re.search(r"^\s*(import|from) onnxruntime", path.read_text(), re.MULTILINE)
 
 
 def test_importing_the_prediction_side_loads_no_tensorflow():
@@ -97,7 +135,7 @@ def test_only_the_command_line_and_the_server_print_or_exit():
     speaking = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in SOURCES.rglob("*.py")
-        if path.relative_to(SOURCES).parts[0] not in {"cli", "serving"}
+        if path.relative_to(SOURCES).parts[0] not in {"cli", "serving", "progress_bars.py"}
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         if re.match(r"\s*(print\(|sys\.exit\(|logging\.basicConfig\()", line)
     ]

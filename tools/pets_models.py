@@ -167,7 +167,7 @@ def half_hidden(
 
 
 def _session(graph: onnx.ModelProto) -> Any:
-    import onnxruntime
+    from pawsure.onnx_runtime import onnxruntime
 
     return onnxruntime.InferenceSession(
         measure_features(graph).SerializeToString(), providers=["CPUExecutionProvider"]

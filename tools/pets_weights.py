@@ -13,8 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-import keras
-
+from pawsure.network.framework import keras
 from pawsure.network.weight_files import save_weights_float16
 from pawsure.network.weights import PETS_BACKBONE, pets_file
 

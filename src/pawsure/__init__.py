@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pawsure.model.answer import Failure as Failure
     from pawsure.model.predictor import Predictor as Predictor
     from pawsure.model.predictor import load as load
-    from pawsure.training.run import Run as Run
-    from pawsure.training.run import train as train
+    from pawsure.training.entry import train as train
+    from pawsure.training.finished import Run as Run
 
 __version__ = "0.1.0"
 
@@ -31,9 +31,9 @@ _WHERE = {
     "Failure": "pawsure.model.answer",
     "PawsureError": "pawsure.errors",
     "Predictor": "pawsure.model.predictor",
-    "Run": "pawsure.training.run",
+    "Run": "pawsure.training.finished",
     "load": "pawsure.model.predictor",
-    "train": "pawsure.training.run",
+    "train": "pawsure.training.entry",
 }
 
 __all__ = [

@@ -46,10 +46,12 @@ class MissingExtraError(UsageError):
     """An optional dependency is not installed."""
 
     def __init__(self, module: str, extra: str, *, otherwise: str = "") -> None:
-        """Name the missing module, the extra that brings it, and options that go without it."""
+        """Name the missing module, the command that installs it, and what goes without it."""
+        from pawsure.installation import install_command  # reads files; only when it is needed
+
         super().__init__(
             f"This needs '{module}', which is not installed. "
-            f"Install it with: pip install 'pawsure[{extra}]'"
+            f"Install it with: {install_command(extra)}"
             + (f". Or do without it: {otherwise}" if otherwise else "")
         )
 

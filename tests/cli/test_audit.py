@@ -8,6 +8,7 @@ from planted_copies import CHANGES, detailed_jpeg, opened
 from tiny_models import red_or_blue_model_file
 from typer.testing import CliRunner
 from whole_app import app
+from wrong_agreement import wrong_agreement
 
 
 def audit(*words: object):
@@ -102,3 +103,22 @@ def test_an_audit_that_is_there_is_not_overwritten(data, model, tmp_path):
 def test_data_that_are_not_there_are_an_error():
     result = audit("nowhere")
     assert result.exit_code == 4 and "There is no 'nowhere'" in result.stderr
+
+
+def test_what_is_told_agrees_with_its_numbers(data, model, tmp_path):
+    clean = tmp_path / "clean.csv"
+    result = audit(data, "--model", model, "--out", tmp_path / "out", "--apply", clean)
+    assert result.exit_code == 0, result.output
+    assert wrong_agreement(result.output) == []
+    (data / "a" / "half.jpg").unlink()
+    result = audit(
+        data, "--model", model, "--out", tmp_path / "again", "--apply", tmp_path / "b.csv"
+    )
+    assert "lists 20 pictures; 1 is left out." in result.stderr
+
+
+def test_the_wrong_agreement_would_be_found():
+    assert wrong_agreement("<p>Copies (1 <b>groups</b>); 1 are left out, 21 are not</p>") == [
+        "1 groups",
+        "1 are",
+    ]

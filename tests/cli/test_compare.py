@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 from whole_app import app
 
 from pawsure.evaluation.intervals import wilson
+from pawsure.installation import install_command
 from pawsure.training import compare as comparing
 from pawsure.training.compare import Candidate, Comparison, Skipped
 
@@ -49,6 +50,8 @@ COMPARISON = Comparison(
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path) -> list[dict[str, Any]]:
     """What the command asks of the function that compares, which is not run."""
     monkeypatch.chdir(tmp_path)
+    for name in ("photos", "my photos"):
+        (tmp_path / name).mkdir()
     seen: list[dict[str, Any]] = []
 
     def compare_backbones(data: str, recipe: Any, **options: Any) -> Comparison:
@@ -135,4 +138,11 @@ def test_without_the_extra_it_says_what_to_install(calls, monkeypatch):
     monkeypatch.setattr(comparing, "compare_backbones", lack)
     result = compare("photos")
     assert result.exit_code == 2
-    assert "pip install 'pawsure[train]'" in result.stderr
+    assert install_command("train") in result.stderr
+
+
+def test_data_that_do_not_exist_are_refused_before_any_work(calls):
+    result = compare("nothere")
+    assert result.exit_code == 4
+    assert "There is no 'nothere'" in result.stderr
+    assert not calls

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from pawsure import errors
 from pawsure.cli.app import _Commands
 from pawsure.cli.exit_codes import EXIT_CODES, ExitCode, exit_code
+from pawsure.installation import install_command
 
 RAISED_ON_PURPOSE = [
     kind
@@ -65,4 +66,4 @@ def test_a_missing_extra_says_what_to_install():
     error = errors.MissingExtraError("tensorflow", "train")
     result = CliRunner().invoke(app_that_raises(error), ["go"])
     assert result.exit_code == 2
-    assert "pip install 'pawsure[train]'" in result.stderr
+    assert f"Install it with: {install_command('train')}" in result.stderr

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from whole_app import app
 
 import pawsure
+from pawsure.installation import install_command
 
 
 @pytest.fixture(scope="module")
@@ -214,13 +215,14 @@ def test_an_export_that_disagrees_is_not_written(run, tmp_path, monkeypatch):
 
 
 def test_missing_tensorflow_is_named_with_what_brings_it(run, tmp_path, monkeypatch):
-    for name in ("litert", "saved_model", "tensorflow_graph"):
-        monkeypatch.delitem(sys.modules, f"pawsure.export.{name}", raising=False)
+    for name in ("export.litert", "export.saved_model", "network.framework"):
+        monkeypatch.delitem(sys.modules, f"pawsure.{name}", raising=False)
+    monkeypatch.delitem(sys.modules, "pawsure.export.tensorflow_graph", raising=False)
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     result = export(run, "--to", "litert", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "needs 'tensorflow', which is not installed" in result.stderr
-    assert "pawsure[train]" in result.stderr
+    assert install_command("train") in result.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 from whole_app import app
 
-from pawsure.training import run
+from pawsure.installation import install_command
+from pawsure.training import entry, run
 
 
 @dataclass
@@ -25,11 +27,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the command asks of the function that trains, which is not run."""
     seen: list[dict[str, Any]] = []
 
-    def run_training(data: str, **options: Any) -> FakeRun:
+    def start_training(data: str, **options: Any) -> FakeRun:
         seen.append({"data": data, **options})
         return FakeRun()
 
-    monkeypatch.setattr(run, "train", run_training)
+    monkeypatch.setattr(entry, "train", start_training)
     return seen
 
 
@@ -133,11 +135,37 @@ def test_resuming_takes_no_other_recipe(calls):
     assert calls[0]["resume"] == Path("runs/x")
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch):
+def test_without_the_extra_it_says_what_to_install(monkeypatch, tmp_path):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+
     def run_training(data: str, **options: Any) -> FakeRun:
         raise ModuleNotFoundError("No module named 'keras'", name="keras")
 
     monkeypatch.setattr(run, "train", run_training)
     result = train("photos")
     assert result.exit_code == 2
-    assert "pip install 'pawsure[train]'" in result.stderr
+    assert install_command("train") in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothere"], "There is no 'nothere'"),
+        (["photos", "--recipe", "besst"], "There is no recipe 'besst'"),
+        (["photos", "--set", "sed=7"], "a key 'sed' that no recipe knows"),
+        (["photos", "--weights", "nothere.npz"], "There are no weights 'nothere.npz'"),
+        (["photos", "--neither", "nothere"], "There is no 'nothere', which was given"),
+        (["photos", "--out", "photos"], "photos exists already"),
+        (["photos", "--resume", "nothere"], "nothere is not a run that can be gone on with"),
+    ],
+)
+def test_what_was_typed_is_checked_before_the_extra_is_missed(monkeypatch, tmp_path, words, said):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("tensorflow", "keras", "onnx", "pawsure.training.run"):
+        monkeypatch.setitem(sys.modules, name, None)
+    result = train(*words)
+    assert result.exit_code in (2, 4), result.stderr
+    assert said in result.stderr
+    assert "not installed" not in result.stderr

@@ -335,9 +335,27 @@ def test_a_second_look_is_advised_where_there_is_none(looks, advised):
         train_probability=probabilities(train_label, right=0.995),
         train_label=train_label,
         recipe=RECIPE | {"model": RECIPE["model"] | {"looks": looks}},
+        run="runs/my pets",
     )
     commands = [one.command for one in diagnosis.next]
-    assert ("pawsure export RUN --to two-looks --out TWO-LOOKS" in commands) is advised
+    command = "pawsure export 'runs/my pets' --to two-looks --out 'runs/my pets-two-looks'"
+    assert (command in commands) is advised
+
+
+def test_learning_rates_are_advised_as_people_write_them():
+    label, train_label = labels(M), labels(N, 5)
+    recipe = json.loads(json.dumps(RECIPE))
+    for one in recipe["stages"]:
+        one["learning_rate"] = 3e-4  # a tenth of it is 2.9999999999999997e-05 in floats
+    guessing = probabilities(label, right=0.5)
+    diagnosis = diagnose(
+        [stage([guessing], label)],
+        label,
+        train_probability=probabilities(train_label, right=0.5),
+        train_label=train_label,
+        recipe=recipe,
+    )
+    assert any("learning_rate=3e-05" in one.command for one in diagnosis.next)
 
 
 def test_where_only_a_head_learned_layers_before_it_are_the_first_advice():

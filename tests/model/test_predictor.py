@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ from tiny_models import (
 
 from pawsure.errors import ModelFileError, PictureError, ShapeError, UsageError
 from pawsure.model.answer import Answer, Failure
-from pawsure.model.predictor import Predictor
+from pawsure.model.predictor import Predictor, load
+from pawsure.training.finished import Run
 
 RED, BLUE = (230, 20, 30), (10, 30, 220)
 
@@ -278,3 +280,95 @@ def test_bad_files_are_refused_before_the_runtime_sees_them(tmp_path):
     ):
         with pytest.raises(ModelFileError, match=words):
             Predictor(tmp_path / name)
+
+
+def ways_to_give_many(paths):
+    """The same pictures, in every form that many pictures come in."""
+    opened = [Image.open(path) for path in paths]
+    arrays = [np.asarray(image) for image in opened]
+    return {
+        "texts": [str(path) for path in paths],
+        "paths": paths,
+        "tuple": tuple(paths),
+        "generator": (path for path in paths),
+        "bytes": [path.read_bytes() for path in paths],
+        "open files": [io.BytesIO(path.read_bytes()) for path in paths],
+        "PIL images": opened,
+        "arrays": arrays,
+        "one array": np.stack(arrays),
+        "array of texts": np.array([str(path) for path in paths]),
+    }
+
+
+WITH_PATHS = ("texts", "paths", "tuple", "generator", "array of texts")
+WITHOUT = ("bytes", "open files", "PIL images", "arrays", "one array")
+
+
+@pytest.mark.parametrize("way", [*WITH_PATHS, *WITHOUT])
+def test_many_pictures_give_a_list_of_answers_in_their_order(tmp_path, red_or_blue, way):
+    colours = [RED, BLUE, BLUE, RED] * 5
+    paths = [paint(tmp_path / f"{at}.png", colour) for at, colour in enumerate(colours)]
+    answers = red_or_blue(ways_to_give_many(paths)[way])
+    assert isinstance(answers, list)
+    assert [each.label for each in answers] == ["red", "blue", "blue", "red"] * 5
+    for path, answer in zip(paths, answers, strict=True):
+        assert answer.path == (str(path) if way in WITH_PATHS else None)
+        assert type(answer.path) in (str, type(None))
+        assert answer.overlay().size == (40, 30)  # it knows its picture either way
+
+
+def test_one_that_can_not_be_read_among_many_keeps_its_place(tmp_path, red_or_blue):
+    red = paint(tmp_path / "red.png", RED)
+    first, gone, nothing, last = red_or_blue([red, tmp_path / "gone.png", b"nothing", red])
+    assert first.label == last.label == "red"
+    assert gone == Failure(path=str(tmp_path / "gone.png"), error="there is no such file")
+    assert isinstance(nothing, Failure) and nothing.path is None
+
+
+def test_a_list_of_none_and_of_one(tmp_path, red_or_blue):
+    assert red_or_blue([]) == []
+    (only,) = red_or_blue([paint(tmp_path / "red.png", RED)])
+    assert only.label == "red"
+
+
+def test_an_open_file_is_one_picture(tmp_path, red_or_blue):
+    with open(paint(tmp_path / "red.png", RED), "rb") as file:
+        assert red_or_blue(file).label == "red"
+
+
+@pytest.mark.parametrize("given", [None, 3, {"a": 1}, [None], [["nested.jpg"]]])
+def test_what_is_no_picture_is_told_what_is(red_or_blue, given):
+    with pytest.raises(UsageError, match="A picture is a path.*; got (NoneType|int|dict|list)"):
+        red_or_blue(given)
+
+
+def test_a_file_that_is_open_as_text_is_refused(tmp_path, red_or_blue):
+    (tmp_path / "text").write_text("hello")
+    with (
+        open(tmp_path / "text") as file,
+        pytest.raises(UsageError, match="open as text"),
+    ):
+        red_or_blue(file)
+
+
+def test_repr_names_the_file_and_the_labels(red_or_blue, tmp_path):
+    assert repr(red_or_blue) == f"Predictor('{tmp_path / 'model.onnx'}', labels=(blue, red))"
+
+
+def test_load_takes_what_training_gave_back(tmp_path):
+    path = red_or_blue_model_file(tmp_path / "model.onnx")
+    run = Run(folder=tmp_path, model_file=path, metrics={})
+    assert load(run).path == load(tmp_path).path == path
+
+
+def test_load_says_what_a_model_is_named_by(tmp_path):
+    with pytest.raises(UsageError, match="its file, its run folder or a built-in name.*got int"):
+        load(3)
+    with pytest.raises(ModelFileError, match="is a folder, not a model file"):
+        load(tmp_path)
+
+
+def test_a_home_folder_may_be_a_tilde(tmp_path, monkeypatch):
+    red_or_blue_model_file(tmp_path / "model.onnx")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load("~/model.onnx").path == tmp_path / "model.onnx"

@@ -93,3 +93,8 @@ server.terminate()
     arguments = [python, "-c", program, model.parent, tmp_path / "red.jpg"]
     answer = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert '"answer": "red"' in answer.stdout, answer.stderr
+
+
+def test_telemetry_is_off_in_the_image_and_in_compose():
+    assert any("ORT_DISABLE_TELEMETRY=1" in step for step in steps("ENV"))
+    assert 'ORT_DISABLE_TELEMETRY: "1"' in (ROOT / "compose.yaml").read_text()

@@ -25,6 +25,7 @@ from pawsure.features.extract import extract
 from pawsure.features.prefix import POOLED, Prefix, identity
 from pawsure.features.store import StoredRows
 from pawsure.features.views import ORIGINAL
+from pawsure.installation import install_command
 from pawsure.model.onboard import onboard_model
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
@@ -145,7 +146,7 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
         return (
             "There is no network to judge labels and other pictures by, and none can be exported, "
             "because 'onnx' is not installed. Give --model FILE, a model that 'pawsure train' "
-            "wrote; or install it with: pip install 'pawsure[lite]'"
+            f"wrote; or install it with: {install_command('lite')}"
         )
     progress.say("Exporting a network, once, for this and later audits.")
     command = [sys.executable, "-m", _EXPORTING, weights, str(size_px)]

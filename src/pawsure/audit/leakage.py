@@ -13,6 +13,7 @@ from pawsure.data.catalog import Catalog
 from pawsure.errors import DataError
 from pawsure.evaluation import logistic
 from pawsure.features.views import Rows
+from pawsure.wording import count
 
 HELD_OUT = ("validation", "test")
 
@@ -95,15 +96,11 @@ def refuse_leakage(leakage: Leakage, *, data: str) -> None:
         pair = leakage.pairs[0]
         told = f" (such as {pair.held_out}, {pair.split}, and {pair.learned}, train)"
     raise DataError(
-        f"The splits of {data} share copies: {_count(leakage.groups, 'group')} of copies or "
+        f"The splits of {data} share copies: {count(leakage.groups, 'group')} of copies or "
         f"near-copies in more than one split{told}, so figures measured on them would be too "
         f"good. Write a manifest without them (pawsure audit {data} --apply clean.csv) and train "
         "on that, or leave out --strict."
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True)

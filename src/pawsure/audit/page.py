@@ -15,12 +15,10 @@ from pawsure.audit.checks import BY_NAME, CHECKS
 from pawsure.data.files import atomic_path
 from pawsure.errors import PictureError
 from pawsure.model.showing import data_uri, small_picture
+from pawsure.wording import agreeing, count
 
 MOST_SHOWN = 60
 """Pictures shown of one check: each takes about 10 KB."""
-
-FEW_SHOWN = 12
-"""Of a ranking, where few or none are flagged."""
 
 MOST_GROUPS = 40
 MOST_OF_A_GROUP = 8
@@ -88,7 +86,8 @@ def _summary(audit: Audit) -> str:
     by = f" Labels and strangers judged by {summary.embedded_by}." if summary.embedded_by else ""
     items = "".join(f"<li>{escape(one)}</li>" for one in said)
     return (
-        f'<p class="muted">{summary.pictures:,} pictures of {len(summary.labels)} labels.'
+        f'<p class="muted">{count(summary.pictures, "picture")} of '
+        f"{count(len(summary.labels), 'label')}."
         f'{escape(by)}</p><ul class="said">{items}</ul>'
     )
 
@@ -104,7 +103,7 @@ def _leakage(audit: Audit) -> Section | None:
     )
     return (
         "leakage",
-        f"Copies across splits ({len(groups):,} groups)",
+        f"Copies across splits ({count(len(groups), 'group')})",
         _paragraph(text)
         + _of_groups(audit, groups, lambda row: f"<b>{escape(catalog.split[row])}</b>"),
     )
@@ -120,7 +119,7 @@ def _copies(audit: Audit) -> Section | None:
     )
     return (
         "copies",
-        f"Copies ({len(groups):,} groups)",
+        f"Copies ({count(len(groups), 'group')})",
         _paragraph(text) + _of_groups(audit, groups, lambda row: _how_alike(audit, row)),
     )
 
@@ -140,13 +139,17 @@ def _wrong_labels(audit: Audit) -> Section | None:
 
     text = (
         f"Classifiers that saw neither the picture nor copies of it agree with "
-        f"{audit.summary.label_accuracy:.1%} of the labels. They are confidently of another mind "
-        f"about {flagged:,}; the likeliest mistakes come first. Some are hard pictures, rightly "
-        "labelled: look before you change a label."
+        f"{audit.summary.label_accuracy:.1%} of the labels. They confidently disagree on "
+        f"{count(flagged, 'label')}. "
     )
-    rows = list(audit.ranked("wrong_label")[: max(FEW_SHOWN, min(MOST_SHOWN, 2 * flagged))])
+    if flagged:
+        text += (
+            "The likeliest mistakes come first. Some are hard pictures, rightly labelled: look "
+            "before you change a label. "
+        )
+    text += "The table has the score of every picture."
     title = f"Labels that look wrong ({flagged:,})"
-    return ("labels", title, _paragraph(text) + _gallery(audit, rows, caption))
+    return ("labels", title, _paragraph(text) + _gallery_of(audit, "wrong_label", caption))
 
 
 def _strangers(audit: Audit) -> Section | None:
@@ -155,15 +158,17 @@ def _strangers(audit: Audit) -> Section | None:
     score = audit.scores["out_of_place"]
     flagged = int(audit.flags["out_of_place"].sum())
     text = (
-        "Ranked by how far they are from all other pictures. Those at the top often show none of "
-        "the labels: drawings, text, other things. Further down are rare but right ones, which a "
-        f"classifier needs. Farther out than the set's own spread explains: {flagged:,}."
+        "Far from all other pictures, the farthest first. Those at the top often show none of the "
+        "labels: drawings, text, other things. Further down are rare but right ones, which a "
+        "classifier needs. "
+        if flagged
+        else "No picture is farther from the others than the set's own spread explains. "
     )
-    rows = list(audit.ranked("out_of_place")[: max(FEW_SHOWN, min(MOST_SHOWN, flagged))])
-    title = "Pictures out of place"
-    shown = _gallery(
+    text += "The table has the score of every picture."
+    title = f"Pictures out of place ({flagged:,})"
+    shown = _gallery_of(
         audit,
-        rows,
+        "out_of_place",
         lambda row: (
             f"labelled <b>{escape(_label(audit, row))}</b> <small>({score[row]:.2f})</small>"
         ),
@@ -172,14 +177,14 @@ def _strangers(audit: Audit) -> Section | None:
 
 
 def _file_check(audit: Audit, name: str) -> Section | None:
-    rows = [row for row in audit.ranked(name) if audit.flags[name][row]]
-    if not rows:
+    flagged = int(audit.flags[name].sum())
+    if not flagged:
         return None
     check, catalog = BY_NAME[name], audit.catalog
-    shown = _gallery(
-        audit, rows, lambda row: f"<b>{catalog.width[row]} × {catalog.height[row]}</b> pixels"
+    shown = _gallery_of(
+        audit, name, lambda row: f"<b>{catalog.width[row]} × {catalog.height[row]}</b> pixels"
     )
-    return (name, f"{check.title} ({len(rows):,})", _paragraph(f"{check.meaning}.") + shown)
+    return (name, f"{check.title} ({flagged:,})", _paragraph(f"{check.meaning}.") + shown)
 
 
 def _unreadable(audit: Audit) -> Section | None:
@@ -188,8 +193,11 @@ def _unreadable(audit: Audit) -> Section | None:
     if not len(rows):
         return None
     lines = [[catalog.path[row], str(audit.reason[row])] for row in rows[:500]]
-    more = _paragraph(f"{len(rows) - 500:,} more are in the table.") if len(rows) > 500 else ""
-    return ("files", f"Files ({len(rows):,})", _table(["picture", "what is wrong"], lines) + more)
+    return (
+        "files",
+        f"Files ({len(rows):,})",
+        _table(["picture", "what is wrong"], lines) + _more(len(rows) - len(lines), ""),
+    )
 
 
 def _make_up(audit: Audit) -> Section:
@@ -250,9 +258,16 @@ def _of_groups(audit: Audit, groups: list[list[int]], caption: Callable[[int], s
             lambda row: f"labelled <b>{escape(_label(audit, row))}</b>, {caption(row)}",
         )
         shown.append(f'<div class="group">{gallery}{note}</div>')
-    more = len(groups) - MOST_GROUPS
-    note = _paragraph(f"{more:,} more groups are in the table.") if more > 0 else ""
-    return f'<div class="groups">{"".join(shown)}</div>{note}'
+    rest = _more(len(groups) - MOST_GROUPS, "group")
+    return f'<div class="groups">{"".join(shown)}</div>{rest}'
+
+
+def _more(number: int, what: str) -> str:
+    """What there is beyond what is shown."""
+    if number <= 0:
+        return ""
+    named = count(number, f"more {what}") if what else f"{number:,} more"
+    return _paragraph(f"{named} {agreeing(number, 'is', 'are')} in the table.")
 
 
 def _how_alike(audit: Audit, row: int) -> str:
@@ -266,11 +281,16 @@ def _label(audit: Audit, row: int) -> str:
     return audit.catalog.labels[label] if label >= 0 else "nothing"
 
 
+def _gallery_of(audit: Audit, check: str, caption: Callable[[int], str]) -> str:
+    """The pictures that a check has flagged, and no others."""
+    rows = [row for row in audit.ranked(check) if audit.flags[check][row]]
+    return _gallery(audit, rows, caption) if rows else ""
+
+
 def _gallery(audit: Audit, rows: Sequence[int], caption: Callable[[int], str]) -> str:
     figures = [_figure(audit, int(row), caption(int(row))) for row in rows[:MOST_SHOWN]]
-    more = len(rows) - MOST_SHOWN
-    note = _paragraph(f"{more:,} more are in the table.") if more > 0 else ""
-    return f'<div class="pictures">{"".join(figures)}</div>{note}'
+    more = _more(len(rows) - MOST_SHOWN, "")
+    return f'<div class="pictures">{"".join(figures)}</div>{more}'
 
 
 def _figure(audit: Audit, row: int, caption: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from pawsure.audit.copies import Grouped
 from pawsure.audit.leakage import Leakage, Owed, find_leakage
 from pawsure.data.catalog import Catalog
+from pawsure.wording import agreeing, count
 
 LEAST_PICTURES = 100
 """Of one label, below which figures about it are loose: of 20 test pictures, 1 is 5%."""
@@ -79,16 +80,16 @@ class AuditSummary:
 
     def _about_leakage(self) -> list[str]:
         said = [
-            f"Leakage: {_count(self.leakage.leaked[split], f'{split} picture')} of "
+            f"Leakage: {count(self.leakage.leaked[split], f'{split} picture')} of "
             f"{total:,} ({self.leakage.leaked[split] / total:.1%}) "
-            f"{'has a copy' if self.leakage.leaked[split] == 1 else 'have copies'} among the "
+            f"{agreeing(self.leakage.leaked[split], 'has a copy', 'have copies')} among the "
             "training pictures."
             for split, total in self.leakage.total.items()
             if self.leakage.leaked[split]
         ]
         if self.leakage.groups and not said:
             said = [
-                f"Leakage: {_count(self.leakage.groups, 'group')} of copies in both validation "
+                f"Leakage: {count(self.leakage.groups, 'group')} of copies in both validation "
                 "and test."
             ]
         for one in self.owed:
@@ -110,15 +111,15 @@ class AuditSummary:
             )
         if self.exact_copies or self.near_copies:
             said.append(
-                f"Copies: {_count(self.exact_copies, 'exact one')} and "
-                f"{_count(self.near_copies, 'near-copy', 'near-copies')}, in "
-                f"{_count(self.copy_groups, 'group')}. Each group counts as one picture when a "
+                f"Copies: {count(self.exact_copies, 'exact one')} and "
+                f"{count(self.near_copies, 'near-copy', 'near-copies')}, in "
+                f"{count(self.copy_groups, 'group')}. Each group counts as one picture when a "
                 "split is drawn."
             )
         if self.conflicting_groups:
             said.append(
-                f"{_count(self.conflicting_groups, 'group')} of copies "
-                f"{'has' if self.conflicting_groups == 1 else 'have'} more than one label: at "
+                f"{count(self.conflicting_groups, 'group')} of copies "
+                f"{agreeing(self.conflicting_groups, 'has', 'have')} more than one label: at "
                 "least one of them is wrong."
             )
         return said
@@ -128,16 +129,16 @@ class AuditSummary:
         suspects = self.flagged.get("wrong_label", 0)
         if suspects:
             said.append(
-                f"Labels: {_count(suspects, 'picture')} "
-                f"{'looks' if suspects == 1 else 'look'} like another label than the given "
+                f"Labels: {count(suspects, 'picture')} "
+                f"{agreeing(suspects, 'looks', 'look')} like another label than the given "
                 f"one ({suspects / max(1, sum(self.labels.values())):.1%}); worth a look before "
                 "training."
             )
         strangers = self.flagged.get("out_of_place", 0)
         if strangers:
             said.append(
-                f"Out of place: {_count(strangers, 'picture')} "
-                f"{'is' if strangers == 1 else 'are'} far from all others and may show none of "
+                f"Out of place: {count(strangers, 'picture')} "
+                f"{agreeing(strangers, 'is', 'are')} far from all others and may show none of "
                 "the labels."
             )
         return said
@@ -167,21 +168,41 @@ class AuditSummary:
     def _about_files(self) -> list[str]:
         said = []
         if self.unreadable:
-            said.append(f"Files: {_count(self.unreadable, 'picture')} can't be used.")
-        for name, meaning in _FILE_CHECKS.items():
-            if self.flagged.get(name):
-                said.append(f"{_count(self.flagged[name], 'picture')} {meaning}.")
+            said.append(f"Files: {count(self.unreadable, 'picture')} can't be used.")
+        for name, meanings in _FILE_CHECKS.items():
+            number = self.flagged.get(name, 0)
+            if number:
+                said.append(f"{count(number, 'picture')} {agreeing(number, *meanings)}.")
         return said
 
 
 _FILE_CHECKS = {
-    "misnamed": "not of the format that the name says; they are read by what they are",
-    "animated": "animated; only the first frame is seen",
-    "tiny": "so small that they must be blown up, and teach little",
-    "huge": "so large that reading them takes seconds",
-    "blank": "of nearly one colour: nothing can be learned from them",
-    "extreme_aspect": "more than three times as long as wide; made square, they are distorted",
+    "misnamed": (
+        "is not of the format that its name says; it is read by what it is",
+        "are not of the format that their names say; they are read by what they are",
+    ),
+    "animated": (
+        "is animated; only its first frame is seen",
+        "are animated; only the first frame of each is seen",
+    ),
+    "tiny": (
+        "is so small that it must be blown up, and teaches little",
+        "are so small that they must be blown up, and teach little",
+    ),
+    "huge": (
+        "is so large that reading it takes seconds",
+        "are so large that reading each takes seconds",
+    ),
+    "blank": (
+        "is of nearly one colour: nothing can be learned from it",
+        "are of nearly one colour: nothing can be learned from them",
+    ),
+    "extreme_aspect": (
+        "is more than three times as long as wide; made square, it is distorted",
+        "are more than three times as long as wide; made square, they are distorted",
+    ),
 }
+"""What a check says of one picture, and of more."""
 
 
 def summarise(grouped: Grouped, catalog: Catalog | None = None, **further: Any) -> AuditSummary:
@@ -225,7 +246,3 @@ def conflicting(groups_of_labels: np.ndarray) -> np.ndarray:
     """Groups that occur more than once where each stands once for each of its labels."""
     groups, counts = np.unique(groups_of_labels, return_counts=True)
     return np.asarray(groups[counts > 1])
-
-
-def _count(number: int, what: str, many: str = "") -> str:
-    return f"{number:,} {what if number == 1 else many or what + 's'}"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pawsure.cli import screen
-from pawsure.cli.progress import terminal_progress
 from pawsure.errors import UsageError
+from pawsure.progress_bars import terminal_progress
+from pawsure.wording import agreeing, count
 
 if TYPE_CHECKING:
     from pawsure.audit.audit import Audit
@@ -66,12 +67,15 @@ def audit(
     from pawsure.audit.page import write_page
     from pawsure.audit.table import check_manifest, findings_table, write_manifest, write_table
     from pawsure.data.sources import open_source
+    from pawsure.model.onboard import check_model
 
     chosen = [name.strip() for name in (leave_out or "").split(",") if name.strip()]
     if chosen and apply is None:
         raise UsageError("--leave-out is for --apply FILE, which writes what is left.")
     progress = terminal_progress()
     folder = _free_folder(out)
+    if model is not None:
+        check_model(model)
     source = open_source(data, progress=progress)
     if apply is not None:
         check_manifest(apply, source, leave_out=chosen)
@@ -91,9 +95,13 @@ def audit(
     _show(found)
     screen.note(f"Pictures side by side: {folder / PAGE}; every score: {folder / CSV}")
     if apply is None or kept is None:
-        screen.next_command("To write a manifest without them", "audit", data, "--apply", "FILE")
+        words = ["audit", data, "--apply", "clean.csv"]
+        screen.next_command("To write a manifest without them", *words)
     else:
-        screen.note(f"{apply} lists {kept[0]:,} pictures; {kept[1]:,} are left out.")
+        screen.note(
+            f"{apply} lists {count(kept[0], 'picture')}; {kept[1]:,} "
+            f"{agreeing(kept[1], 'is', 'are')} left out."
+        )
         screen.next_command("To train on them", "train", apply)
 
 
@@ -129,7 +137,7 @@ def _show(found: Audit) -> None:
     summary = found.summary
     labels = ", ".join(f"{screen.printable(n)} {c:,}" for n, c in list(summary.labels.items())[:8])
     more = f" and {len(summary.labels) - 8} more" if len(summary.labels) > 8 else ""
-    screen.answer(f"{summary.pictures:,} pictures: {labels}{more}")
+    screen.answer(f"{count(summary.pictures, 'picture')}: {labels}{more}")
     sentences = summary.sentences()
     for sentence in sentences:
         screen.answer(f"  {screen.printable(sentence)}")

@@ -11,9 +11,10 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
-from pawsure.cli.extras import needing
-from pawsure.cli.progress import terminal_progress
 from pawsure.errors import UsageError
+from pawsure.extras import needing
+from pawsure.progress_bars import terminal_progress
+from pawsure.wording import count
 
 if TYPE_CHECKING:
     from pawsure.training.compare import Candidate, Comparison
@@ -81,8 +82,13 @@ def compare(
         screen.note(f"Skipped {one.title}: {one.reason.partition('. ')[0].rstrip('.')}.")
     screen.note(f"The table and the plot are in {folder}.")
     best = comparison.candidates[0].backbone
-    size = [] if image_size is None else ["--image-size", image_size]
-    screen.next_command("To train the most accurate", "train", data, "--backbone", best, *size)
+    chosen: dict[str, object] = {
+        "--recipe": None if recipe == "default" else recipe,
+        "--image-size": image_size,
+        "--weights": weights,
+    }
+    options = [word for pair in chosen.items() if pair[1] is not None for word in pair]
+    screen.next_command("To train the most accurate", "train", data, "--backbone", best, *options)
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -99,14 +105,17 @@ def _compare(
 ) -> tuple[Comparison, Path]:
     """Compare, and write what there is to look at."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
+    from pawsure.data.sources import check_data
+    from pawsure.training.recipe import load_recipe
+    from pawsure.training.run_folder import RunFolder
+
+    recipe = load_recipe(recipe_name, overrides)
+    check_data(data)
+    RunFolder.check_free(out)
     with needing("train"):
         from pawsure.training.compare import compare_backbones
         from pawsure.training.compare_plot import comparison_svg
-        from pawsure.training.recipe import load_recipe
-        from pawsure.training.run_folder import RunFolder
 
-        recipe = load_recipe(recipe_name, overrides)
-        RunFolder.check_free(out)
         # Fine-tuning leaves its runs in the folder, so that is made first; else nothing is
         # made before there is something to keep.
         folder = RunFolder.create(out, "compare") if options["fine_tune"] else None
@@ -132,7 +141,7 @@ def _show(comparison: Comparison) -> None:
 
     tuned = any(one.fine_tuned is not None or one.note for one in comparison.candidates)
     table = Table(
-        title=f"{comparison.num_pictures:,} pictures (split: {comparison.split}), "
+        title=f"{count(comparison.num_pictures, 'picture')} (split: {comparison.split}), "
         f"{comparison.num_train:,} learned from, {comparison.image_size} pixels",
         caption="★ nobody beats it on both accuracy and speed\n"
         "= not told apart from the most accurate (McNemar)",

@@ -11,6 +11,7 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.exit_codes import ExitCode
+from pawsure.wording import count
 
 if TYPE_CHECKING:
     from pawsure.data.catalog import Catalog
@@ -50,10 +51,12 @@ def evaluate(
     The split is drawn as in training, so that the test pictures of the same data are those
     that training never saw.
     """
-    from pawsure.cli.progress import terminal_progress
+    from pawsure.data.sources import check_data
     from pawsure.evaluation.evaluate import evaluate as evaluate_split
     from pawsure.model.predictor import Predictor
+    from pawsure.progress_bars import terminal_progress
 
+    check_data(data)
     predictor = Predictor(model)
     other = None if against is None else Predictor(against)
     progress = terminal_progress()
@@ -92,7 +95,8 @@ def _catalog(data: str, split: Split, metadata: ModelMetadata, progress: Progres
 
 def _show(figures: dict[str, Any], split: Split) -> None:
     """A table for people."""
-    screen.answer(f"{figures['n']:,} pictures (split: {split.value}), 95% intervals in brackets")
+    pictures = count(figures["n"], "picture")
+    screen.answer(f"{pictures} (split: {split.value}), 95% intervals in brackets")
     for name, title, form in (
         ("accuracy", "accuracy", ".1%"),
         ("log_loss", "log loss", ".3f"),

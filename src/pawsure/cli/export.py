@@ -13,9 +13,9 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
-from pawsure.cli.extras import needing
-from pawsure.cli.progress import terminal_progress
 from pawsure.errors import DataError, SourceError, UsageError
+from pawsure.extras import needing
+from pawsure.progress_bars import terminal_progress
 
 if TYPE_CHECKING:
     from pawsure.data.catalog import Catalog
@@ -73,17 +73,20 @@ def export(
     """Export a model, and compare it with MODEL on real pictures before it is written."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
     changed = None if max_changed is None else _share(max_changed)
+    from pawsure.data.sources import check_data
+    from pawsure.export.choices import FITTED, check_choice, check_free
     from pawsure.model.predictor import Predictor
 
+    check_choice(to, precision)
+    check_free(out)
+    if runtime is not None and to != "browser":
+        raise UsageError(f"Only browser takes a --runtime; '{to}' needs none.")
+    if data is not None:
+        check_data(data)
+    predictor = Predictor(model)
     with needing("train"):
-        from pawsure.export.formats import FITTED, check_choice, check_free
         from pawsure.export.formats import export as export_checked
 
-        check_choice(to, precision)
-        check_free(out)
-        if runtime is not None and to != "browser":
-            raise UsageError(f"Only browser takes a --runtime; '{to}' needs none.")
-        predictor = Predictor(model)
         progress = terminal_progress()
         needs_labels = to in FITTED or precision == "int8"
         catalog = _catalog(predictor.path, predictor.metadata, data, needs_labels, progress)

@@ -17,6 +17,7 @@ from pawsure.cli import screen
 from pawsure.cli.exit_codes import ExitCode
 from pawsure.errors import UsageError
 from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.wording import agreeing, count
 
 if TYPE_CHECKING:
     from pawsure.cli.answer_files import AnswerFile
@@ -70,8 +71,10 @@ def predict(
         _check_resumable(file, evidence)
 
     from pawsure.data.listing import count_pictures, iter_pictures
+    from pawsure.model.onboard import ON_BOARD, check_model
     from pawsure.model.predictor import load
 
+    check_model(model)
     total = count_pictures(paths)
     # A pass of its own on each core answers most; for a single picture all cores share one.
     predictor = load(model, threads=None if total == 1 else 1)
@@ -103,10 +106,11 @@ def predict(
         raise typer.Exit(_STOPPED) from None
     if drawn is not None:
         screen.note(
-            f"{len(drawn):,} heat maps are in {evidence}: warm for the answer, blue against."
+            f"{count(len(drawn), 'heat map')} {agreeing(len(drawn), 'is', 'are')} in {evidence}: "
+            "warm for the answer, blue against."
         )
     if not as_json:
-        _close(tally, model, file, paths)
+        _close(tally, model or Path(ON_BOARD[0]), file, paths)
     if tally[""]:
         raise typer.Exit(ExitCode.SOME_PICTURES)
 
@@ -246,7 +250,7 @@ def _counted(total: int, *, shown: bool) -> Iterator[Progress]:
     if not shown:
         yield NO_PROGRESS
         return
-    from pawsure.cli.progress import terminal_progress
+    from pawsure.progress_bars import terminal_progress
 
     progress = terminal_progress()
     progress.start("Answering", total)
@@ -257,7 +261,7 @@ def _counted(total: int, *, shown: bool) -> Iterator[Progress]:
 
 
 def _tell_stopped(done: int, total: int, file: Path | None) -> None:
-    screen.note(f"Stopped: {done:,} of {_pictures(total)} answered.")
+    screen.note(f"Stopped: {done:,} of {count(total, 'picture')} answered.")
     if file is not None and done:
         screen.note("What there is is kept. To go on, give the same command with --resume.")
 
@@ -266,7 +270,7 @@ def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: l
     """Say what there was, and what to do next."""
     failed = tally[""]
     counts = ", ".join(f"{count} {answer}" for answer, count in tally.most_common() if answer)
-    screen.note(f"{_pictures(tally.total())}: {counts or 'none answered'}{_unread(failed)}")
+    screen.note(f"{count(tally.total(), 'picture')}: {counts or 'none answered'}{_unread(failed)}")
     if table is None:
         named = paths if len(paths) <= 3 else ["PICTURES"]
         chosen = ["--model", model] if model else []
@@ -278,7 +282,3 @@ def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: l
 
 def _unread(failed: int) -> str:
     return f"; {failed:,} could not be read" if failed else ""
-
-
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count:,} pictures"

@@ -26,7 +26,7 @@ def report(
 
     Every run ends with one; this makes it anew, after an upgrade or where the data have moved.
     """
-    from pawsure.cli.progress import terminal_progress
+    from pawsure.progress_bars import terminal_progress
     from pawsure.report.build import write_report
 
     path = write_report(run, data=data, progress=terminal_progress())

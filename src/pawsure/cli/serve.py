@@ -53,6 +53,9 @@ def serve(
 
     Only this machine can ask, unless --host says otherwise.
     """
+    from pawsure.model.onboard import check_model
+
+    check_model(model)
     for module in _NEEDED:
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, "serve")
@@ -88,7 +91,8 @@ def _announce(address: str, host: str, token: str | None) -> None:
     screen.note(f"The page is at {address}, what programs may ask at {address}/docs.")
     if not _is_loopback(host) and token is None:
         screen.note(f"Whoever reaches {host} may ask: there is no --token.")
-    screen.note(f"To ask it: curl -F pictures=@PICTURE {address}/v1/predict")
+    shown = "" if token is None else "-H 'Authorization: Bearer TOKEN' "
+    screen.note(f"To ask it: curl {shown}-F pictures=@PICTURE {address}/v1/predict")
     screen.note("Ctrl+C ends it.")
 
 

@@ -11,12 +11,11 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
-from pawsure.cli.extras import needing
-from pawsure.cli.progress import terminal_progress
 from pawsure.errors import UsageError
+from pawsure.progress_bars import terminal_progress
 
 if TYPE_CHECKING:
-    from pawsure.training.run import Run
+    from pawsure.training.finished import Run
 
 EXAMPLE = "Example: pawsure train my-folder --weights pets --out runs/mine"
 
@@ -123,13 +122,12 @@ def train(
 
 
 def _train(data: str, **options: Any) -> Run:
-    """Train; what only training needs is imported no earlier, and missed by its name."""
+    """Train; what only training needs is imported no earlier."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
-    with needing("train"):
-        from pawsure.training.run import train as run_training
+    from pawsure.training.entry import train as start_training
 
-        with without_chatter():
-            return run_training(data, progress=terminal_progress(), **options)
+    with without_chatter():
+        return start_training(data, progress=terminal_progress(), **options)
 
 
 def _share(text: str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.data.images import DEFAULT_LIMITS, Limits, read
+from pawsure.data.images import DEFAULT_LIMITS, Limits, Picture, read
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.errors import PictureError, UsageError
 
@@ -36,7 +36,7 @@ class Batch:
 
 
 def load_batch(
-    read_bytes: Callable[[int], bytes],
+    read_bytes: Callable[[int], Picture],
     indices: Sequence[int] | np.ndarray,
     *,
     size_px: int,
@@ -45,7 +45,7 @@ def load_batch(
     """Read, decode and resize some pictures, in the thread that asks.
 
     Args:
-        read_bytes: gives the bytes of picture i, or raises `PictureError`.
+        read_bytes: gives picture i, most often its bytes, or raises `PictureError`.
         indices: which pictures, in the order wanted.
         size_px: the side S.
         limits: that every picture must keep.

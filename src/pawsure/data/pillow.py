@@ -11,6 +11,7 @@ from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
 
+from pawsure.data import libtiff
 from pawsure.data.formats import sizes_in_icon, why_unknown
 from pawsure.errors import PawsureError, PictureError
 
@@ -107,6 +108,8 @@ def open_bytes(data: bytes, *, max_pixels: int) -> Image.Image:
         image = _open(data)
     except UnidentifiedImageError as exc:
         raise PictureError(why_unknown(data)) from exc
+    if image.format == "TIFF":
+        libtiff.silence()
     if image.format in _REFUSED:
         raise PictureError(f"{_REFUSED[image.format]}, which has no pixels; save it as PNG")
     check_pixels(*image.size, max_pixels)

@@ -92,7 +92,21 @@ def open_source(
         from pawsure.data.named import open_named  # TLS and all that, for nobody else
 
         return open_named(str(data), limits=limits, progress=progress)
-    raise SourceError(f"There is no '{data}'. DATA is {FORMS}.")
+    raise _not_there(data)
+
+
+def check_data(data: str | Path) -> None:
+    """Refuse data that do not exist; nothing is opened or listed.
+
+    Raises:
+        SourceError: there is no such thing.
+    """
+    if str(data) not in NAMES and not Path(data).expanduser().exists():
+        raise _not_there(data)
+
+
+def _not_there(data: str | Path) -> SourceError:
+    return SourceError(f"There is no '{data}'. DATA is {FORMS}.")
 
 
 def _open_file(path: Path, limits: Limits) -> Source:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pawsure.wording import rounded
+
 if TYPE_CHECKING:
     from pawsure.evaluation.diagnosis import Diagnosis
 
@@ -48,7 +50,7 @@ class Suggestion:
 
 
 def suggest(
-    diagnosis: Diagnosis, recipe: Mapping[str, Any], *, data: str, recipe_name: str
+    diagnosis: Diagnosis, recipe: Mapping[str, Any], *, data: str, recipe_name: str, run: str
 ) -> tuple[Suggestion, ...]:
     """What to try next, most promising first.
 
@@ -57,6 +59,7 @@ def suggest(
         recipe: of the run, as plain tables; without it only what needs none is suggested.
         data: what the run was given.
         recipe_name: the same of its recipe: a name on board or a file.
+        run: its folder.
     """
     wanted = {
         "nothing-learned": (_own_scaling, _lower_rate, _larger_pictures, _other_backbone),
@@ -73,20 +76,29 @@ def suggest(
     }[diagnosis.limit]
     makers = [_frozen_batch_norm, _keep_best, _gentler, *wanted, _head_alone]
     found = (made for maker in makers for made in maker(diagnosis, recipe))
-    return tuple(_spelled(*one, data, recipe_name) for one in found)
+    given = {"DATA": data, "RUN": run, "TWO-LOOKS": f"{run.rstrip('/')}-two-looks"}
+    return tuple(_spelled(*one, given, recipe_name) for one in found)
 
 
 _Found = tuple[str, dict[str, Any], str]
 """Why, settings, and the command where it is not that of the run; in it DATA stands for what
-the run was given."""
+the run was given, RUN for its folder and TWO-LOOKS for one beside it."""
 
 
 def _spelled(
-    why: str, settings: Mapping[str, Any], command: str, data: str, recipe_name: str
+    why: str,
+    settings: Mapping[str, Any],
+    command: str,
+    given: Mapping[str, str],
+    recipe_name: str,
 ) -> Suggestion:
     own = ["--recipe", recipe_name] if recipe_name != "default" else []
     words = command.split() if command else ["pawsure", "train", "DATA", *own]
-    words = [data if word == "DATA" else word for word in words]
+    words = [given.get(word, word) for word in words]
+    settings = {
+        key: rounded(value) if isinstance(value, float) else value
+        for key, value in settings.items()
+    }
     for key, value in settings.items():
         words += ["--set", f"{key}={_toml(value)}"]
     return Suggestion(why=why, settings=settings, command=shlex.join(words))

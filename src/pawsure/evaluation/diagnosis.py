@@ -220,6 +220,7 @@ def diagnose(
     recipe: Mapping[str, Any] | None = None,
     data: str = "DATA",
     recipe_name: str = "default",
+    run: str = "RUN",
     seed: int = 0,
 ) -> Diagnosis:
     """Say what a run shows about itself.
@@ -235,6 +236,7 @@ def diagnose(
         recipe: as plain tables (`dataclasses.asdict`); what is advised starts from it.
         data: what the run was given, to be named in what is advised.
         recipe_name: the same of its recipe: a name on board or a file.
+        run: the folder of the run, likewise.
         seed: of the bootstrap.
 
     Raises:
@@ -258,7 +260,7 @@ def diagnose(
         still_improving=improving,
         limit=limit,
     )
-    advised = suggest(diagnosis, recipe or {}, data=data, recipe_name=recipe_name)
+    advised = suggest(diagnosis, recipe or {}, data=data, recipe_name=recipe_name, run=run)
     return Diagnosis(**{**vars(diagnosis), "next": advised})
 
 

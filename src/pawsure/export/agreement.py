@@ -16,6 +16,7 @@ from pawsure.evaluation.evaluate import share_figure, stays_out
 from pawsure.evaluation.metrics import log_loss
 from pawsure.model.predictor import BATCH_SIZE, Outputs, Predictor
 from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.wording import agreeing, count
 
 Runtime = Callable[[np.ndarray], Outputs]
 """uint8 (N, S, S, 3) to what the graph puts out for them, in the runtime of an export."""
@@ -80,8 +81,8 @@ class Pair:
         gap = np.abs(before.astype(np.float64) - after).max(axis=1)
         if not np.isfinite(gap).all():
             raise ParityError(
-                f"For {int((~np.isfinite(gap)).sum())} of {len(gap)} pictures the export gives "
-                "probabilities that are not numbers. Nothing was written."
+                f"For {int((~np.isfinite(gap)).sum())} of {count(len(gap), 'picture')} the export "
+                "gives probabilities that are not numbers. Nothing was written."
             )
         answers = [
             _answers(each, familiarity, thresholds)
@@ -100,8 +101,9 @@ class Pair:
         if found.changed > found.allowed:
             raise ParityError(
                 f"The export gives another label than the model file for {found.changed:,} of "
-                f"{found.n:,} pictures ({found.changed / found.n:.2%}); {found.allowed:,} are "
-                f"allowed. The largest difference of a probability is {found.max_difference:.3f}. "
+                f"{count(found.n, 'picture')} ({found.changed / found.n:.2%}); {found.allowed:,} "
+                f"{agreeing(found.allowed, 'is', 'are')} allowed. "
+                f"The largest difference of a probability is {found.max_difference:.3f}. "
                 "Nothing was written. If that is good enough, allow more with --max-changed."
             )
         return found
@@ -118,9 +120,10 @@ class Pair:
         before, after = found["log_loss"]["before"], found["log_loss"]["after"]
         if after >= before:
             raise ParityError(
-                f"It is no better than the model file: on {found['n']:,} {split} pictures its log "
-                f"loss is {after:.4f}, the model file's {before:.4f}. Nothing was written. Keep "
-                "the model file, which takes half the time."
+                "It is no better than the model file: on "
+                f"{count(found['n'], f'{split} picture')} its log loss is {after:.4f}, "
+                f"the model file's {before:.4f}. Nothing was written. Keep the "
+                "model file, which takes half the time."
             )
 
     def accuracy(self, catalog: Catalog, labels: tuple[str, ...], split: str) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from pawsure.export.model_file import INPUT
 from pawsure.export.prune import copy_of, drop_unneeded
+from pawsure.onnx_runtime import onnxruntime
 
 _MOST = 127  # of a signed byte, symmetric
 _TINY = 1e-12

@@ -10,6 +10,7 @@ from typing import Any
 from pawsure import __version__
 from pawsure.export.agreement import Agreement
 from pawsure.model.metadata import ModelMetadata
+from pawsure.wording import count
 
 LABELS = "labels.txt"
 DESCRIPTION = "model.json"
@@ -98,8 +99,9 @@ def size_of(path: Path) -> int:
 def agreement_sentence(agreement: Agreement) -> str:
     """For people, in the README and in the terminal."""
     return (
-        f"Against the model file, on {agreement.n:,} pictures: {agreement.changed:,} other labels "
-        f"({agreement.changed / agreement.n:.2%}), {agreement.acted_on:,} other answers with "
+        f"Against the model file, on {count(agreement.n, 'picture')}: "
+        f"{count(agreement.changed, 'other label')} ({agreement.changed / agreement.n:.2%}), "
+        f"{count(agreement.acted_on, 'other answer')} with "
         "'unsure' and 'neither' counted; probabilities differ by "
         f"{agreement.max_difference:.2g} at most, {agreement.mean_difference:.2g} on average."
     )
@@ -111,7 +113,7 @@ def accuracy_sentence(accuracy: dict[str, Any]) -> str:
         return ""
     before, after, gap = accuracy["before"], accuracy["after"], accuracy["difference"]
     return (
-        f"Accuracy on the same {accuracy['n']:,} {accuracy['split']} pictures: "
+        f"Accuracy on the same {count(accuracy['n'], accuracy['split'] + ' picture')}: "
         f"{after['value']:.1%}, the model file {before['value']:.1%} "
         f"({100 * gap['value']:+.1f} points [{100 * gap['low']:+.1f}, {100 * gap['high']:+.1f}], "
         f"p = {accuracy['p_value']:.2g}); log loss {accuracy['log_loss']['after']:.3f}, "

@@ -13,8 +13,8 @@ import onnx
 
 from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_folder
-from pawsure.errors import UsageError
 from pawsure.export.agreement import Agreement, Runtime, run_both
+from pawsure.export.choices import FITTED, check_choice, check_free
 from pawsure.export.folder import (
     ExportResult,
     answer_code,
@@ -39,12 +39,6 @@ MAX_CHANGED_INT8 = 0.02
 labels, half for the better; with one bit less, which costs accuracy, they change 4% and 7%. It
 holds too where a file in bytes is computed in another runtime: a value that lies between two steps
 is rounded another way, and what follows from it is as large as what the bytes themselves cost."""
-
-FITTED = ("int8", "two-looks")
-"""Formats that something is fitted for anew, on the pictures that the model was trained on."""
-
-PRECISIONS = ("float32", "float16", "int8")
-"""Of LiteRT."""
 
 MOST_COMPARED = 2000
 """Pictures of validation and test that an export is compared on."""
@@ -274,33 +268,6 @@ def _export(
     return result
 
 
-def check_choice(to: str, precision: str | None) -> None:
-    """Refuse a format or a precision that there is not.
-
-    Raises:
-        UsageError: there is none of that name, or the format has no choice of precision.
-    """
-    if to not in format_names():
-        raise UsageError(f"There is no format '{to}'. --to takes {', '.join(format_names())}.")
-    if precision is None:
-        return
-    if to != "litert":
-        raise UsageError(f"Only litert has a choice of --precision; '{to}' has one of its own.")
-    if precision not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
-        raise UsageError(f"There is no precision '{precision}'. --precision takes {known}.")
-
-
-def check_free(out: str | Path) -> None:
-    """Refuse a path that exists.
-
-    Raises:
-        UsageError: it does.
-    """
-    if Path(out).exists():
-        raise UsageError(f"{out} exists already. Choose another --out, or remove it.")
-
-
 def compared_rows(catalog: Catalog, *, chosen_by: str | None = None) -> np.ndarray:
     """Rows to compare on, `MOST_COMPARED` at most: of test, and then of validation.
 
@@ -316,12 +283,10 @@ def compared_rows(catalog: Catalog, *, chosen_by: str | None = None) -> np.ndarr
     return np.sort(rows)
 
 
-def format_names() -> tuple[str, ...]:
-    """What `--to` takes."""
-    return ("int8", "two-looks", "litert", "saved-model", "browser")
-
-
 _ONNX_CODE = (
+    "import os\n\n"
+    "# Without this line ONNX Runtime, once imported, reports what it runs to its vendor.\n"
+    'os.environ["ORT_DISABLE_TELEMETRY"] = "1"\n'
     "import onnxruntime",
     'session = onnxruntime.InferenceSession("model.onnx")\n'
     'values = session.run(None, {"image": pixels[np.newaxis]})\n'
@@ -343,6 +308,6 @@ _SAVED_MODEL_CODE = (
 
 def _code(metadata: ModelMetadata, runtime: str, run: str) -> str:
     """Python that answers for `picture.jpg`."""
-    imports = sorted(["import numpy as np", runtime], key=lambda line: line.split()[1])
-    lines = [*imports, "from PIL import Image, ImageOps", "", picture_code(metadata.size_px), run]
+    imports = [runtime, "import numpy as np", "from PIL import Image, ImageOps"]
+    lines = [*imports, "", picture_code(metadata.size_px), run]
     return "\n".join([*lines, answer_code(metadata.thresholds)])

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.lite.python.convert_phase import ConverterError
 
 from pawsure.errors import ExportError, MissingExtraError
 from pawsure.export.model_file import INPUT
 from pawsure.export.saved_model import SIGNATURE, traced
 from pawsure.model.predictor import Outputs
+from pawsure.network.framework import tensorflow as tf
 
 
 def write_litert(model_file: str | Path, path: Path, precision: str) -> None:
@@ -44,9 +44,11 @@ def write_litert(model_file: str | Path, path: Path, precision: str) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    # It has no public name, and TensorFlow is imported by name in `network.framework` alone.
+    converter_error = import_module("tensorflow.lite.python.convert_phase").ConverterError
     try:
         path.write_bytes(converter.convert())
-    except ConverterError as exc:
+    except converter_error as exc:
         raise ExportError(
             f"{model_file} has an operator that LiteRT lacks in {precision}: "
             f"{_first_line(exc)} Choose another --precision, or --to int8."

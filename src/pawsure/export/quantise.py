@@ -23,13 +23,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
 
 from pawsure.data.catalog import Catalog
 from pawsure.data.loader import iter_batches
@@ -40,6 +33,7 @@ from pawsure.export.model_file import INPUT, write_model_file
 from pawsure.export.refit import refit_trust
 from pawsure.export.second_look import is_of_second_look
 from pawsure.model.metadata import ModelMetadata, read_metadata
+from pawsure.onnx_runtime import quantization
 from pawsure.progress import NO_PROGRESS, Progress
 
 NUM_PICTURES = 300
@@ -132,18 +126,18 @@ def quantise_graph(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> on
     onnx.helper.set_model_props(folded, {"onnx.quant.pre_process": "onnxruntime.quant"})
     with TemporaryDirectory() as folder:
         out = Path(folder) / "model.onnx"
-        quantize_static(
+        quantization.quantize_static(
             folded,
             out,
             _Reader(pictures),
-            quant_format=QuantFormat.QDQ,
+            quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             # Not symmetric, for what a ReLU leaves. Of calibration by least and largest value,
             # by percentile and by entropy none is better beyond noise on MobileNetV2, whose
             # ReLU6 bounds most tensors; seven bits for kernels cost 1.8 points of accuracy.
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod.MinMax,
             op_types_to_quantize=list(_QUANTISED),
             nodes_to_quantize=nodes,
         )
@@ -200,7 +194,7 @@ def _pictures(
         progress.finish()
 
 
-class _Reader(CalibrationDataReader):
+class _Reader(quantization.CalibrationDataReader):
     """Batches, as the tool asks for them."""
 
     def __init__(self, pictures: Iterable[np.ndarray]) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper, numpy_helper
 
 from pawsure.data.catalog import Catalog
@@ -32,6 +31,7 @@ from pawsure.export.trust import (
     measure_features,
 )
 from pawsure.model.metadata import ModelMetadata
+from pawsure.onnx_runtime import onnxruntime
 from pawsure.progress import NO_PROGRESS, Progress
 
 MOST_PICTURES = 4000

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import tensorflow as tf
 
 from pawsure.export.model_file import INPUT
 from pawsure.export.tensorflow_graph import tensorflow_function
 from pawsure.model.metadata import read_metadata
 from pawsure.model.predictor import Outputs
+from pawsure.network.framework import tensorflow as tf
 
 SIGNATURE = "serving_default"
 

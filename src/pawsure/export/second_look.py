@@ -22,7 +22,6 @@ import math
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
@@ -30,6 +29,7 @@ from pawsure.export.model_file import INPUT
 from pawsure.export.nodes import Nodes
 from pawsure.export.prune import copy_of
 from pawsure.export.trust import BELONGS, POOLED, with_features
+from pawsure.onnx_runtime import onnxruntime
 
 MIDDLE = 0.5
 """Share of the picture's area that the second look shows."""

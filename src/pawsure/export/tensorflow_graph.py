@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import tensorflow as tf
 from onnx import helper, numpy_helper
 
 from pawsure.errors import ExportError
 from pawsure.export.fold import fold_normalisation
 from pawsure.export.model_file import INPUT
+from pawsure.network.framework import tensorflow as tf
 
 Outputs = dict[str, tf.Tensor]
 

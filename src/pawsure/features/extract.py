@@ -163,7 +163,7 @@ def _runner(prefix: Prefix, outputs: Sequence[str]) -> Run:
     names = [name for name in outputs if name != PIXELS]
     if not names:
         return lambda pictures: {PIXELS: pictures}
-    import onnxruntime
+    from pawsure.onnx_runtime import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # its warnings mean nothing to who trains

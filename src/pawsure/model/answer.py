@@ -92,11 +92,11 @@ class Failure:
     """Why one picture has no answer.
 
     Attributes:
-        path: where the picture was looked for.
+        path: where the picture was looked for; None when it came as pixels or bytes.
         error: the reason, in a few words.
     """
 
-    path: str
+    path: str | None
     error: str
 
     def to_dict(self) -> dict[str, Any]:

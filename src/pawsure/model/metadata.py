@@ -112,7 +112,7 @@ def _refuse_newer(content: Mapping[str, Any], name: str) -> None:
             f"{name} is of model format {version}, written by pawsure "
             f"{content.get('pawsure_version', 'of unknown version')}; this pawsure "
             f"({__version__}) reads formats up to {FORMAT_VERSION}. "
-            "Upgrade it: pip install --upgrade pawsure"
+            "Install a newer pawsure."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pawsure.errors import UsageError
+from pawsure.errors import ModelFileError, UsageError
 
 ON_BOARD = ("pets-224", "pets-128")
 """Models of cats and dogs that come with pawsure; the number is the side of the pictures. The
@@ -25,8 +25,22 @@ def find_model(path: str | Path | None = None) -> Path:
         return onboard_model()
     if str(path) in ON_BOARD and not Path(path).exists():
         return onboard_model(str(path))
-    inside = Path(path) / "model.onnx"
-    return inside if inside.is_file() else Path(path)
+    path = Path(path).expanduser()
+    inside = path / "model.onnx"
+    return inside if inside.is_file() else path
+
+
+def check_model(path: str | Path | None) -> None:
+    """Refuse a model that does not exist; nothing is read.
+
+    Raises:
+        ModelFileError: there is no such file.
+    """
+    found = find_model(path)
+    if not found.exists():
+        raise ModelFileError(
+            f"There is no model file at {found}. Check the path; 'pawsure train' writes one."
+        )
 
 
 def onboard_model(name: str = ON_BOARD[0]) -> Path:

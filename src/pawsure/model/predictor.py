@@ -8,19 +8,29 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar, overload
 
 import numpy as np
-import onnxruntime
 
 from pawsure.data import images
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.errors import ModelFileError, PictureError, ShapeError, UsageError
 from pawsure.model.answer import Answer, Failure, decide
 from pawsure.model.evidence import relative_evidence
+from pawsure.model.given import as_picture, is_many, path_of
 from pawsure.model.metadata import ModelMetadata, read_metadata
-from pawsure.model.onboard import find_model
+from pawsure.model.onboard import ON_BOARD, find_model
 from pawsure.model.sessions import open_session
+from pawsure.onnx_runtime import onnxruntime
+
+
+class Run(Protocol):
+    """What `pawsure.train` gives back, as far as loading its model needs it."""
+
+    @property
+    def model_file(self) -> Path:
+        """The model."""
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,6 +39,8 @@ OUTPUTS = ("probability", "logit", "embedding", "evidence")
 """What every model file puts out; "familiarity" is there when one was fitted."""
 
 _FAMILIARITY = "familiarity"
+
+_MOST_LABELS = 6  # in a repr
 
 BATCH_SIZE = 8
 """Pictures a forward pass of a series, each pass on one core. MobileNetV2 at 128 pixels,
@@ -83,6 +95,8 @@ class Predictor:
         >>> model = Predictor("runs/pets/model.onnx")  # doctest: +SKIP
         >>> model("rex.jpg").answer  # doctest: +SKIP
         'dog'
+        >>> [each.label for each in model(["rex.jpg", "tom.jpg"])]  # doctest: +SKIP
+        ['dog', 'cat']
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
@@ -102,6 +116,10 @@ class Predictor:
         self.metadata: ModelMetadata = read_metadata(self.path)
         self._session = open_session(self.path, threads)
         self._output_names = _check_signature(self._session, self.metadata, self.path)
+
+    def __repr__(self) -> str:
+        """Which file it is, and what it tells apart."""
+        return f"Predictor({str(self.path)!r}, labels={_shortened(self.labels)})"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -132,19 +150,38 @@ class Predictor:
             )
         return self._run(self._session, pictures)
 
-    def __call__(self, picture: images.Picture) -> Answer:
-        """Answer for one picture.
+    # A path is text, and text is an iterable too; the first that fits holds.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, picture: images.Picture | IO[bytes]
+    ) -> Answer: ...
+
+    @overload
+    def __call__(self, picture: Iterable[images.Picture | IO[bytes]]) -> list[Answer | Failure]: ...
+
+    def __call__(
+        self, picture: images.Picture | IO[bytes] | Iterable[images.Picture | IO[bytes]]
+    ) -> Answer | list[Answer | Failure]:
+        """Answer for one picture, or for many.
 
         Args:
-            picture: a path, the bytes of a file, an array (H, W, 3) or a PIL image.
+            picture: a path, the bytes of a file, a file that is open, an array (H, W), (H, W, 3)
+                or (H, W, 4), or a PIL image; or many of these: a list, any other iterable, an
+                array (N, H, W, 3). See `predict_many` for more than fit into memory.
+
+        Returns:
+            An `Answer`; for many a list, in their order, with a `Failure` for each that can't be
+            read.
 
         Raises:
-            PictureError: it can't be read.
+            PictureError: the one picture can't be read.
+            UsageError: it is nothing that a picture comes as.
         """
-        pixels = images.read(picture, size_px=self.size_px)
-        path = os.fspath(picture) if isinstance(picture, (str, Path)) else None
-        answer = self.answer(self.predict_batch(pixels[np.newaxis]), 0, path=path)
-        return answer if path is not None else replace(answer, picture=picture)
+        if is_many(picture):
+            return list(self.predict_many(picture))
+        one = as_picture(picture)
+        pixels = images.read(one, size_px=self.size_px)
+        return self._answer_of(one, self.predict_batch(pixels[np.newaxis]), 0)
 
     def predict_paths(
         self,
@@ -168,20 +205,48 @@ class Predictor:
         Raises:
             UsageError: `batch_size` or `workers` is below 1.
         """
+        yield from self.predict_many(
+            map(os.fspath, paths), batch_size=batch_size, workers=workers, evidence=evidence
+        )
+
+    def predict_many(
+        self,
+        pictures: Iterable[images.Picture | IO[bytes]],
+        *,
+        batch_size: int = BATCH_SIZE,
+        workers: int | None = None,
+        evidence: bool = True,
+    ) -> Generator[Answer | Failure, None, None]:
+        """Answer for many pictures, in their order, as they go through.
+
+        Pictures are taken as they are needed, and memory holds a few batches. One that can't be
+        read gives a `Failure`.
+
+        Args:
+            pictures: each as `__call__` takes one.
+            batch_size: pictures a forward pass.
+            workers: threads that decode and run the network; None takes one more than cores.
+            evidence: whether answers have it.
+
+        Raises:
+            UsageError: `batch_size` or `workers` is below 1, or something is no picture.
+        """
         _check_sizes(batch_size, workers)
-        names: Iterator[str] = (os.fspath(path) for path in paths)
-        first = list(islice(names, 2))
+        items: Iterator[images.Picture] = map(as_picture, pictures)
+        first = list(islice(items, 2))
         if len(first) == 1:  # spares the start of threads
             yield self._answer_or_failure(first[0], evidence=evidence)
             return
-        names = chain(first, names)
-        stretches = iter(lambda: list(islice(names, batch_size)), [])
+        items = chain(first, items)
+        stretches = iter(lambda: list(islice(items, batch_size)), [])
 
-        def predicted(names: Sequence[str]) -> tuple[Sequence[str], PredictedBatch]:
-            return names, self._predicted(lambda at: images.read_file(names[at]), range(len(names)))
+        def predicted(
+            some: Sequence[images.Picture],
+        ) -> tuple[Sequence[images.Picture], PredictedBatch]:
+            return some, self._predicted(some.__getitem__, range(len(some)))
 
-        for names_of, batch in _side_by_side(predicted, stretches, workers):
-            yield from self._in_order(names_of, batch, evidence=evidence)
+        for some, batch in _side_by_side(predicted, stretches, workers):
+            yield from self._in_order(some, batch, evidence=evidence)
 
     def predict_series(
         self,
@@ -208,7 +273,7 @@ class Predictor:
         yield from _side_by_side(lambda some: self._predicted(read, some), stretches, workers)
 
     def _predicted(
-        self, read: Callable[[int], bytes], indices: Sequence[int] | np.ndarray
+        self, read: Callable[[int], images.Picture], indices: Sequence[int] | np.ndarray
     ) -> PredictedBatch:
         """Decode and run one batch, all of it in this thread."""
         from pawsure.data.loader import load_batch
@@ -229,25 +294,33 @@ class Predictor:
         values = session.run(self._output_names, {"image": pictures})
         return Outputs(**dict(zip(self._output_names, values, strict=True)))
 
-    def _answer_or_failure(self, name: str, *, evidence: bool) -> Answer | Failure:
+    def _answer_or_failure(self, picture: images.Picture, *, evidence: bool) -> Answer | Failure:
         try:
-            pixels = images.read(name, size_px=self.size_px)
+            pixels = images.read(picture, size_px=self.size_px)
         except PictureError as exc:
-            return Failure(path=name, error=exc.reason)
+            return Failure(path=path_of(picture), error=exc.reason)
         outputs = self.predict_batch(pixels[np.newaxis])
-        return self.answer(outputs, 0, path=name, evidence=evidence)
+        return self._answer_of(picture, outputs, 0, evidence=evidence)
 
     def _in_order(
-        self, names: Sequence[str], batch: PredictedBatch, *, evidence: bool
+        self, pictures: Sequence[images.Picture], batch: PredictedBatch, *, evidence: bool
     ) -> Iterator[Answer | Failure]:
         reasons = dict(batch.problems)
         row = 0
-        for at, name in enumerate(names):
+        for at, picture in enumerate(pictures):
             if at in reasons:
-                yield Failure(path=name, error=reasons[at])
+                yield Failure(path=path_of(picture), error=reasons[at])
             else:
-                yield self.answer(batch.outputs, row, path=name, evidence=evidence)
+                yield self._answer_of(picture, batch.outputs, row, evidence=evidence)
                 row += 1
+
+    def _answer_of(
+        self, picture: images.Picture, outputs: Outputs, row: int, *, evidence: bool = True
+    ) -> Answer:
+        """`answer`, which knows its picture."""
+        path = path_of(picture)
+        answer = self.answer(outputs, row, path=path, evidence=evidence)
+        return answer if path is not None else replace(answer, picture=picture)
 
     def answer(
         self, outputs: Outputs, row: int, *, path: str | None = None, evidence: bool = True
@@ -277,24 +350,38 @@ class Predictor:
         )
 
 
-def load(path: str | Path | None = None, *, threads: int | None = None) -> Predictor:
+def load(path: str | Path | Run | None = None, *, threads: int | None = None) -> Predictor:
     """Load a model.
 
     Args:
-        path: a model file, the run folder that holds one, or the name of one on board
-            (pets-224, pets-128); None takes pets-224.
+        path: a model file, the run folder that holds one, what `pawsure.train` gave back, or the
+            name of a built-in model (pets-224, pets-128); None takes pets-224.
         threads: CPU threads of one forward pass; None takes one per core.
 
     Raises:
         ModelFileError: the file is no pawsure model, was cut short, or is of a newer format.
-        UsageError: this installation lacks the models on board.
+        UsageError: this installation lacks the built-in models, or `path` is no path.
 
     Example:
         >>> model = load("runs/pets")  # doctest: +SKIP
         >>> model("rex.jpg").probability  # doctest: +SKIP
         0.998
     """
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        if not hasattr(path, "model_file"):
+            raise UsageError(
+                "A model is named by its file, its run folder or a built-in name "
+                f"({', '.join(ON_BOARD)}); got {type(path).__name__}."
+            )
+        path = path.model_file
     return Predictor(find_model(path), threads=threads)
+
+
+def _shortened(labels: Sequence[str]) -> str:
+    """Labels in brackets, the first of many."""
+    shown = ", ".join(labels[:_MOST_LABELS])
+    more = len(labels) - _MOST_LABELS
+    return f"({shown} and {more:,} more)" if more > 0 else f"({shown})"
 
 
 def _side_by_side(

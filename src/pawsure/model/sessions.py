@@ -6,9 +6,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-import onnxruntime
-
 from pawsure.errors import ModelFileError
+from pawsure.onnx_runtime import onnxruntime
 
 _ONLY_ERRORS = 3  # ONNX Runtime's severity: its warnings mean nothing to who predicts
 

@@ -290,7 +290,7 @@ def keras_constructor(backbone: Backbone) -> Callable[..., keras.Model]:
     """What builds a backbone in Keras."""
     package, _, name = backbone.module.rpartition(".")
     if package == "keras":  # `keras.applications` is no module that can be imported by name
-        import keras
+        from pawsure.network.framework import keras
 
         return getattr(getattr(keras, name), backbone.constructor)
     return getattr(importlib.import_module(backbone.module), backbone.constructor)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from pawsure.data.files import atomic_path
 from pawsure.network.backbones import Scaling
 from pawsure.network.cuts import Cut, suffix
+from pawsure.network.framework import keras
 from pawsure.network.lean import lean
 
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-import keras
-
 from pawsure.errors import UsageError
+from pawsure.network.framework import keras
 from pawsure.network.graph import Call, calls_in_order
 
 NEAR = 0.125

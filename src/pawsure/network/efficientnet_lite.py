@@ -223,8 +223,9 @@ def EfficientNetLite(  # noqa: N802 (called as the networks of Keras Application
     Returns:
         Scaled pictures, float32 (N, S, S, 3), to the feature map, (N, S / 32, S / 32, 1280).
     """
-    import keras
-    from keras import layers
+    from pawsure.network.framework import keras
+
+    layers = keras.layers
 
     if include_top or weights is not None:
         raise ValueError("EfficientNetLite is built without classifier and without weights.")

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 from pawsure.errors import UsageError
+from pawsure.network.framework import keras
 
 
 @dataclass(frozen=True)

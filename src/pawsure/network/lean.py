@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import keras
-from keras import ops
-
+from pawsure.network.framework import keras
 from pawsure.network.graph import calls_in_order
+
+ops = keras.ops
 
 
 def lean(model: keras.Model) -> keras.Model:
@@ -105,7 +105,7 @@ class _FusedBatchNorm(keras.layers.Layer):
         norm = self.norm
         if not training:
             return norm(rows, training=False)
-        import tensorflow as tf
+        from pawsure.network.framework import tensorflow as tf
 
         normalised, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             rows, norm.gamma, norm.beta, epsilon=norm.epsilon, is_training=True

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import onnx
 from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
 from pawsure.network.backbones import Scaling
+from pawsure.network.framework import keras
 from pawsure.network.onnx_layers import write_calls
 from pawsure.network.onnx_pixels import BATCH, PICTURES, finished_model, write_pixels
 from pawsure.network.onnx_writer import GraphWriter

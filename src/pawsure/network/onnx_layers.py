@@ -11,11 +11,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from pawsure.errors import ExportError
+from pawsure.network.framework import keras
 from pawsure.network.graph import Call, calls_in_order
 from pawsure.network.onnx_pixels import along_channels, write_affine
 from pawsure.network.onnx_writer import FIRST, LAST, GraphWriter, Layout, Padding

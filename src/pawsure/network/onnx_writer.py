@@ -110,7 +110,8 @@ class GraphWriter:
             values: its values as ONNX wants them, if that is not how Keras has them.
         """
         if values is None:
-            import keras  # not before: graphs are written without it too
+            # Not before: graphs are written without Keras too.
+            from pawsure.network.framework import keras
 
             values = keras.ops.convert_to_numpy(variable)
         return self.keep(self._variable_names[id(variable)], values.astype(np.float32))

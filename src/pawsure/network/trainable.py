@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import keras
-
 from pawsure.network.cuts import layer_index
+from pawsure.network.framework import keras
 
 
 def set_trainable_from(model: keras.Model, layer: str | int) -> None:

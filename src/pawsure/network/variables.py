@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import keras
-
 from pawsure.errors import UsageError
+from pawsure.network.framework import keras
 
 
 def named_variables(model: keras.Model) -> dict[str, keras.Variable]:

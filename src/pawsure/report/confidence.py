@@ -10,6 +10,7 @@ from pawsure.report.blocks import card, cards, chart_card, missing, section, tab
 from pawsure.report.markup import Child, Markup, together
 from pawsure.report.material import Material
 from pawsure.report.plot import Axis, Plot, share_axis
+from pawsure.wording import count
 
 
 def confidence_section(material: Material) -> Markup:
@@ -47,13 +48,15 @@ def _reliability(bins: Mapping[str, Any], test: Mapping[str, Any]) -> Markup:
         y,
         title="How sure it was against how often it was right",
         description=f"Calibration error {error['value']:.1%}, where a calibrated model would show "
-        f"{error['by_chance']:.1%} by chance; {len(confidence)} groups of answers.",
+        f"{error['by_chance']:.1%} by chance; {count(len(confidence), 'group')} of answers.",
     )
     plot.diagonal()
     for place, sure in enumerate(confidence):
         plot.interval(sure, low[place], high[place], "validation")
     for place, sure in enumerate(confidence):
-        told = f"{bins['count'][place]} answers: {sure:.1%} sure, {accuracy[place]:.1%} right"
+        told = (
+            f"{count(bins['count'][place], 'answer')}: {sure:.1%} sure, {accuracy[place]:.1%} right"
+        )
         plot.dot(sure, accuracy[place], "validation", size=5, told=told)
     rows = [
         (

@@ -14,7 +14,6 @@ from pawsure.report.blocks import (
     card,
     cards,
     command,
-    count,
     lead_in,
     missing,
     section,
@@ -24,6 +23,7 @@ from pawsure.report.blocks import (
 from pawsure.report.markup import Child, Markup, element
 from pawsure.report.material import Material
 from pawsure.report.pictures import Gallery
+from pawsure.wording import count
 
 DOUBTED_BELOW = 0.05
 """The probability of a picture's own label below which the label is worth a look."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from pawsure.wording import count
+
 if TYPE_CHECKING:
     from pawsure.training.compare import Candidate, Comparison
 
@@ -36,7 +38,8 @@ def comparison_svg(comparison: Comparison) -> str:
     """
     axes = _Axes(comparison.candidates)
     title = (
-        f"Accuracy on {comparison.num_pictures:,} pictures ({comparison.split} split) and speed, "
+        f"Accuracy on {count(comparison.num_pictures, 'picture')} ({comparison.split} split) and "
+        "speed, "
         f"at {comparison.image_size} pixels"
     )
     parts = [

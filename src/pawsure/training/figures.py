@@ -107,6 +107,7 @@ def diagnose_run(
         recipe=asdict(recipe),
         data=data,
         recipe_name=_recipe_to_start_from(recipe, folder),
+        run=str(folder.path),
     ).to_dict()
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 
+from pawsure.network.framework import keras
 from pawsure.training.recipe import Stage
 
 HEAD_LAYER = "head"

@@ -286,9 +286,8 @@ def _behind(cut: Cut) -> Source:
 
 def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> None:
     """Write the prefix up to some cuts."""
-    import keras
-
     from pawsure.network.cuts import find_cuts, prefix
+    from pawsure.network.framework import keras
     from pawsure.network.onnx_graph import to_onnx
 
     cuts = {cut.name: cut for cut in find_cuts(backbone)}

@@ -199,11 +199,11 @@ class Recipe:
         return any(stage.optimizer != LOGISTIC for stage in self.stages)
 
 
-def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe on board or a TOML file, and change some of its keys.
 
     Args:
-        name: of a recipe on board, or a path to a TOML file.
+        name: of a recipe on board, a path to a TOML file, or a recipe.
         overrides: value by key: `seed`, `model.dropout`, or `stages.fine-tune.epochs` with the
             stage's name or number; a name may go without `stages.`, and a key that stands in
             one table only without that.
@@ -211,7 +211,10 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
     Raises:
         RecipeError: no such recipe, a key that is not known, a value of the wrong kind.
     """
-    table, title = _read_table(name)
+    if isinstance(name, Recipe):
+        table, title = _parse(recipe_to_toml(name), name.name), name.name
+    else:
+        table, title = _read_table(name)
     for key, value in (overrides or {}).items():
         _override(table, key, value, title)
     return _build(Recipe, {"name": title, **table}, title)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +28,7 @@ from pawsure.report.build import write_report
 from pawsure.report.predictions import FILE_NAME as ANSWERS
 from pawsure.report.predictions import write_answers
 from pawsure.training.figures import diagnose_run, measure_run, summary_of
+from pawsure.training.finished import Run
 from pawsure.training.interpolation import kept_point
 from pawsure.training.learner import Learner, StageResult
 from pawsure.training.prefixes import (
@@ -56,26 +56,10 @@ from pawsure.training.shipping import ship
 from pawsure.training.strangers import Strangers, find_strangers
 from pawsure.training.teacher import teacher_prefix
 from pawsure.training.watch import Watching, make_watchers
+from pawsure.wording import count
 
 if TYPE_CHECKING:
     from pawsure.network.classifier import Classifier
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A finished run.
-
-    Attributes:
-        folder: the run folder.
-        model_file: the model in it.
-        metrics: what `metrics.json` says.
-        summary: the same for people, a few lines.
-    """
-
-    folder: Path
-    model_file: Path
-    metrics: dict[str, Any]
-    summary: list[str] = field(default_factory=list)
 
 
 def train(
@@ -254,10 +238,7 @@ class _Training:
                 )
                 problems |= done.problems
                 computed, reused = computed + done.computed, reused + done.reused
-        self._say(
-            f"{computed:,} pictures went through the frozen part; "
-            f"{reused:,} were stored by an earlier run and not decoded again."
-        )
+        self._say(f"Computed features for {count(computed, 'picture')} ({reused:,} from cache).")
         for row, reason in problems.items():
             self._say(f"Left out {catalog.path[row]}: {reason}")
         return catalog.with_problems(problems) if problems else catalog
@@ -451,7 +432,7 @@ class _KerasImport:
 
     def _import(self) -> None:
         try:
-            import keras  # noqa: F401
+            from pawsure.network.framework import keras  # noqa: F401
         except ImportError:
             return  # whoever needs it imports it again, and tells the error
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.features.views import Rows
+from pawsure.network.framework import keras
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.checkpoint import StageState, load_state, save_state
 from pawsure.training.optimizers import averaged_weights, copy_of, make_optimizer

@@ -279,7 +279,7 @@ class _Runner:
     """The graph with `FEATURES` and logits as its outputs."""
 
     def __init__(self, graph: onnx.ModelProto, size_px: int, progress: Progress) -> None:
-        import onnxruntime
+        from pawsure.onnx_runtime import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # its warnings mean nothing to who trains

@@ -53,6 +53,19 @@ def test_npm_is_asked_once_for_the_pinned_version_and_runs_no_scripts(package, n
     assert {path.name for path in folder.iterdir()} == set(runtime.FILES)
 
 
+def test_npm_leaves_nothing_in_the_home_and_asks_for_no_newer_npm(package, npm, tmp_path):
+    npm(f"env > {tmp_path}/environment\ncp {package} .")
+    runtime.find_runtime()
+    told = dict(
+        line.split("=", 1)
+        for line in (tmp_path / "environment").read_text().splitlines()
+        if "=" in line
+    )
+    assert told["npm_config_update_notifier"] == "false"
+    assert told["npm_config_logs_max"] == "0"
+    assert not told["npm_config_cache"].startswith(os.path.expanduser("~") + os.sep)
+
+
 def test_a_cache_that_was_damaged_is_made_anew(package):
     folder = runtime.find_runtime(package)
     (folder / "ort.wasm.min.mjs").write_text("something else")

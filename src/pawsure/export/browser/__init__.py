@@ -19,8 +19,9 @@ from pawsure.export.agreement import Runtime, run_both
 from pawsure.export.browser.node import node_runtime
 from pawsure.export.browser.runtime import PACKAGE, VERSION, find_runtime
 from pawsure.export.browser.site import MODEL, write_description, write_page, write_runtime
+from pawsure.export.choices import check_free
 from pawsure.export.folder import ExportResult
-from pawsure.export.formats import MAX_CHANGED, check_free, compared_rows
+from pawsure.export.formats import MAX_CHANGED, compared_rows
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 

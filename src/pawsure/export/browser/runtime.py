@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import shutil
 import subprocess
 import tarfile
@@ -36,6 +37,10 @@ FILES = {
 The same file serves one thread and several."""
 
 _TIMEOUT_S = 900
+
+_NPM_LEAVES_NOTHING = {"npm_config_update_notifier": "false", "npm_config_logs_max": "0"}
+"""npm's settings that keep it from asking after newer versions of itself and from writing logs."""
+
 _OTHERWISE = (
     f"Or fetch it where there is a network, with 'npm pack {PACKAGE}@{VERSION}', and give the "
     f"file: --runtime {PACKAGE}-{VERSION}.tgz"
@@ -89,6 +94,7 @@ def _fetch(folder: Path) -> Path:
         done = subprocess.run(
             [*command, "--pack-destination", str(folder)],
             cwd=folder,
+            env={**os.environ, **_NPM_LEAVES_NOTHING, "npm_config_cache": str(folder / "npm")},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

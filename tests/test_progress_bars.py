@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import io
+import sys
 
 from rich.console import Console
 
-from pawsure.cli.progress import Bar, PlainLines, terminal_progress
+from pawsure.progress_bars import Bar, PlainLines, python_progress, terminal_progress
 
 
 def drawn(terminal: bool = True) -> tuple[Bar, io.StringIO]:
@@ -52,3 +53,19 @@ def test_a_bar_may_be_finished_twice_or_never_started():
     bar.start("Two", 1)
     bar.finish()
     bar.finish()
+
+
+def test_python_gets_a_line_for_each_piece_of_work(capsys):
+    progress = python_progress()
+    progress.start("Reading features", 2000)
+    progress.advance(2000)
+    progress.finish()
+    progress.start("Fetching", None)
+    progress.say("Done")
+    assert capsys.readouterr() == ("", "Reading features (2,000 pictures) …\nFetching …\nDone\n")
+
+
+def test_a_notebook_gets_them_on_standard_output(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    python_progress().say("Done")
+    assert capsys.readouterr() == ("Done\n", "")

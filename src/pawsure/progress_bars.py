@@ -1,4 +1,4 @@
-"""Progress bars with pictures a second and time left, on standard error.
+"""Progress for people: bars with pictures a second and time left, or lines.
 
 rich is imported by the first bar, not by this module: a prediction that shows none starts
 without it.
@@ -7,7 +7,7 @@ without it.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pawsure.progress import Progress
 
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 def terminal_progress() -> Progress:
     """Bars where a person is looking, else plain lines for what is worth keeping."""
     return Bar() if sys.stderr.isatty() else PlainLines()
+
+
+def python_progress() -> Progress:
+    """What a call from Python shows: bars in a terminal, else a line for each piece of work.
+
+    In a notebook the lines go to standard output: Jupyter marks standard error as trouble.
+    """
+    if sys.stderr.isatty():
+        return Bar()
+    return EachPiece(sys.stdout if "ipykernel" in sys.modules else sys.stderr)
 
 
 class PlainLines:
@@ -37,6 +47,28 @@ class PlainLines:
     def say(self, message: str) -> None:
         """Print one line."""
         print(message, file=sys.stderr, flush=True)
+
+
+class EachPiece:
+    """A `Progress` that also tells when a piece of work begins."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+
+    def start(self, description: str, total: int | None, unit: str = "pictures") -> None:
+        """Tell what begins."""
+        self.say(f"{description}{'' if total is None else f' ({total:,} {unit})'} …")
+
+    def advance(self, steps: int = 1) -> None:
+        """Show nothing."""
+
+    def finish(self) -> None:
+        """Show nothing."""
+
+    def say(self, message: str) -> None:
+        """Write one line."""
+        print(message, file=self._stream, flush=True)
 
 
 class Bar:

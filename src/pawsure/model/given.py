@@ -1,0 +1,69 @@
+"""What a caller in Python gives as a picture, or as many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from PIL import Image
+
+from pawsure.data.images import Picture
+from pawsure.errors import UsageError
+
+_BYTES = (bytes, bytearray, memoryview)
+
+
+def is_many(given: Any) -> TypeGuard[Iterable[Any]]:
+    """Whether something is many pictures rather than one.
+
+    An array is many if it has four axes, or holds paths. A dictionary is neither.
+    """
+    if isinstance(given, (str, os.PathLike, Image.Image, *_BYTES)) or hasattr(given, "read"):
+        return False
+    if _is_array(given):
+        array = np.asarray(given)
+        return array.ndim == 4 or array.dtype.kind in "OUS"
+    return isinstance(given, Iterable) and not isinstance(given, Mapping)
+
+
+def as_picture(given: Any) -> Picture:
+    """One picture as `pawsure.data.images.read` takes it.
+
+    Args:
+        given: that, an open file, any other path (`os.PathLike`) or array (`__array__`, as
+            tensors of other libraries have it).
+
+    Raises:
+        UsageError: it is nothing of these.
+    """
+    if isinstance(given, (str, Path, Image.Image, np.ndarray, *_BYTES)):
+        return given
+    if isinstance(given, os.PathLike):
+        return os.fsdecode(given)
+    if hasattr(given, "read"):
+        return _as_bytes(given.read())
+    if _is_array(given):
+        return np.asarray(given)
+    raise UsageError(
+        "A picture is a path, the bytes of a file, an open file, an array (H, W, 3) or a PIL "
+        f"image; got {type(given).__name__}."
+    )
+
+
+def path_of(picture: Picture) -> str | None:
+    """Where it came from, if it was given as a path."""
+    # str: of NumPy's texts too, which are a kind of it
+    return str(picture) if isinstance(picture, (str, Path)) else None
+
+
+def _is_array(given: Any) -> bool:
+    return hasattr(given, "__array__") and not isinstance(given, Image.Image)
+
+
+def _as_bytes(content: Any) -> bytes:
+    if not isinstance(content, _BYTES):
+        raise UsageError("The file is open as text; open pictures with open(path, 'rb').")
+    return bytes(content)
