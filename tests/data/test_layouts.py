@@ -127,11 +127,6 @@ def test_names_that_say_nothing():
         told("1.jpg", "IMG_20230105_1234.jpg")
 
 
-def test_test_pictures_without_labels():
-    with pytest.raises(SourceError, match="The test pictures of photos have no labels"):
-        told("train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg", "test1/2.jpg")
-
-
 def test_words_for_splits():
     assert split_named(" VALID ") == "validation"
     assert split_named("cats") is None

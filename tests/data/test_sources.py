@@ -332,15 +332,19 @@ class TestManifests:
         [
             ("", r"list\.csv is empty\. Its first line must be: path,label"),
             ("path,label\n", r"list\.csv has columns but no rows\. Add a row for each picture"),
-            ("path,label\na.jpg,\n", r"row 2: the label is empty\. Fill it in or remove the row"),
+            ("path,label\na.jpg,\n", "row 2: the label is empty; fill it in or remove the row"),
             ("path,label\na.jpg\n", "row 2: the label is empty"),
-            ("path,label\na.jpg,cat\n,cat\n", "row 3: the path is empty"),
+            ("path,label\n,cat\n ,cat\n", "row 2: the path is empty"),
+            ("path,label\nhttps://x.org/a.jpg,cat\n", "row 2: an address, not a file"),
             (
-                "path,label,split\na.jpg,cat,holdout\n",
-                "row 2: there is no split 'holdout'. Write one of train, validation, test",
+                "path,label,split\na.jpg,cat,fold 3\n",
+                "row 2: there is no split 'fold 3'. Write one of train, validation, test",
             ),
             ("path,label\na.jpg,cat\na.jpg,dog\n", r"lists a\.jpg twice, as 'cat' and as 'dog'"),
-            (b"path,label\na.jpg,\xff\xfe\n", r"can't be read as CSV .* Save it as CSV in UTF-8"),
+            (
+                f"path,label\na.jpg,{'x' * 200_000}\n",
+                r"can't be read as CSV .* Save it as CSV in UTF-8",
+            ),
         ],
     )
     def test_malformed_rows_are_named(self, tmp_path, text, message):

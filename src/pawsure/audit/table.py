@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import numpy as np
 from pawsure.audit.audit import Audit
 from pawsure.audit.checks import BY_NAME, LEAVE_OUT
 from pawsure.data.entries import Source
+from pawsure.data.file_names import as_text
 from pawsure.data.files import atomic_path
 from pawsure.errors import UsageError
 
@@ -120,5 +120,5 @@ def _named(path: Path, home: Path) -> str:
 
 
 def _texts(values: Sequence[str] | np.ndarray) -> list[str]:
-    """Names that are not valid UTF-8, made so, as in catalogs."""
-    return [os.fsencode(value).decode("utf-8", "replace") for value in values]
+    """Names as catalogs have them."""
+    return [as_text(value) for value in values]

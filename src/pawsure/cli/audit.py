@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pawsure.cli import screen
+from pawsure.cli.labels import LabelsOption
 from pawsure.cli.progress import terminal_progress
 from pawsure.errors import UsageError
 
@@ -54,6 +55,7 @@ def audit(
         int | None,
         typer.Option(min=32, help="Side that pictures are judged at; 224 by default."),
     ] = None,
+    labels: LabelsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Find unreadable files, copies, leakage, wrong labels and pictures out of place.
@@ -72,7 +74,8 @@ def audit(
         raise UsageError("--leave-out is for --apply FILE, which writes what is left.")
     progress = terminal_progress()
     folder = _free_folder(out)
-    source = open_source(data, progress=progress)
+    level = None if labels is None else labels.value
+    source = open_source(data, labels=level, progress=progress)
     if apply is not None:
         check_manifest(apply, source, leave_out=chosen)
     encoder = find_network(model=model, weights=weights, size_px=image_size, progress=progress)
@@ -91,7 +94,8 @@ def audit(
     _show(found)
     screen.note(f"Pictures side by side: {folder / PAGE}; every score: {folder / CSV}")
     if apply is None or kept is None:
-        screen.next_command("To write a manifest without them", "audit", data, "--apply", "FILE")
+        again = [data] if level is None else [data, "--labels", level]
+        screen.next_command("To write a manifest without them", "audit", *again, "--apply", "FILE")
     else:
         screen.note(f"{apply} lists {kept[0]:,} pictures; {kept[1]:,} are left out.")
         screen.next_command("To train on them", "train", apply)
@@ -111,7 +115,8 @@ def _free_folder(out: Path | None) -> Path:
 
 def _machine(found: Audit) -> dict[str, object]:
     summary = found.summary.to_dict()
-    return {**summary, "not_looked": found.not_looked}
+    passed_over = list(found.catalog.source.notes)
+    return {**summary, "not_looked": found.not_looked, "passed_over": passed_over}
 
 
 def _write_summary(found: Audit, path: Path) -> None:

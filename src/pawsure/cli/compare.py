@@ -12,6 +12,7 @@ import typer
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
 from pawsure.cli.extras import needing
+from pawsure.cli.labels import LabelsOption
 from pawsure.cli.progress import terminal_progress
 from pawsure.errors import UsageError
 
@@ -53,6 +54,7 @@ def compare(
     split: Annotated[
         Judged, typer.Option(help="Which pictures accuracies are measured on.")
     ] = Judged.VALIDATION,
+    labels: LabelsOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder to make for the table and the plot.")
     ] = None,
@@ -72,6 +74,7 @@ def compare(
         backbones=_names(backbones),
         fine_tune=fine_tune,
         split=split.value,
+        labels=None if labels is None else labels.value,
     )
     if as_json:
         screen.answer_json({"folder": str(folder), **comparison.to_dict()})
@@ -82,7 +85,10 @@ def compare(
     screen.note(f"The table and the plot are in {folder}.")
     best = comparison.candidates[0].backbone
     size = [] if image_size is None else ["--image-size", image_size]
-    screen.next_command("To train the most accurate", "train", data, "--backbone", best, *size)
+    level = [] if labels is None else ["--labels", labels.value]
+    screen.next_command(
+        "To train the most accurate", "train", data, "--backbone", best, *size, *level
+    )
 
 
 def _names(text: str | None) -> list[str] | None:

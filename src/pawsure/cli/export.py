@@ -137,13 +137,16 @@ def _catalog(
     """
     from pawsure.audit.grouping import grouped_catalog
     from pawsure.data.catalog import build_catalog
+    from pawsure.data.layouts import OUTER
     from pawsure.data.recorded import recorded_catalog
     from pawsure.data.sources import open_source
     from pawsure.data.split import assign_splits
 
     run_folder = model_file.parent
     try:
-        source = open_source(data or _recorded_data(model_file), progress=progress)
+        named = data or _recorded_data(model_file)
+        # For pictures that the run recorded it is all one which folder names the label.
+        source = open_source(named, labels=OUTER, progress=progress)
     except SourceError as exc:
         if data is not None:
             raise
@@ -157,7 +160,7 @@ def _catalog(
     if recorded is not None:
         return recorded
     recipe = tomllib.loads(metadata.recipe)
-    catalog = grouped_catalog(source, progress=progress).catalog
+    catalog = grouped_catalog(open_source(named), progress=progress).catalog
     return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
 
 

@@ -70,9 +70,11 @@ def predict(
         _check_resumable(file, evidence)
 
     from pawsure.data.listing import count_pictures, iter_pictures
+    from pawsure.data.passed_over import PassedOver
     from pawsure.model.predictor import load
 
-    total = count_pictures(paths)
+    passed = PassedOver()
+    total = count_pictures(paths, passed)
     # A pass of its own on each core answers most; for a single picture all cores share one.
     predictor = load(model, threads=None if total == 1 else 1)
     if resume and file is not None and _finished(file):
@@ -105,6 +107,9 @@ def predict(
         screen.note(
             f"{len(drawn):,} heat maps are in {evidence}: warm for the answer, blue against."
         )
+    passed.locked.clear()  # answered for by a row of its own
+    for sentence in passed.sentences():
+        screen.note(sentence)
     if not as_json:
         _close(tally, model, file, paths)
     if tally[""]:

@@ -12,6 +12,7 @@ import typer
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
 from pawsure.cli.extras import needing
+from pawsure.cli.labels import LabelsOption
 from pawsure.cli.progress import terminal_progress
 from pawsure.errors import UsageError
 
@@ -81,6 +82,7 @@ def train(
         str | None,
         typer.Option(metavar="URI", help="Log to MLflow: a folder, or a server's address."),
     ] = None,
+    labels: LabelsOption = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse data whose own splits share copies of pictures."),
@@ -110,6 +112,7 @@ def train(
         overrides=overrides,
         resume=resume,
         strict=strict,
+        labels=None if labels is None else labels.value,
         **{name: place for name, place in watched.items() if place is not None},
     )
     if as_json:

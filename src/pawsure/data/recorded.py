@@ -8,6 +8,7 @@ import numpy as np
 
 from pawsure.data.catalog import Catalog
 from pawsure.data.entries import Source
+from pawsure.data.file_names import from_text
 
 _TEXT = ("path", "content", "format", "problem", "split")
 _NUMBERS = ("num_bytes", "width", "height", "group")
@@ -30,6 +31,7 @@ def recorded_catalog(file: str | Path, source: Source) -> Catalog | None:
     table = pyarrow.parquet.read_table(file)
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in _NUMBERS}
     columns |= {name: _objects(table[name].to_pylist()) for name in _TEXT}
+    columns["path"] = _objects([from_text(path) for path in columns["path"]])
     usable = columns["path"][columns["problem"] == ""]
     if not set(usable) <= {entry.path for entry in source.entries}:
         return None

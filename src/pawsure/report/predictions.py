@@ -9,7 +9,6 @@ is known of a picture is in `catalog.parquet`, by its path.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from pawsure.data.file_names import as_text, from_text
 from pawsure.data.files import atomic_path
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ def write_answers(
     rows = np.concatenate([found.indices for _, found in parts])
     label = np.concatenate([found.label for _, found in parts])
     probability = np.concatenate([found.probability for _, found in parts]).astype(np.float32)
-    names = [_utf8(name) for name in pictures.labels]
+    names = [as_text(name) for name in pictures.labels]
     table = pa.table(
         {
             "split": pa.array(_repeated(parts), pa.string()).dictionary_encode(),
-            "path": [_utf8(name) for name in pictures.path[rows]],
+            "path": [as_text(name) for name in pictures.path[rows]],
             "label": pa.array([names[k] for k in label], pa.string()).dictionary_encode(),
             "familiarity": _familiarity(parts),
             "probability": pa.FixedSizeListArray.from_arrays(
@@ -116,7 +116,7 @@ def write_answers(
             ),
         }
     )
-    told = {_LABELS: json.dumps(names), _DATA: _utf8(_absolute(data))}
+    told = {_LABELS: json.dumps(names), _DATA: as_text(_absolute(data))}
     with atomic_path(path) as temporary:
         pa.parquet.write_table(table.replace_schema_metadata(told), temporary, compression="zstd")
 
@@ -134,9 +134,9 @@ def read_answers(path: Path) -> RecordedAnswers | None:
         familiarity = table["familiarity"].to_numpy()
         return RecordedAnswers(
             labels=labels,
-            data=told[_DATA].decode(),
+            data=from_text(told[_DATA].decode()),
             split=np.array(table["split"].to_pylist(), dtype=object),
-            path=np.array(table["path"].to_pylist(), dtype=object),
+            path=np.array([from_text(path) for path in table["path"].to_pylist()], dtype=object),
             label=np.array([labels.index(name) for name in names], dtype=np.int64),
             probability=_rows(table["probability"], len(labels)),
             familiarity=None if np.isnan(familiarity).any() else familiarity,
@@ -169,8 +169,3 @@ def _rows(column: pa.ChunkedArray, num_labels: int) -> np.ndarray:
 def _absolute(data: str) -> str:
     """A path that holds wherever the report is made anew; a name stays as it is."""
     return str(Path(data).expanduser().resolve()) if Path(data).expanduser().exists() else data
-
-
-def _utf8(text: str) -> str:
-    """As the catalog's file writes names that are no valid UTF-8."""
-    return os.fsencode(text).decode("utf-8", "replace")
