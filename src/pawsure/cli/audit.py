@@ -34,7 +34,8 @@ def audit(
         typer.Option(
             metavar="FILE",
             help="Write a manifest (.csv or .parquet) of the pictures that are left: without "
-            "unreadable and blank ones, and one of each group of copies. No picture is touched.",
+            "unreadable and blank ones, and one of each group of copies. Near-copies with "
+            "different labels are all kept. No picture is touched.",
         ),
     ] = None,
     leave_out: Annotated[
@@ -141,9 +142,11 @@ def _show(found: Audit) -> None:
     if not sentences:
         screen.answer("  Nothing was found that needs looking at.")
     _show_leaks(found)
+    near = "" if summary.by_detail else "conflicting_near_copy"
     for check, title in (
         ("unreadable", "Unreadable"),
-        ("conflicting_copy", "Copies with different labels"),
+        ("conflicting_copy", "One file under different labels"),
+        (near, "Near-copies with different labels"),
         ("wrong_label", "Labels that look most wrong"),
         ("out_of_place", "Farthest out of place"),
     ):

@@ -37,7 +37,10 @@ EXAMPLE = "Example: pawsure predict photos/ --model runs/pets/model.onnx"
 def predict(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH…", help="Pictures, and folders to search for pictures."),
+        # One that may not be read is answered for like any other that can't be.
+        typer.Argument(
+            metavar="PATH…", readable=False, help="Pictures, and folders to search for pictures."
+        ),
     ],
     model: Annotated[
         Path | None, typer.Option(help="A model file, or the run folder that holds one.")

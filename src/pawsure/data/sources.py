@@ -59,6 +59,8 @@ class FolderSource:
         self._limits = limits
         passed = PassedOver()
         found = list(pictures_under(root, passed))
+        if "" in passed.locked:
+            raise SourceError(f"{self.name} can't be searched: {passed.locked['']}.")
         if not found and passed.locked:
             raise SourceError(f"{self.name} holds no pictures. {passed.sentences()[-1]}")
         self.entries = labelled(found, where=self.name, level=labels, passed=passed)
