@@ -114,9 +114,7 @@ def _copies(audit: Audit) -> Section | None:
     groups = _groups(audit, audit.flags["exact_copy"] | audit.flags["near_copy"])
     if not groups:
         return None
-    text = (
-        "Copies stay on the same side of a split. Those with different labels come first."
-    )
+    text = "Copies stay on the same side of a split. Those with different labels come first."
     return (
         "copies",
         f"Copies ({len(groups):,} groups)",

@@ -135,8 +135,7 @@ class AuditSummary:
         if self.by_detail:
             return [
                 f"Labels differ by a detail: {have} more than one label, as with a camera that "
-                "does not move. Nothing is wrong with that; near-copies are all kept, and stay on "
-                "the same side of a split."
+                "does not move. That is no mistake: all are kept, on the same side of a split."
             ]
         return [
             f"{have} more than one label. Look at them: a label is wrong, or the labels differ "

@@ -11,6 +11,7 @@ import os
 import re
 import unicodedata
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _BYTE_AS_TEXT = re.compile(r"\\udc([89a-f][0-9a-f])")
 
 
@@ -52,10 +53,11 @@ def readable(name: str) -> str:
 def as_label(name: str) -> str:
     """A label as it is compared: as people read it, wherever it was written.
 
-    Letters with accents are one character each (Macs take them apart), and blanks around the
-    name do not count.
+    Letters with accents are one character each (Macs take them apart). Blanks around the name
+    do not count; line breaks and what else moves a cursor are blanks.
     """
-    return unicodedata.normalize("NFC", readable(name)).strip()
+    name = unicodedata.normalize("NFC", readable(name))
+    return " ".join(_CONTROL.sub(" ", name).split())
 
 
 def _is_escaped(name: str) -> bool:

@@ -22,13 +22,13 @@ from pawsure.errors import SourceError
 _NAMES_A_RUN = 50_000  # sorted at a time, 4 MB
 
 
-def list_pictures(paths: Iterable[str | Path]) -> list[Path]:
+def list_pictures(paths: Iterable[str | Path], passed: PassedOver | None = None) -> list[Path]:
     """What `iter_pictures` gives, all at once.
 
     Raises:
         SourceError: there are no pictures in any of them.
     """
-    return list(iter_pictures(paths))
+    return list(iter_pictures(paths, passed))
 
 
 def iter_pictures(paths: Iterable[str | Path], passed: PassedOver | None = None) -> Iterator[Path]:

@@ -15,6 +15,7 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 
 NEEDED = ("path", "label")
 COLUMNS = (*NEEDED, "split")
+_SAMPLE = 1 << 16  # characters
 _SEPARATORS = (",", ";", "\t", "|")
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -40,8 +41,11 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
                 start, first = file.tell(), file.readline()
             if not first.strip():
                 raise ManifestError(f"{path} is empty. Its first line must be: path,label")
+            separator = told or _separator(first)
+            # Some write a blank behind every separator, before the quotes too.
+            blanks = f'{separator} "' in first + file.read(_SAMPLE)
             file.seek(start)
-            lines = csv.reader(file, delimiter=told or _separator(first))
+            lines = csv.reader(file, delimiter=separator, skipinitialspace=blanks)
             at = _positions(next(lines), path)
             for cells in lines:
                 if any(cell.strip() for cell in cells):

@@ -23,7 +23,7 @@ _COMPANIONS = frozenset(
 """Words that stand beside that of a split: `training_set`, `seg_train`, `Test Images`."""
 
 _WORDS = re.compile(r"[^\W\d_]+")
-_TWO_WORDS = re.compile(r"\b(train|hold|held)[-_ ]+(val|out)\b")
+_TWO_WORDS = re.compile(r"(?<![^\W_])(train|hold|held)[-_ ]+(val|out)(?![^\W_])")
 
 
 def split_named(name: str) -> str | None:
