@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pawsure.data.entries import Entry as Entry
 from pawsure.data.entries import Source as Source
-from pawsure.data.file_names import as_text
+from pawsure.data.file_names import as_text, from_text
 from pawsure.data.formats import is_picture_name
 from pawsure.data.images import DEFAULT_LIMITS, Limits, read_file
 from pawsure.data.layouts import labelled
@@ -110,6 +110,8 @@ def open_source(
 
 def _opened(data: str | Path, labels: str | None, limits: Limits, progress: Progress) -> Source:
     path = Path(os.path.expanduser(data))
+    if not os.path.lexists(path):
+        path = Path(from_text(str(path)))  # as our own messages write a name
     if os.path.isdir(path):
         return FolderSource(path, limits=limits, labels=labels)
     if os.path.isfile(path):
