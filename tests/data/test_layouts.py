@@ -200,7 +200,7 @@ def test_pictures_that_nobody_has_labelled_are_passed_over_and_named(unlabelled)
         ["train/cat/1.jpg", "train/dog/1.jpg", unlabelled], where="photos", passed=passed
     )
     assert [entry.path for entry in entries] == ["train/cat/1.jpg", "train/dog/1.jpg"]
-    assert f"1 pictures without labels (the first: {unlabelled})" in passed.sentences()[0]
+    assert f"1 picture without labels (the first: {unlabelled})" in passed.sentences()[0]
 
 
 SITES = [f"site{n}/{label}/{n}.jpg" for n in range(3) for label in ("cat", "dog")]
@@ -215,6 +215,9 @@ SITES = [f"site{n}/{label}/{n}.jpg" for n in range(3) for label in ("cat", "dog"
         [path.replace("site1/cat", "site1/Cat") for path in SITES],
         [*SITES, "site7/cat/1.jpg"],
         [*SITES * 5, "map.jpg"],
+        ["site1/cat/1.jpg", "site1/dog/1.jpg", "site2/cat/1.jpg"],
+        ["site1/cat/1.jpg", "site2/dog/1.jpg", "site3/cat/1.jpg", "site4/dog/1.jpg"],
+        [*(f"data/{label}/{n}.jpg" for label in ("cat", "dog") for n in range(9)), "docs/a.jpg"],
         ["2020/cat/1.jpg", "2020/dog/1.jpg", "2021/cat/1.jpg", "2021/dog/1.jpg"],
         ["cat/left/1.jpg", "cat/right/1.jpg", "dog/left/1.jpg", "dog/right/1.jpg"],
         [f"north/{SITES[0]}", f"north/{SITES[1]}", f"south/{SITES[4]}", f"south/{SITES[5]}"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from functools import lru_cache
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _BYTE_AS_TEXT = re.compile(r"\\udc([89a-f][0-9a-f])")
@@ -50,6 +51,7 @@ def readable(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=4096)  # a few names, of as many pictures as there are
 def as_label(name: str) -> str:
     """A label as it is compared: as people read it, wherever it was written.
 

@@ -54,8 +54,8 @@ _NO_LABELS = frozenset(
 # 2021, 2021-05, 20210503, …: when, not what.
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
 
-_SHARED = 0.9
-"""Of pictures, from which on shared inner folders are taken for a plan, not for chance."""
+_MOST = 0.9
+"""Of pictures: so many in inner folders of the same names are a plan, not chance."""
 
 _Parts = tuple[str, ...]
 
@@ -240,44 +240,52 @@ def _says_nothing(folder: str) -> bool:
 
 def _refuse_to_guess(places: Iterable[_Place], where: str) -> None:
     """Ask which folder names the label where both could."""
-    paths = [place.parts for place in places]
+    paths = [place.parts for place in places if len(place.parts) > 1]
+    outer = _listed({parts[0] for parts in paths})
     for depth, inner in ((0, INNER), (1, PARENT)):
-        shared, holders = _shared_folders(paths, depth)
-        if shared:
-            outer = _listed({parts[0] for parts in paths if len(parts) > 1})
+        holders = _inner_folders(paths, depth)
+        names = _names_that_repeat(holders, len(paths), alone=depth == 0)
+        if names:
+            within = _listed("/".join(one) for one in holders if names & holders[one].keys())
             raise SourceError(
-                f"{where} does not show which folders are labels: {outer}, or {_listed(shared)}, "
-                f"which are in each of {_listed(holders)}. Say --labels {OUTER} for {outer}, "
-                f"--labels {inner} for {_listed(shared)}, or list the pictures in a CSV file with "
-                "the columns path and label."
+                f"{where} does not show which folders are labels: {outer}, or {_listed(names)} "
+                f"in {within}. Say --labels {OUTER} for {outer}, --labels {inner} for "
+                f"{_listed(names)}, or list the pictures in a CSV file with the columns path and "
+                "label."
             )
 
 
-def _shared_folders(paths: Sequence[_Parts], depth: int) -> tuple[list[str], list[str]]:
-    """Names that nearly all pictures share at `depth + 1`, and folders at `depth` that hold them.
-
-    Nothing, where that is no plan: where fewer than two names are shared, or all are dates.
-    """
-    holders: dict[str, set[_Parts]] = {}
-    tops: dict[str, set[str]] = {}
-    pictures: Counter[str] = Counter()
+def _inner_folders(paths: Iterable[_Parts], depth: int) -> dict[_Parts, Counter[str]]:
+    """How many pictures each folder has in it, by the inner folders that they lie in."""
+    holders: dict[_Parts, Counter[str]] = {}
     for parts in paths:
         if len(parts) > depth + 2:
             name = as_label(parts[depth + 1]).casefold()
-            holders.setdefault(name, set()).add(parts[: depth + 1])
-            tops.setdefault(name, set()).add(parts[0])
-            pictures[name] += 1
-    shared = sorted(name for name in holders if len(tops[name]) > 1)
-    all_holders = set().union(*holders.values()) if holders else set()
-    total = sum(len(parts) > 1 for parts in paths)
-    if (
-        len(shared) < 2
-        or sum(pictures[name] for name in shared) < _SHARED * total
-        or all(_DATE.fullmatch(name) for name in shared)
-        or not all(any(one in holders[name] for name in shared) for one in all_holders)
-    ):
-        return [], []
-    return shared, sorted("/".join(one) for one in set().union(*(holders[n] for n in shared)))
+            holders.setdefault(parts[: depth + 1], Counter())[name] += 1
+    return holders
+
+
+def _names_that_repeat(
+    holders: Mapping[_Parts, Counter[str]], total: int, *, alone: bool
+) -> set[str]:
+    """Names of inner folders that could be the labels; none where the outer ones are.
+
+    They could where nearly all pictures lie in folders that several outer ones have, where one
+    outer folder has all that the others have, and (`alone`) where only one has any.
+    """
+    counts = sum(holders.values(), Counter[str]())
+    names = set(counts)
+    if len(names) < 2 or counts.total() < _MOST * total or all(map(_DATE.fullmatch, names)):
+        return set()
+    tops = {name: {one[0] for one in holders if name in holders[one]} for name in names}
+    shared = {name for name in names if len(tops[name]) > 1}
+    in_shared = sum(counts[name] for name in shared)
+    if len(shared) > 1 and in_shared >= _MOST * total:
+        return shared if all(shared & inner.keys() for inner in holders.values()) else set()
+    has_all = any(inner.keys() == names for inner in holders.values())
+    # The second: beside folders without any, such as the figures of a readme.
+    nested = has_all and shared or alone and len(holders) == 1 and counts.total() < total
+    return names if nested else set()
 
 
 def _labels(places: Mapping[str, _Place], level: str | None) -> dict[str, str | None]:
@@ -333,7 +341,8 @@ def _without_unlabelled(
             continue
         instead = "; test pictures are set aside from the others" if split == "test" else ""
         passed.say(
-            f"Passed over: {len(own):,} pictures without labels (the first: {as_text(own[0])})"
+            f"Passed over: {len(own):,} picture{'' if len(own) == 1 else 's'} without labels (the "
+            f"first: {as_text(own[0])})"
             f"{instead}."
         )
         places = {path: place for path, place in places.items() if place.split != split}

@@ -159,13 +159,15 @@ def _inside(
 def _wanted(entries: Iterable[os.DirEntry[str]], folder: str, passed: PassedOver) -> Iterator[str]:
     for entry in entries:
         name = entry.name
-        if is_litter(name):
+        is_named_so = os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+        # No litter but hidden files has such a name, and nearly everything else has.
+        if is_hidden(name) if is_named_so else is_litter(name):
             passed.add_litter(name)
             continue
         kind = _kind(entry)
         if kind == _FOLDER:
             yield name + "/"
-        elif os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES:
+        elif not is_named_so:
             passed.add_file(folder + name)
         elif kind == _SPECIAL:
             passed.special.append(folder + name)
