@@ -140,3 +140,8 @@ def test_the_folder_that_names_the_label_is_asked_for_and_taken(model, tmp_path,
     answered = pawsure(*words, "--labels", "inner")
     assert answered.exit_code == 0, answered.stderr
     assert "blue" in answered.stdout
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "audit", "compare", "export"])
+def test_every_command_that_reads_labels_can_be_told_which_folder_names_them(command):
+    assert "--labels" in pawsure(command, "--help").stdout

@@ -9,6 +9,7 @@ from drawn_pictures import fill
 from pawsure.data.listing import list_pictures
 from pawsure.data.passed_over import PassedOver
 from pawsure.data.sources import open_source
+from pawsure.errors import SourceError
 
 LITTER = [
     "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__MACOSX",
@@ -78,3 +79,9 @@ def test_the_same_is_counted_in_archives(tmp_path):
         "Passed over: 2 folders without pictures (bird, fox), 1 file without a suffix such as "
         ".jpg (fox/a), 1 video (.mov 1), 1 system folder (@eaDir)."
     ]
+
+
+def test_a_folder_of_archives_says_which_to_name(tmp_path):
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    with pytest.raises(SourceError, match=r"but archives\. Name one: .*photos\.zip"):
+        open_source(tmp_path)

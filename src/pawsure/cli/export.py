@@ -14,6 +14,7 @@ import typer
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
 from pawsure.cli.extras import needing
+from pawsure.cli.labels import LabelsOption, Level
 from pawsure.cli.progress import terminal_progress
 from pawsure.errors import DataError, SourceError, UsageError
 
@@ -68,6 +69,7 @@ def export(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the pictures that are drawn.")] = 0,
+    labels: LabelsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Export a model, and compare it with MODEL on real pictures before it is written."""
@@ -86,7 +88,7 @@ def export(
         predictor = Predictor(model)
         progress = terminal_progress()
         needs_labels = to in FITTED or precision == "int8"
-        catalog = _catalog(predictor.path, predictor.metadata, data, needs_labels, progress)
+        catalog = _catalog(predictor.path, predictor.metadata, data, labels, needs_labels, progress)
         with without_chatter():
             result = export_checked(
                 predictor.path,
@@ -128,6 +130,7 @@ def _catalog(
     model_file: Path,
     metadata: ModelMetadata,
     data: str | None,
+    labels: Level | None,
     needs_labels: bool,
     progress: Progress,
 ) -> Catalog:
@@ -160,7 +163,8 @@ def _catalog(
     if recorded is not None:
         return recorded
     recipe = tomllib.loads(metadata.recipe)
-    catalog = grouped_catalog(open_source(named), progress=progress).catalog
+    source = open_source(named, labels=None if labels is None else labels.value)
+    catalog = grouped_catalog(source, progress=progress).catalog
     return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
 
 

@@ -61,6 +61,10 @@ class FolderSource:
         found = list(pictures_under(root, passed))
         if "" in passed.locked:
             raise SourceError(f"{self.name} can't be searched: {passed.locked['']}.")
+        if not found and (archives := sorted(root.glob("*.zip"))):
+            raise SourceError(
+                f"{self.name} holds no pictures, but archives. Name one: {archives[0]}."
+            )
         if not found and passed.locked:
             raise SourceError(f"{self.name} holds no pictures. {passed.sentences()[-1]}")
         self.entries = labelled(found, where=self.name, level=labels, passed=passed)
