@@ -16,6 +16,7 @@ from whole_app import app
 
 from pawsure.data.catalog import build_catalog
 from pawsure.data.file_names import from_text
+from pawsure.data.recorded import recorded_catalog
 
 GOOD = ["red/1.jpg", "red/2.jpg", "blue/1.jpg", "blue/2.jpg"]
 SITES = [f"{site}/{label}/{n}.jpg" for site in "ab" for label in ("blue", "red") for n in "12"]
@@ -145,3 +146,23 @@ def test_the_folder_that_names_the_label_is_asked_for_and_taken(model, tmp_path,
 @pytest.mark.parametrize("command", ["train", "evaluate", "audit", "compare", "export"])
 def test_every_command_that_reads_labels_can_be_told_which_folder_names_them(command):
     assert "--labels" in pawsure(command, "--help").stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes are a Unix matter")
+def test_models_data_and_results_may_lie_in_folders_of_any_bytes(tmp_path):
+    home = tmp_path / os.fsdecode(b"h\xe4user")
+    try:
+        photos = fill(home / "photos", GOOD)
+    except OSError:
+        pytest.skip("this file system takes Unicode only")
+    model = red_or_blue_model_file(tmp_path / "model.onnx").rename(home / "model.onnx")
+    answered = pawsure("predict", photos, "--model", model, "--parquet", home / "answers.parquet")
+    assert answered.exit_code == 0, answered.stderr
+    words = ("--model", model, "--out", home / "audit", "--apply", home / "clean.csv")
+    audited = pawsure("audit", photos, *words)
+    assert audited.exit_code == 0, audited.stderr
+    catalog = build_catalog(home / "clean.csv")
+    assert not catalog.problems()
+    catalog.to_parquet(home / "catalog.parquet")
+    again = recorded_catalog(home / "catalog.parquet", catalog.source)
+    assert again is not None and again.path.tolist() == catalog.path.tolist()

@@ -10,6 +10,7 @@ import numpy as np
 
 from pawsure.audit.audit import Audit
 from pawsure.audit.checks import BY_NAME, LEAVE_OUT
+from pawsure.data import tables
 from pawsure.data.entries import Source
 from pawsure.data.file_names import as_text
 from pawsure.data.files import atomic_path
@@ -41,14 +42,8 @@ def findings_table(audit: Audit) -> pyarrow.Table:
 
 def write_table(table: pyarrow.Table, path: str | Path) -> None:
     """Write a table as CSV or Parquet, by its suffix, whole or not at all."""
-    import pyarrow.csv
-    import pyarrow.parquet
-
     with atomic_path(path) as temporary:
-        if Path(path).suffix == ".csv":
-            pyarrow.csv.write_csv(table, temporary)
-        else:
-            pyarrow.parquet.write_table(table, temporary, compression="zstd")
+        tables.write_table(table, temporary)
 
 
 def check_manifest(path: str | Path, source: Source, *, leave_out: Sequence[str] = ()) -> None:

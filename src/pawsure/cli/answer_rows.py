@@ -177,7 +177,11 @@ class ParquetRows(JsonRows):
             [(name, pa.float64() if _is_number(name) else pa.string()) for name in self._columns]
         )
         out = rows.with_suffix(".parquet")
-        with rows.open("rb") as lines, pq.ParquetWriter(out, schema) as table:
+        with (
+            rows.open("rb") as lines,
+            out.open("wb") as file,
+            pq.ParquetWriter(file, schema) as table,
+        ):
             group = []
             for line in lines:
                 group.append(_flat(json.loads(line)))

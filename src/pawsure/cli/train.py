@@ -14,6 +14,7 @@ from pawsure.cli.chatter import without_chatter
 from pawsure.cli.extras import needing
 from pawsure.cli.labels import LabelsOption
 from pawsure.cli.progress import terminal_progress
+from pawsure.data.file_names import as_text
 from pawsure.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def train(
     named = {"image_size": image_size, "backbone": backbone, "weights": weights, "seed": seed}
     overrides: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
     if neither is not None:
-        overrides["trust.neither"] = str(neither)
+        overrides["trust.neither"] = as_text(str(neither))
     if max_error is not None:
         overrides["trust.max_error"] = _share(max_error)
     overrides |= dict(_setting(text) for text in settings or [])

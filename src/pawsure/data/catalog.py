@@ -18,6 +18,7 @@ from pawsure.data.files import atomic_path
 from pawsure.data.images import DEFAULT_LIMITS, Limits, examine
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.data.sources import open_source
+from pawsure.data.tables import read_schema, write_table
 from pawsure.errors import DataError, ManifestError, PictureError, SourceError
 from pawsure.progress import NO_PROGRESS, Progress
 
@@ -162,12 +163,10 @@ class Catalog:
 
     def to_parquet(self, path: str | Path) -> None:
         """Write `table` as a Parquet file that appears whole or not at all."""
-        import pyarrow.parquet
-
         with atomic_path(path) as temporary:
             told = {_FINGERPRINT: self.fingerprint}
             table = self.table().replace_schema_metadata(told)
-            pyarrow.parquet.write_table(table, temporary, compression="zstd")
+            write_table(table, temporary)
 
 
 def recorded_fingerprint(path: str | Path) -> str | None:
@@ -176,11 +175,9 @@ def recorded_fingerprint(path: str | Path) -> str | None:
     Returns:
         None if there is no such file, or it does not say.
     """
-    import pyarrow.parquet
-
     if not Path(path).is_file():
         return None
-    told = pyarrow.parquet.read_schema(path).metadata or {}
+    told = read_schema(path).metadata or {}
     fingerprint = told.get(_FINGERPRINT.encode())
     return None if fingerprint is None else str(fingerprint, "ascii")
 

@@ -11,6 +11,7 @@ import os
 import re
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _BYTE_AS_TEXT = re.compile(r"\\udc([89a-f][0-9a-f])")
@@ -31,6 +32,15 @@ def from_text(text: str) -> str:
     if "\\udc" not in text:
         return text
     return _BYTE_AS_TEXT.sub(lambda match: chr(0xDC00 + int(match[1], 16)), text)
+
+
+def native_path(path: str | Path) -> str | bytes:
+    """What a native library takes for a file: its path, or all its bytes.
+
+    ONNX Runtime opens no path that is not UTF-8.
+    """
+    path = os.fspath(path)
+    return path if as_text(path) == path else Path(path).read_bytes()
 
 
 def readable(name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pawsure.data.tables import read_schema, read_table
 from pawsure.errors import ManifestError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -92,12 +93,11 @@ def _separator(header: str) -> str:
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     import pyarrow
-    import pyarrow.parquet
 
     try:
-        names = pyarrow.parquet.read_schema(path).names
+        names = read_schema(path).names
         at = _positions(names, path)
-        table = pyarrow.parquet.read_table(path, columns=[names[place] for place in at.values()])
+        table = read_table(path, columns=[names[place] for place in at.values()])
         columns = {column: table.column(names[place]).to_pylist() for column, place in at.items()}
     except (pyarrow.ArrowException, OSError, UnicodeError) as exc:
         raise ManifestError(

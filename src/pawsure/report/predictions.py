@@ -18,6 +18,7 @@ import numpy as np
 
 from pawsure.data.file_names import as_text, from_text
 from pawsure.data.files import atomic_path
+from pawsure.data.tables import read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,7 +99,6 @@ def write_answers(
         data: what the run was given.
     """
     import pyarrow as pa
-    import pyarrow.parquet
 
     parts = list(splits.items())
     rows = np.concatenate([found.indices for _, found in parts])
@@ -118,16 +118,15 @@ def write_answers(
     )
     told = {_LABELS: json.dumps(names), _DATA: as_text(_absolute(data))}
     with atomic_path(path) as temporary:
-        pa.parquet.write_table(table.replace_schema_metadata(told), temporary, compression="zstd")
+        write_table(table.replace_schema_metadata(told), temporary)
 
 
 def read_answers(path: Path) -> RecordedAnswers | None:
     """Read the file back; None where there is none, or it is of no use."""
     import pyarrow as pa
-    import pyarrow.parquet
 
     try:
-        table = pa.parquet.read_table(path)
+        table = read_table(path)
         told = table.schema.metadata or {}
         labels = tuple(json.loads(told[_LABELS]))
         names = table["label"].to_pylist()
