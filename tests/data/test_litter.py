@@ -60,7 +60,14 @@ def test_what_a_shell_puts_for_a_pattern_is_passed_over(tmp_path):
 
 def test_what_was_passed_over_is_counted_and_named_shortly(tmp_path):
     fill(tmp_path, GOOD)
-    for name in ("fox/a", "fox/b", "cat/clip.MP4", "dog/clip.mov", "dog/notes.txt"):
+    for name in (
+        "fox/a",
+        "fox/b",
+        "cat/Thumbs.db",
+        "cat/clip.MP4",
+        "dog/clip.mov",
+        "dog/notes.txt",
+    ):
         path = Path(tmp_path, name)
         path.parent.mkdir(exist_ok=True)
         path.touch()
@@ -73,7 +80,15 @@ def test_what_was_passed_over_is_counted_and_named_shortly(tmp_path):
 
 def test_the_same_is_counted_in_archives(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for name in (*GOOD, "bird/", "fox/a", "cat/clip.mov", "@eaDir/x.jpg", "@eaDir/y.jpg"):
+        for name in (
+            *GOOD,
+            "bird/",
+            "fox/a",
+            "Thumbs.db",
+            "cat/clip.mov",
+            "@eaDir/x.jpg",
+            "@eaDir/y.jpg",
+        ):
             archive.writestr(name, b"x")
     assert list(open_source(tmp_path / "a.zip").notes) == [
         "Passed over: 2 folders without pictures (bird, fox), 1 file without a suffix such as "

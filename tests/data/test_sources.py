@@ -210,6 +210,15 @@ class TestZips:
         with pytest.raises(PictureError, match="encrypted inside the archive"):
             open_source(path).read("cat/1.jpg")
 
+    def test_a_member_packed_by_an_unknown_method_is_one_bad_picture(self, tmp_path):
+        path = zipped(tmp_path / "a.zip", {name: jpeg() for name in FOLDERS})
+        data = bytearray(path.read_bytes())
+        data[data.index(b"PK\x01\x02") + 10] = 99
+        path.write_bytes(data)
+        with pytest.raises(PictureError, match="packed by a method that can't be unpacked here"):
+            open_source(path).read("cat/1.jpg")
+        assert open_source(path).read("cat/2.jpg") == jpeg()
+
     def test_a_large_member_is_not_unpacked(self, tmp_path):
         members = {name: bytes(5_000_000) for name in FOLDERS}
         path = zipped(tmp_path / "a.zip", members, compression=zipfile.ZIP_DEFLATED)

@@ -162,7 +162,8 @@ def _wanted(entries: Iterable[os.DirEntry[str]], folder: str, passed: PassedOver
         is_named_so = os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
         # No litter but hidden files has such a name, and nearly everything else has.
         if is_hidden(name) if is_named_so else is_litter(name):
-            passed.add_litter(name)
+            if not is_hidden(name) and _kind(entry) == _FOLDER:
+                passed.add_litter(name)
             continue
         kind = _kind(entry)
         if kind == _FOLDER:

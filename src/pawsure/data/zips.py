@@ -67,6 +67,11 @@ class ZipSource:
             raise PictureError("there is no such file in the archive", name=path) from exc
         except PictureError as exc:
             raise PictureError(exc.reason, name=path) from exc
+        except NotImplementedError as exc:
+            reason = (
+                "packed by a method that can't be unpacked here; pack it anew with another tool"
+            )
+            raise PictureError(reason, name=path) from exc
         # Each of the packing methods has an error class of its own.
         except Exception as exc:
             raise PictureError(f"damaged inside the archive: {exc}", name=path) from exc
@@ -104,7 +109,8 @@ def _pictures(
     for name, member in members:
         *inside, last = name.rstrip("/").split("/")
         if found := litter_in((*inside, last)):
-            litter.add(name.split(found)[0] + found)
+            if found != last or member.is_dir():
+                litter.add(name.split(found)[0] + found)
         elif member.is_dir() or name.endswith("/"):
             folders.add(name.rstrip("/"))
         elif is_picture_name(last):
