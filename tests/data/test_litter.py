@@ -58,6 +58,13 @@ def test_what_a_shell_puts_for_a_pattern_is_passed_over(tmp_path):
     assert passed.sentences() == ["Passed over: 2 system folders (#recycle, @eaDir)."]
 
 
+def test_what_a_shell_puts_for_a_pattern_of_any_depth_is_passed_over(tmp_path):
+    fill(tmp_path, [*GOOD, "cat/@eaDir/1.jpg/thumb.jpg"])
+    assert list_pictures(sorted(tmp_path.rglob("*.jpg"))) == [tmp_path / name for name in GOOD]
+    alone = tmp_path / "cat/@eaDir/1.jpg/thumb.jpg"
+    assert list_pictures([alone, tmp_path / "dog/1.jpg"]) == [alone, tmp_path / "dog/1.jpg"]
+
+
 def test_what_was_passed_over_is_counted_and_named_shortly(tmp_path):
     fill(tmp_path, GOOD)
     for name in (

@@ -117,8 +117,8 @@ class AuditSummary:
             said.append(
                 f"Copies: {_count(self.exact_copies, 'exact one')} and "
                 f"{_count(self.near_copies, 'near-copy', 'near-copies')}, in "
-                f"{_count(self.copy_groups, 'group')}. Each group counts as one picture when a "
-                "split is drawn."
+                f"{_count(self.copy_groups, 'group')}. Copies stay on "
+                "the same side of a split."
             )
         if self.conflicting_groups:
             said.append(

@@ -64,7 +64,7 @@ def _found(paths: Iterable[str | Path], passed: PassedOver) -> Iterator[tuple[Pa
     found_any = False
     for path in named:
         if path in litter:
-            passed.add_litter(path.name)
+            passed.add_litter(litter[path])
             continue
         if not os.path.isdir(path):
             found_any = True
@@ -86,17 +86,31 @@ def _found(paths: Iterable[str | Path], passed: PassedOver) -> Iterator[tuple[Pa
         )
 
 
-def _litter_of_a_pattern(paths: Sequence[Path]) -> set[Path]:
+def _litter_of_a_pattern(paths: Sequence[Path]) -> dict[Path, str]:
     """Litter that a shell has put in the place of `photos/*`: it stands among what is beside it.
 
-    Alone, such a folder was named on purpose.
+    Alone, such a folder was named on purpose. Gives the name of the litter by path.
     """
-    beside = {path.parent for path in paths if not is_litter(path.name)}
-    return {
-        path
-        for path in paths
-        if is_litter(path.name) and not is_hidden(path.name) and path.parent in beside
-    }
+    parents = {parent: _litter_on_the_way(parent) for parent in {path.parent for path in paths}}
+    found: dict[Path, tuple[Path, str]] = {}
+    beside: set[Path] = set()
+    for path in paths:
+        litter = parents[path.parent]
+        if litter is None and is_litter(path.name) and not is_hidden(path.name):
+            litter = path.parent, path.name
+        if litter is None:
+            beside.add(path.parent)
+        else:
+            found[path] = litter
+    return {path: name for path, (parent, name) in found.items() if parent in beside}
+
+
+def _litter_on_the_way(folder: Path) -> tuple[Path, str] | None:
+    """Where the first litter on a path lies, and its name; hidden folders are not meant."""
+    for place, name in enumerate(folder.parts):
+        if is_litter(name) and not is_hidden(name):
+            return Path(*folder.parts[:place]), name
+    return None
 
 
 def pictures_under(root: Path, passed: PassedOver | None = None) -> Iterator[str]:
