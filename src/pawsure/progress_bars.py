@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from pawsure.cli import screen
 from pawsure.progress import Progress
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class PlainLines:
 
     def say(self, message: str) -> None:
         """Print one line."""
-        print(message, file=sys.stderr, flush=True)
+        print(screen.printable(message), file=sys.stderr, flush=True)
 
 
 class EachPiece:
@@ -102,7 +103,8 @@ class Bar:
 
     def say(self, message: str) -> None:
         """Print one line above the bar."""
-        self._console.print(message, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        line = screen.printable(message)
+        self._console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _bars(console: Console, unit: str) -> Bars:

@@ -80,7 +80,8 @@ def flagged(found, check: str) -> set[str]:
         ("blank", {"red/blank.png"}),
         ("exact_copy", {"red/1.jpg", "red/same.jpg"}),
         ("near_copy", {"red/3.jpg", "red/mirrored.jpg", "red/5.jpg", "blue/other-label.jpg"}),
-        ("conflicting_copy", {"red/5.jpg", "blue/other-label.jpg"}),
+        ("conflicting_copy", set()),
+        ("conflicting_near_copy", {"red/5.jpg", "blue/other-label.jpg"}),
         ("leakage", set()),
     ],
 )
@@ -109,7 +110,8 @@ def test_every_score_is_between_0_and_1_for_every_check(found):
 
 def test_advice_leaves_one_of_each_group_and_nothing_that_teaches_nonsense(found):
     left_out = set(found.catalog.path[found.advice == LEAVE_OUT].tolist())
-    assert {"red/cut.jpg", "red/blank.png", "red/5.jpg", "blue/other-label.jpg"} <= left_out
+    assert {"red/cut.jpg", "red/blank.png"} <= left_out
+    assert not left_out & {"red/5.jpg", "blue/other-label.jpg"}  # one may be wrong: look
     assert len(left_out & {"red/1.jpg", "red/same.jpg"}) == 1
     assert len(left_out & {"red/3.jpg", "red/mirrored.jpg"}) == 1
     assert not left_out & {"blue/really-red.jpg", "red/green.jpg"}  # people decide about these
@@ -120,7 +122,8 @@ def test_the_summary_counts_what_was_found(found):
     summary = found.summary
     assert (summary.pictures, summary.unreadable) == (69, 2)
     assert (summary.exact_copies, summary.near_copies, summary.copy_groups) == (1, 2, 3)
-    assert summary.conflicting_groups == 1
+    assert (summary.conflicting_groups, summary.conflicting_near_groups) == (0, 1)
+    assert not summary.by_detail
     told = json.loads(json.dumps(summary.to_dict()))
     assert told["flagged"]["misnamed"] == 1
     assert any("1 exact one and 2 near-copies, in 3 groups" in one for one in told["sentences"])

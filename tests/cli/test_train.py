@@ -53,6 +53,7 @@ def test_options_reach_the_run(calls):
         "out": Path("runs/x"),
         "resume": None,
         "strict": False,
+        "labels": None,
         "overrides": {"image_size": 160, "backbone": "mobilenet", "weights": "none", "seed": 7},
     }
 

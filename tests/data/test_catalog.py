@@ -13,6 +13,7 @@ from drawn_pictures import EXIF_ORIENTATION, encoded, fill, jpeg, photograph, pu
 from pawsure.data.catalog import build_catalog, check_trainable
 from pawsure.data.entries import Entry
 from pawsure.data.images import Limits
+from pawsure.data.recorded import recorded_catalog
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, ManifestError, SourceError
 
@@ -194,7 +195,10 @@ class TestUsing:
         catalog = build_catalog(tmp_path)
         assert len(catalog.where()) == 9
         catalog.to_parquet(tmp_path / "catalog.parquet")
-        assert "cat/\ufffd.jpg" in pq.read_table(tmp_path / "catalog.parquet")["path"].to_pylist()
+        written = pq.read_table(tmp_path / "catalog.parquet")["path"].to_pylist()
+        assert "cat/\\udcff.jpg" in written
+        again = recorded_catalog(tmp_path / "catalog.parquet", catalog.source)
+        assert again is not None and again.path.tolist() == catalog.path.tolist()
 
 
 class TestBadData:

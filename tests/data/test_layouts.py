@@ -4,7 +4,8 @@ import pytest
 
 from pawsure.data.entries import split_named
 from pawsure.data.layouts import labelled
-from pawsure.errors import SourceError
+from pawsure.data.passed_over import PassedOver
+from pawsure.errors import SourceError, UsageError
 
 
 def told(*paths: str) -> list[tuple[str, str | None, str | None]]:
@@ -127,11 +128,166 @@ def test_names_that_say_nothing():
         told("1.jpg", "IMG_20230105_1234.jpg")
 
 
-def test_test_pictures_without_labels():
-    with pytest.raises(SourceError, match="The test pictures of photos have no labels"):
-        told("train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg", "test1/2.jpg")
-
-
 def test_words_for_splits():
     assert split_named(" VALID ") == "validation"
     assert split_named("cats") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("seg_train", "train"),
+        ("training_set", "train"),
+        ("Train Images", "train"),
+        ("images-train", "train"),
+        ("trainset", "train"),
+        ("train2017", "train"),
+        ("train_val", "train"),
+        ("TRAINING DATA", "train"),
+        ("valid", "validation"),
+        ("val_set", "validation"),
+        ("dev", "validation"),
+        ("test_images", "test"),
+        ("Testing", "test"),
+        ("eval", "test"),
+        ("hold-out", "test"),
+        ("held_out_set", "test"),
+        ("seg_pred", None),
+        ("train_cats", None),
+        ("trains", None),
+        ("images", None),
+        ("latest", None),
+        ("", None),
+    ],
+)
+def test_names_of_splits_and_what_only_looks_like_one(name, split):
+    assert split_named(name) == split
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set/training_set/", "test_set/test_set/"),
+        ("seg_train/seg_train/", "seg_test/seg_test/"),
+        ("train_images/", "test_images/"),
+        ("dataset/training_set/", "dataset/test_set/"),
+        ("train/images/", "test/images/"),
+        ("Train Data/train/", "Test Data/test/"),
+    ],
+)
+def test_doubled_and_wrapped_folders_of_splits(train, test):
+    paths = [f"{folder}{label}/1.jpg" for folder in (train, test) for label in ("cat", "dog")]
+    assert {(label, split) for _, label, split in told(*paths)} == {
+        (label, split) for label in ("cat", "dog") for split in ("train", "test")
+    }
+
+
+def test_splits_inside_the_folders_of_labels():
+    assert told("cat/train/1.jpg", "cat/test/2.jpg", "dog/train/1.jpg", "dog/test/2.jpg") == [
+        ("cat/test/2.jpg", "cat", "test"),
+        ("cat/train/1.jpg", "cat", "train"),
+        ("dog/test/2.jpg", "dog", "test"),
+        ("dog/train/1.jpg", "dog", "train"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "unlabelled", ["test/1.jpg", "test/test/1.jpg", "seg_pred/seg_pred/1.jpg", "pred/unknown/1.jpg"]
+)
+def test_pictures_that_nobody_has_labelled_are_passed_over_and_named(unlabelled):
+    passed = PassedOver()
+    entries = labelled(
+        ["train/cat/1.jpg", "train/dog/1.jpg", unlabelled], where="photos", passed=passed
+    )
+    assert [entry.path for entry in entries] == ["train/cat/1.jpg", "train/dog/1.jpg"]
+    assert f"1 picture without labels (the first: {unlabelled})" in passed.sentences()[0]
+
+
+SITES = [f"site{n}/{label}/{n}.jpg" for n in range(3) for label in ("cat", "dog")]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        SITES,
+        [f"all/{path}" for path in SITES],
+        [f"train/{path}" for path in SITES] + [f"test/{path}" for path in SITES],
+        [path.replace("site1/cat", "site1/Cat") for path in SITES],
+        [*SITES, "site7/cat/1.jpg"],
+        [*SITES * 5, "map.jpg"],
+        ["site1/cat/1.jpg", "site1/dog/1.jpg", "site2/cat/1.jpg"],
+        ["site1/cat/1.jpg", "site2/dog/1.jpg", "site3/cat/1.jpg", "site4/dog/1.jpg"],
+        [*(f"data/{label}/{n}.jpg" for label in ("cat", "dog") for n in range(9)), "docs/a.jpg"],
+        ["2020/cat/1.jpg", "2020/dog/1.jpg", "2021/cat/1.jpg", "2021/dog/1.jpg"],
+        ["cat/left/1.jpg", "cat/right/1.jpg", "dog/left/1.jpg", "dog/right/1.jpg"],
+        [f"north/{SITES[0]}", f"north/{SITES[1]}", f"south/{SITES[4]}", f"south/{SITES[5]}"],
+    ],
+)
+def test_where_several_folders_could_be_labels_it_is_asked(paths):
+    with pytest.raises(SourceError, match=r"does not show which folders are labels: .*--labels"):
+        told(*paths)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["cat/images/1.jpg", "dog/images/1.jpg"],
+        ["cat/kitten/1.jpg", "cat/adult/1.jpg", "dog/puppy/1.jpg", "dog/adult/1.jpg"],
+        ["cat/2020/1.jpg", "cat/2021/1.jpg", "dog/2020/1.jpg", "dog/2021/1.jpg"],
+        ["cat/cat/1.jpg", "dog/dog/1.jpg"],
+    ],
+)
+def test_folders_inside_labels_are_no_reason_to_ask(paths):
+    assert {label for _, label, _ in told(*paths)} == {"cat", "dog"}
+
+
+@pytest.mark.parametrize(
+    ("level", "labels"), [("outer", {"site0", "site1", "site2"}), ("inner", {"cat", "dog"})]
+)
+@pytest.mark.parametrize("before", ["", "all/", "train/"])
+def test_the_answer_decides(level, labels, before):
+    entries = labelled([before + path for path in SITES], where="photos", level=level)
+    assert {entry.label for entry in entries} == labels
+    assert {entry.split for entry in entries} == {"train" if before == "train/" else None}
+
+
+def test_the_folder_that_pictures_lie_in_can_be_the_label():
+    paths = [f"north/{path}" for path in SITES]
+    assert {entry.label for entry in labelled(paths, where="x", level="parent")} == {"cat", "dog"}
+    with pytest.raises(UsageError, match="There are: outer, inner, parent"):
+        labelled(paths, where="x", level="third")
+
+
+@pytest.mark.parametrize("stray", ["preview.jpg", "IMG_0001.jpg", "photo 1.jpg", "logo2.png"])
+def test_a_stray_picture_is_no_class_and_hides_none(stray):
+    inside = [f"dataset/{label}/{n}.jpg" for label in ("cat", "dog") for n in range(5)]
+    for paths in ([stray, *inside], [stray, *(path.removeprefix("dataset/") for path in inside)]):
+        found = {path: label for path, label, _ in told(*paths)}
+        assert found.pop(stray) is None
+        assert set(found.values()) == {"cat", "dog"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["IMG_0001.jpg", "DSC_0002.jpg"],
+        ["photo1.jpg", "Screenshot 2.png"],
+        ["train_1.jpg", "test_2.jpg"],
+    ],
+)
+def test_how_cameras_and_programs_name_pictures_is_no_label(names):
+    with pytest.raises(SourceError, match="nothing says what is on them"):
+        told(*names)
+
+
+def test_blanks_around_a_name_do_not_count_and_are_told():
+    passed = PassedOver()
+    entries = labelled(["dog /1.jpg", " dog/1.jpg", "cat/1.jpg"], where="x", passed=passed)
+    assert {entry.label for entry in entries} == {"cat", "dog"}
+    assert passed.sentences() == ["The folders ' dog' and 'dog ' are one label, 'dog'."]
+
+
+def test_labels_that_differ_in_case_alone_are_refused_but_for_letters():
+    with pytest.raises(SourceError, match="'Cat' and 'cat', which differ only in upper and lower"):
+        told("train/Cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg")
+    assert {label for _, label, _ in told("A/1.jpg", "a/1.jpg")} == {"A", "a"}

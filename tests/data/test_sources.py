@@ -210,6 +210,15 @@ class TestZips:
         with pytest.raises(PictureError, match="encrypted inside the archive"):
             open_source(path).read("cat/1.jpg")
 
+    def test_a_member_packed_by_an_unknown_method_is_one_bad_picture(self, tmp_path):
+        path = zipped(tmp_path / "a.zip", {name: jpeg() for name in FOLDERS})
+        data = bytearray(path.read_bytes())
+        data[data.index(b"PK\x01\x02") + 10] = 99
+        path.write_bytes(data)
+        with pytest.raises(PictureError, match="packed by a method that can't be unpacked here"):
+            open_source(path).read("cat/1.jpg")
+        assert open_source(path).read("cat/2.jpg") == jpeg()
+
     def test_a_large_member_is_not_unpacked(self, tmp_path):
         members = {name: bytes(5_000_000) for name in FOLDERS}
         path = zipped(tmp_path / "a.zip", members, compression=zipfile.ZIP_DEFLATED)
@@ -332,15 +341,19 @@ class TestManifests:
         [
             ("", r"list\.csv is empty\. Its first line must be: path,label"),
             ("path,label\n", r"list\.csv has columns but no rows\. Add a row for each picture"),
-            ("path,label\na.jpg,\n", r"row 2: the label is empty\. Fill it in or remove the row"),
+            ("path,label\na.jpg,\n", "row 2: the label is empty; fill it in or remove the row"),
             ("path,label\na.jpg\n", "row 2: the label is empty"),
-            ("path,label\na.jpg,cat\n,cat\n", "row 3: the path is empty"),
+            ("path,label\n,cat\n ,cat\n", "row 2: the path is empty"),
+            ("path,label\nhttps://x.org/a.jpg,cat\n", "row 2: an address, not a file"),
             (
-                "path,label,split\na.jpg,cat,holdout\n",
-                "row 2: there is no split 'holdout'. Write one of train, validation, test",
+                "path,label,split\na.jpg,cat,fold 3\n",
+                "row 2: there is no split 'fold 3'. Write one of train, validation, test",
             ),
             ("path,label\na.jpg,cat\na.jpg,dog\n", r"lists a\.jpg twice, as 'cat' and as 'dog'"),
-            (b"path,label\na.jpg,\xff\xfe\n", r"can't be read as CSV .* Save it as CSV in UTF-8"),
+            (
+                f"path,label\na.jpg,{'x' * 200_000}\n",
+                r"can't be read as CSV .* Save it as CSV in UTF-8",
+            ),
         ],
     )
     def test_malformed_rows_are_named(self, tmp_path, text, message):

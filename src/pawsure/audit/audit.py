@@ -102,7 +102,7 @@ def audit(
         label_accuracy=accuracy,
         embedded_by=encoder.name if isinstance(encoder, Encoder) else "",
     )
-    advice = _advice(catalog, flags)
+    advice = _advice(grouped, flags)
     return Audit(
         catalog=catalog,
         near=grouped.near,
@@ -185,16 +185,20 @@ class _Findings:
         self._add("near_copy", score, score > 0)
         several = _shared(catalog.group, self.usable)
         self._add("leakage", self.usable & several & self._differs(catalog.split.astype(str)))
-        self._add("conflicting_copy", self.usable & several & self._differs(catalog.label))
+        same_file = self.usable & self._differs(catalog.label, self.grouped.exact)
+        self._add("conflicting_copy", same_file)
+        alike = self.usable & several & self._differs(catalog.label)
+        self._add("conflicting_near_copy", alike & ~same_file)
         return find_leakage(catalog)
 
-    def _differs(self, what: np.ndarray) -> np.ndarray:
+    def _differs(self, what: np.ndarray, group: np.ndarray | None = None) -> np.ndarray:
         """Whether a column has several values within the group of each: bool (N,)."""
+        group = self.catalog.group if group is None else group
         rows = np.flatnonzero(self.usable)
         _, value = np.unique(what[rows], return_inverse=True)
-        pairs = np.unique(np.column_stack([self.catalog.group[rows], value]), axis=0)
+        pairs = np.unique(np.column_stack([group[rows], value]), axis=0)
         groups, counts = np.unique(pairs[:, 0], return_counts=True)
-        return np.isin(self.catalog.group, groups[counts > 1])
+        return np.isin(group, groups[counts > 1])
 
     def of_embeddings(self, embedded: Embedded, progress: Progress) -> float | None:
         """Labels and strangers; gives how often held-out classifiers agree with labels."""
@@ -240,28 +244,37 @@ def _spread(values: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
     return spread
 
 
-def _advice(catalog: Catalog, flags: dict[str, np.ndarray]) -> np.ndarray:
+def _advice(grouped: Grouped, flags: dict[str, np.ndarray]) -> np.ndarray:
     """What to do with each picture: object (N,)."""
-    advice = np.full(len(catalog), KEEP, dtype=object)
+    advice = np.full(len(grouped.catalog), KEEP, dtype=object)
     for wanted in (LOOK, LEAVE_OUT):
         for name, flag in flags.items():
             if BY_NAME[name].advice == wanted:
                 advice[flag] = wanted
-    advice[_spare_copies(catalog, advice)] = LEAVE_OUT
+    advice[_spare_copies(grouped, advice)] = LEAVE_OUT
     return advice
 
 
-def _spare_copies(catalog: Catalog, advice: np.ndarray) -> np.ndarray:
+def _spare_copies(grouped: Grouped, advice: np.ndarray) -> np.ndarray:
     """Rows of all but one picture of each group: int64.
 
     Of copies across splits the held-out one stays, so that figures remain comparable; else the
-    one with most pixels.
+    one with most pixels. Where near-copies have different labels, what looks alike is not the
+    same: only exact copies are spare.
     """
+    catalog = grouped.catalog
     spare: list[int] = []
-    together: dict[int, list[int]] = {}
+    in_group: dict[int, list[int]] = {}
     for row in catalog.where().tolist():
         if advice[row] != LEAVE_OUT:
-            together.setdefault(int(catalog.group[row]), []).append(row)
+            in_group.setdefault(int(catalog.group[row]), []).append(row)
+    together: dict[tuple[int, int], list[int]] = {}
+    by_detail = grouped.differ_by_detail
+    for group, rows in in_group.items():
+        only_exact = by_detail or len(set(catalog.label[rows].tolist())) > 1
+        for row in rows:
+            exact = int(grouped.exact[row]) if only_exact else -1
+            together.setdefault((group, exact), []).append(row)
     for rows in together.values():
         if len(rows) > 1:
             rows.sort(

@@ -70,10 +70,17 @@ CHECKS = (
     ),
     Check(
         "conflicting_copy",
-        "Copies with different labels",
+        "One file under different labels",
         "at least one of the labels is wrong",
         "0 or 1",
         LEAVE_OUT,
+    ),
+    Check(
+        "conflicting_near_copy",
+        "Near-copies with different labels",
+        "a label is wrong, or the labels differ by a detail of the picture",
+        "0 or 1",
+        LOOK,
     ),
     Check(
         "wrong_label",

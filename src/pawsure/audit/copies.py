@@ -22,6 +22,8 @@ at 0.90 and more; of 8 million pairs of different ones the likest is at 0.77."""
 
 _ROWS_AT_A_TIME = 4096
 
+_LEAST_OF_A_PATTERN = 5  # pairs; fewer may be mistakes
+
 
 @dataclass(frozen=True, eq=False)
 class NearCopies:
@@ -96,6 +98,23 @@ class Grouped:
     near: NearCopies
     exact: np.ndarray
     too_alike: str = ""
+
+    @property
+    def differ_by_detail(self) -> bool:
+        """Whether near-copies are what tells the labels apart, not mistakes.
+
+        A camera that does not move takes the same picture with and without an animal; on a
+        production line, good parts and bad ones are nearly alike. Then most near-copies, or
+        most groups of them, have different labels.
+        """
+        label, usable = self.catalog.label, self.catalog.problem == ""
+        known = usable[self.near.first] & usable[self.near.second]
+        first, second = self.near.first[known], self.near.second[known]
+        differ = label[first] != label[second]
+        if differ.sum() < _LEAST_OF_A_PATTERN:
+            return False
+        groups, mixed = (set(self.catalog.group[rows].tolist()) for rows in (first, first[differ]))
+        return bool(2 * differ.sum() > len(differ) or 2 * len(mixed) > len(groups))
 
 
 def group_copies(

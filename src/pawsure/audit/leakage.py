@@ -99,7 +99,8 @@ def refuse_leakage(leakage: Leakage, *, data: str) -> None:
         f"The splits of {data} share copies: {count(leakage.groups, 'group')} of copies or "
         f"near-copies in more than one split{told}, so figures measured on them would be too "
         f"good. Write a manifest without them (pawsure audit {data} --apply clean.csv) and train "
-        "on that, or leave out --strict."
+        "on that, without its column split where it keeps near-copies because labels differ by a "
+        "detail. Or leave out --strict."
     )
 
 

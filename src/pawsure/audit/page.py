@@ -113,10 +113,7 @@ def _copies(audit: Audit) -> Section | None:
     groups = _groups(audit, audit.flags["exact_copy"] | audit.flags["near_copy"])
     if not groups:
         return None
-    text = (
-        "Each group counts as one picture when a split is drawn, so that it never crosses. Those "
-        "with different labels come first."
-    )
+    text = "Copies stay on the same side of a split. Those with different labels come first."
     return (
         "copies",
         f"Copies ({count(len(groups), 'group')})",
@@ -242,7 +239,7 @@ def _groups(audit: Audit, flag: np.ndarray) -> list[list[int]]:
     together: dict[int, list[int]] = {}
     for row in np.flatnonzero((audit.catalog.problem == "") & flag).tolist():
         together.setdefault(int(audit.catalog.group[row]), []).append(row)
-    conflict = audit.flags["conflicting_copy"]
+    conflict = audit.flags["conflicting_copy"] | audit.flags["conflicting_near_copy"]
     groups = [rows for rows in together.values() if len(rows) > 1]
     return sorted(groups, key=lambda rows: (-int(conflict[rows[0]]), -len(rows), rows[0]))
 

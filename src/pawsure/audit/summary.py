@@ -30,7 +30,10 @@ class AuditSummary:
         exact_copies: pictures beyond the first of each file that is there more than once.
         near_copies: pictures beyond the first of each group, exact copies not counted.
         copy_groups: groups of two or more.
-        conflicting_groups: of these, with more than one label.
+        conflicting_groups: files that are there under more than one label.
+        conflicting_near_groups: groups of near-copies with more than one label.
+        by_detail: whether that is the rule, so that labels differ by a detail of the picture;
+            see `Grouped.differ_by_detail`.
         leakage: copies across splits.
         owed: what accuracy owes to it, where it was measured.
         flagged: pictures that each further check found, by its name; only of those made.
@@ -49,6 +52,8 @@ class AuditSummary:
     copy_groups: int
     conflicting_groups: int
     leakage: Leakage
+    conflicting_near_groups: int = 0
+    by_detail: bool = False
     owed: tuple[Owed, ...] = ()
     flagged: dict[str, int] = field(default_factory=dict)
     label_accuracy: float | None = None
@@ -113,16 +118,30 @@ class AuditSummary:
             said.append(
                 f"Copies: {count(self.exact_copies, 'exact one')} and "
                 f"{count(self.near_copies, 'near-copy', 'near-copies')}, in "
-                f"{count(self.copy_groups, 'group')}. Each group counts as one picture when a "
-                "split is drawn."
+                f"{count(self.copy_groups, 'group')}. Copies stay on "
+                "the same side of a split."
             )
         if self.conflicting_groups:
             said.append(
-                f"{count(self.conflicting_groups, 'group')} of copies "
-                f"{agreeing(self.conflicting_groups, 'has', 'have')} more than one label: at "
-                "least one of them is wrong."
+                f"{count(self.conflicting_groups, 'file is', 'files are')} there under more than "
+                "one label: at least one of these labels is wrong."
             )
-        return said
+        return [*said, *self._about_near_conflicts()]
+
+    def _about_near_conflicts(self) -> list[str]:
+        number = self.conflicting_near_groups
+        if not number:
+            return []
+        have = f"{count(number, 'group')} of near-copies {'has' if number == 1 else 'have'}"
+        if self.by_detail:
+            return [
+                f"Labels differ by a detail: {have} more than one label, as with a camera that "
+                "does not move. That is no mistake: all are kept, on the same side of a split."
+            ]
+        return [
+            f"{have} more than one label. Look at them: a label is wrong, or the labels differ "
+            "by a detail."
+        ]
 
     def _about_labels(self) -> list[str]:
         said = []
@@ -131,8 +150,12 @@ class AuditSummary:
             said.append(
                 f"Labels: {count(suspects, 'picture')} "
                 f"{agreeing(suspects, 'looks', 'look')} like another label than the given "
-                f"one ({suspects / max(1, sum(self.labels.values())):.1%}); worth a look before "
-                "training."
+                f"one ({suspects / max(1, sum(self.labels.values())):.1%}); "
+                + (
+                    "labels that differ by a detail are hard to judge."
+                    if self.by_detail
+                    else "worth a look before training."
+                )
             )
         strangers = self.flagged.get("out_of_place", 0)
         if strangers:
@@ -218,6 +241,9 @@ def summarise(grouped: Grouped, catalog: Catalog | None = None, **further: Any) 
     groups, sizes = np.unique(catalog.group[rows], return_counts=True)
     different = len(np.unique(grouped.exact[rows]))
     labels_of = np.unique(np.column_stack([catalog.group[rows], catalog.label[rows]]), axis=0)
+    same_file = conflicting(
+        np.unique(np.column_stack([grouped.exact[rows], catalog.label[rows]]), axis=0)[:, 0]
+    )
     shortest = np.minimum(catalog.width[rows], catalog.height[rows])
     formats, counts = np.unique(catalog.format[rows].astype(str), return_counts=True)
     by_label = np.bincount(
@@ -230,7 +256,12 @@ def summarise(grouped: Grouped, catalog: Catalog | None = None, **further: Any) 
         exact_copies=len(rows) - different,
         near_copies=different - len(groups),
         copy_groups=int((sizes > 1).sum()),
-        conflicting_groups=len(conflicting(labels_of[:, 0])),
+        conflicting_groups=len(same_file),
+        conflicting_near_groups=len(
+            set(conflicting(labels_of[:, 0]).tolist())
+            & set(catalog.group[grouped.near.first].tolist())
+        ),
+        by_detail=grouped.differ_by_detail,
         formats=dict(zip(formats.tolist(), counts.tolist(), strict=True)),
         sides=(
             (int(shortest.min()), int(np.median(shortest)), int(shortest.max()))

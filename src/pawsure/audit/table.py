@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,9 @@ import numpy as np
 
 from pawsure.audit.audit import Audit
 from pawsure.audit.checks import BY_NAME, LEAVE_OUT
+from pawsure.data import tables
 from pawsure.data.entries import Source
+from pawsure.data.file_names import as_text
 from pawsure.data.files import atomic_path
 from pawsure.errors import UsageError
 
@@ -41,14 +42,8 @@ def findings_table(audit: Audit) -> pyarrow.Table:
 
 def write_table(table: pyarrow.Table, path: str | Path) -> None:
     """Write a table as CSV or Parquet, by its suffix, whole or not at all."""
-    import pyarrow.csv
-    import pyarrow.parquet
-
     with atomic_path(path) as temporary:
-        if Path(path).suffix == ".csv":
-            pyarrow.csv.write_csv(table, temporary)
-        else:
-            pyarrow.parquet.write_table(table, temporary, compression="zstd")
+        tables.write_table(table, temporary)
 
 
 def check_manifest(path: str | Path, source: Source, *, leave_out: Sequence[str] = ()) -> None:
@@ -120,5 +115,5 @@ def _named(path: Path, home: Path) -> str:
 
 
 def _texts(values: Sequence[str] | np.ndarray) -> list[str]:
-    """Names that are not valid UTF-8, made so, as in catalogs."""
-    return [os.fsencode(value).decode("utf-8", "replace") for value in values]
+    """Names as catalogs have them."""
+    return [as_text(value) for value in values]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
+from pawsure.data.file_names import as_text, from_text
 from pawsure.model.answer import Answer, Failure
 
 # Rows a Parquet row group: small enough to hold, large enough to compress.
@@ -114,15 +115,16 @@ class CsvRows:
     def row(self, result: Answer | Failure) -> bytes:
         """A line; more where a path has line breaks."""
         if isinstance(result, Failure):
-            return self._line([result.path, *[""] * (len(self._columns) - 2), result.error])
+            return self._line(
+                [as_text(result.path), *[""] * (len(self._columns) - 2), result.error]
+            )
         probabilities = (result.probabilities[label] for label in self._labels)
-        answer = (result.path, result.answer, result.label, result.probability)
+        answer = (as_text(result.path or ""), result.answer, result.label, result.probability)
         return self._line([*answer, *probabilities, result.familiarity, ""])
 
     def _line(self, fields: list[Any]) -> bytes:
         self._writer.writerow(fields)
-        # A path that is no valid UTF-8 is written as the bytes that it is.
-        line = self._text.getvalue().encode("utf-8", "surrogateescape")
+        line = self._text.getvalue().encode()
         self._text.seek(0)
         self._text.truncate()
         return line
@@ -134,10 +136,10 @@ class CsvRows:
             end += len(row)
             if row == self.header() and end == len(row):
                 continue
-            fields = next(csv.reader([row.decode("utf-8", "surrogateescape")]))
+            fields = next(csv.reader([row.decode("utf-8", "replace")]))
             if len(fields) != len(self._columns):
                 return
-            yield Record(fields[0], fields[1], end)
+            yield Record(from_text(fields[0]), fields[1], end)
 
     def finish(self, rows: Path) -> Path:
         """They are it."""
@@ -175,7 +177,11 @@ class ParquetRows(JsonRows):
             [(name, pa.float64() if _is_number(name) else pa.string()) for name in self._columns]
         )
         out = rows.with_suffix(".parquet")
-        with rows.open("rb") as lines, pq.ParquetWriter(out, schema) as table:
+        with (
+            rows.open("rb") as lines,
+            out.open("wb") as file,
+            pq.ParquetWriter(file, schema) as table,
+        ):
             group = []
             for line in lines:
                 group.append(_flat(json.loads(line)))
@@ -189,8 +195,7 @@ class ParquetRows(JsonRows):
 
 def _flat(content: dict[str, Any]) -> dict[str, Any]:
     probabilities = content.pop("probabilities", {})
-    # Parquet text has to be UTF-8; bytes of a path that are none become escapes.
-    content["path"] = content["path"].encode("utf-8", "backslashreplace").decode()
+    content["path"] = as_text(content["path"])  # Parquet takes UTF-8 alone
     return content | {f"probability_{label}": value for label, value in probabilities.items()}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pawsure.cli import screen
+from pawsure.cli.labels import LabelsOption
 from pawsure.errors import UsageError
 from pawsure.progress_bars import terminal_progress
 from pawsure.wording import agreeing, count
@@ -34,7 +35,8 @@ def audit(
         typer.Option(
             metavar="FILE",
             help="Write a manifest (.csv or .parquet) of the pictures that are left: without "
-            "unreadable and blank ones, and one of each group of copies. No picture is touched.",
+            "unreadable and blank ones, and one of each group of copies. Near-copies with "
+            "different labels are all kept. No picture is touched.",
         ),
     ] = None,
     leave_out: Annotated[
@@ -55,6 +57,7 @@ def audit(
         int | None,
         typer.Option(min=32, help="Side that pictures are judged at; 224 by default."),
     ] = None,
+    labels: LabelsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Find unreadable files, copies, leakage, wrong labels and pictures out of place.
@@ -76,7 +79,8 @@ def audit(
     folder = _free_folder(out)
     if model is not None:
         check_model(model)
-    source = open_source(data, progress=progress)
+    level = None if labels is None else labels.value
+    source = open_source(data, labels=level, progress=progress)
     if apply is not None:
         check_manifest(apply, source, leave_out=chosen)
     encoder = find_network(model=model, weights=weights, size_px=image_size, progress=progress)
@@ -95,8 +99,8 @@ def audit(
     _show(found)
     screen.note(f"Pictures side by side: {folder / PAGE}; every score: {folder / CSV}")
     if apply is None or kept is None:
-        words = ["audit", data, "--apply", "clean.csv"]
-        screen.next_command("To write a manifest without them", *words)
+        words = ["audit", data, *([] if level is None else ["--labels", level])]
+        screen.next_command("To write a manifest without them", *words, "--apply", "clean.csv")
     else:
         screen.note(
             f"{apply} lists {count(kept[0], 'picture')}; {kept[1]:,} "
@@ -119,7 +123,8 @@ def _free_folder(out: Path | None) -> Path:
 
 def _machine(found: Audit) -> dict[str, object]:
     summary = found.summary.to_dict()
-    return {**summary, "not_looked": found.not_looked}
+    passed_over = list(found.catalog.source.notes)
+    return {**summary, "not_looked": found.not_looked, "passed_over": passed_over}
 
 
 def _write_summary(found: Audit, path: Path) -> None:
@@ -144,9 +149,11 @@ def _show(found: Audit) -> None:
     if not sentences:
         screen.answer("  Nothing was found that needs looking at.")
     _show_leaks(found)
+    near = "" if summary.by_detail else "conflicting_near_copy"
     for check, title in (
         ("unreadable", "Unreadable"),
-        ("conflicting_copy", "Copies with different labels"),
+        ("conflicting_copy", "One file under different labels"),
+        (near, "Near-copies with different labels"),
         ("wrong_label", "Labels that look most wrong"),
         ("out_of_place", "Farthest out of place"),
     ):

@@ -11,6 +11,7 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
+from pawsure.cli.labels import LabelsOption
 from pawsure.errors import UsageError
 from pawsure.extras import needing
 from pawsure.progress_bars import terminal_progress
@@ -54,6 +55,7 @@ def compare(
     split: Annotated[
         Judged, typer.Option(help="Which pictures accuracies are measured on.")
     ] = Judged.VALIDATION,
+    labels: LabelsOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder to make for the table and the plot.")
     ] = None,
@@ -73,6 +75,7 @@ def compare(
         backbones=_names(backbones),
         fine_tune=fine_tune,
         split=split.value,
+        labels=None if labels is None else labels.value,
     )
     if as_json:
         screen.answer_json({"folder": str(folder), **comparison.to_dict()})
@@ -86,6 +89,7 @@ def compare(
         "--recipe": None if recipe == "default" else recipe,
         "--image-size": image_size,
         "--weights": weights,
+        "--labels": None if labels is None else labels.value,
     }
     options = [word for pair in chosen.items() if pair[1] is not None for word in pair]
     screen.next_command("To train the most accurate", "train", data, "--backbone", best, *options)

@@ -11,6 +11,7 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.exit_codes import ExitCode
+from pawsure.cli.labels import LabelsOption, Level
 from pawsure.wording import count
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="MODEL", help="Another model, to compare with on the same pictures."),
     ] = None,
+    labels: LabelsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Measure a model on labelled pictures, with 95% intervals.
@@ -60,7 +62,7 @@ def evaluate(
     predictor = Predictor(model)
     other = None if against is None else Predictor(against)
     progress = terminal_progress()
-    catalog = _catalog(data, split, predictor.metadata, progress)
+    catalog = _catalog(data, labels, split, predictor.metadata, progress)
     figures = evaluate_split(
         predictor,
         catalog,
@@ -80,15 +82,24 @@ def evaluate(
         raise typer.Exit(ExitCode.SOME_PICTURES)
 
 
-def _catalog(data: str, split: Split, metadata: ModelMetadata, progress: Progress) -> Catalog:
+def _catalog(
+    data: str,
+    labels: Level | None,
+    split: Split,
+    metadata: ModelMetadata,
+    progress: Progress,
+) -> Catalog:
     """The pictures, split as the run that made the model would have split them."""
     from pawsure.audit.grouping import grouped_catalog
     from pawsure.data.catalog import build_catalog
+    from pawsure.data.sources import open_source
     from pawsure.data.split import assign_splits
 
+    level = None if labels is None else labels.value
+    source = open_source(data, labels=level, progress=progress)
     if split is Split.ALL:
-        return build_catalog(data, progress=progress)
-    catalog = grouped_catalog(data, progress=progress).catalog
+        return build_catalog(source, progress=progress)
+    catalog = grouped_catalog(source, progress=progress).catalog
     recipe = tomllib.loads(metadata.recipe)
     return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
 

@@ -65,7 +65,7 @@ class EvidenceFolder:
 
         with (
             atomic_path(self.folder / INDEX) as temporary,
-            temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             table: Any = csv.writer(file)
             table.writerow(("path", "evidence"))

@@ -13,6 +13,7 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
+from pawsure.cli.labels import LabelsOption, Level
 from pawsure.errors import DataError, SourceError, UsageError
 from pawsure.extras import needing
 from pawsure.progress_bars import terminal_progress
@@ -68,6 +69,7 @@ def export(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the pictures that are drawn.")] = 0,
+    labels: LabelsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Export a model, and compare it with MODEL on real pictures before it is written."""
@@ -89,7 +91,7 @@ def export(
 
         progress = terminal_progress()
         needs_labels = to in FITTED or precision == "int8"
-        catalog = _catalog(predictor.path, predictor.metadata, data, needs_labels, progress)
+        catalog = _catalog(predictor.path, predictor.metadata, data, labels, needs_labels, progress)
         with without_chatter():
             result = export_checked(
                 predictor.path,
@@ -131,6 +133,7 @@ def _catalog(
     model_file: Path,
     metadata: ModelMetadata,
     data: str | None,
+    labels: Level | None,
     needs_labels: bool,
     progress: Progress,
 ) -> Catalog:
@@ -140,13 +143,16 @@ def _catalog(
     """
     from pawsure.audit.grouping import grouped_catalog
     from pawsure.data.catalog import build_catalog
+    from pawsure.data.layouts import OUTER
     from pawsure.data.recorded import recorded_catalog
     from pawsure.data.sources import open_source
     from pawsure.data.split import assign_splits
 
     run_folder = model_file.parent
     try:
-        source = open_source(data or _recorded_data(model_file), progress=progress)
+        named = data or _recorded_data(model_file)
+        # For pictures that the run recorded it is all one which folder names the label.
+        source = open_source(named, labels=OUTER, progress=progress)
     except SourceError as exc:
         if data is not None:
             raise
@@ -160,6 +166,7 @@ def _catalog(
     if recorded is not None:
         return recorded
     recipe = tomllib.loads(metadata.recipe)
+    source = open_source(named, labels=None if labels is None else labels.value)
     catalog = grouped_catalog(source, progress=progress).catalog
     return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
 

@@ -38,7 +38,10 @@ EXAMPLE = "Example: pawsure predict photos/ --model runs/pets/model.onnx"
 def predict(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH…", help="Pictures, and folders to search for pictures."),
+        # One that may not be read is answered for like any other that can't be.
+        typer.Argument(
+            metavar="PATH…", readable=False, help="Pictures, and folders to search for pictures."
+        ),
     ],
     model: Annotated[
         Path | None, typer.Option(help="A model file, or the run folder that holds one.")
@@ -71,11 +74,13 @@ def predict(
         _check_resumable(file, evidence)
 
     from pawsure.data.listing import count_pictures, iter_pictures
+    from pawsure.data.passed_over import PassedOver
     from pawsure.model.onboard import ON_BOARD, check_model
     from pawsure.model.predictor import load
 
     check_model(model)
-    total = count_pictures(paths)
+    passed = PassedOver()
+    total = count_pictures(paths, passed)
     # A pass of its own on each core answers most; for a single picture all cores share one.
     predictor = load(model, threads=None if total == 1 else 1)
     if resume and file is not None and _finished(file):
@@ -109,6 +114,9 @@ def predict(
             f"{count(len(drawn), 'heat map')} {agreeing(len(drawn), 'is', 'are')} in {evidence}: "
             "warm for the answer, blue against."
         )
+    passed.locked.clear()  # answered for by a row of its own
+    for sentence in passed.sentences():
+        screen.note(sentence)
     if not as_json:
         _close(tally, model or Path(ON_BOARD[0]), file, paths)
     if tally[""]:

@@ -11,6 +11,8 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
+from pawsure.cli.labels import LabelsOption
+from pawsure.data.file_names import as_text
 from pawsure.errors import UsageError
 from pawsure.progress_bars import terminal_progress
 
@@ -80,6 +82,7 @@ def train(
         str | None,
         typer.Option(metavar="URI", help="Log to MLflow: a folder, or a server's address."),
     ] = None,
+    labels: LabelsOption = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse data whose own splits share copies of pictures."),
@@ -92,7 +95,7 @@ def train(
     named = {"image_size": image_size, "backbone": backbone, "weights": weights, "seed": seed}
     overrides: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
     if neither is not None:
-        overrides["trust.neither"] = str(neither)
+        overrides["trust.neither"] = as_text(str(neither))
     if max_error is not None:
         overrides["trust.max_error"] = _share(max_error)
     overrides |= dict(_setting(text) for text in settings or [])
@@ -109,6 +112,7 @@ def train(
         overrides=overrides,
         resume=resume,
         strict=strict,
+        labels=None if labels is None else labels.value,
         **{name: place for name, place in watched.items() if place is not None},
     )
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,16 +13,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from pawsure.data.entries import SPLITS, Entry, Source
+from pawsure.data.file_names import as_text
 from pawsure.data.files import atomic_path
 from pawsure.data.images import DEFAULT_LIMITS, Limits, examine
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.data.sources import open_source
+from pawsure.data.tables import read_schema, write_table
 from pawsure.errors import DataError, ManifestError, PictureError, SourceError
 from pawsure.progress import NO_PROGRESS, Progress
 
 if TYPE_CHECKING:
     import pyarrow
 
+_MOST_NAMED = 5
 _PICTURES_A_TASK = 64  # reading one takes 0.1 ms: too little to hand over one by one
 
 _Part = TypeVar("_Part")
@@ -105,6 +107,18 @@ class Catalog:
         rows = np.flatnonzero(self.problem != "")
         return {self.path[row]: self.problem[row] for row in rows}
 
+    def problem_lines(self) -> list[str]:
+        """The same for people: of many pictures with one reason, the first few and a count."""
+        together: dict[str, list[str]] = {}
+        for path, reason in self.problems().items():
+            together.setdefault(reason, []).append(path)
+        lines = []
+        for reason, paths in together.items():
+            lines += [f"Left out {as_text(path)}: {reason}" for path in paths[:_MOST_NAMED]]
+            if len(paths) > _MOST_NAMED:
+                lines.append(f"Left out {len(paths) - _MOST_NAMED:,} more: {reason}")
+        return lines
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 in hex over what is learned from: contents, labels and splits.
@@ -125,7 +139,10 @@ class Catalog:
         return replace(self, problem=problem, split=split)
 
     def table(self) -> pyarrow.Table:
-        """All columns, labels by name (null where there is none)."""
+        """All columns, labels by name (null where there is none).
+
+        Names that are no valid Unicode are as `pawsure.data.file_names.as_text` writes them.
+        """
         import pyarrow
 
         names = [self.labels[label] if label >= 0 else None for label in self.label]
@@ -146,12 +163,10 @@ class Catalog:
 
     def to_parquet(self, path: str | Path) -> None:
         """Write `table` as a Parquet file that appears whole or not at all."""
-        import pyarrow.parquet
-
         with atomic_path(path) as temporary:
             told = {_FINGERPRINT: self.fingerprint}
             table = self.table().replace_schema_metadata(told)
-            pyarrow.parquet.write_table(table, temporary, compression="zstd")
+            write_table(table, temporary)
 
 
 def recorded_fingerprint(path: str | Path) -> str | None:
@@ -160,11 +175,9 @@ def recorded_fingerprint(path: str | Path) -> str | None:
     Returns:
         None if there is no such file, or it does not say.
     """
-    import pyarrow.parquet
-
     if not Path(path).is_file():
         return None
-    told = pyarrow.parquet.read_schema(path).metadata or {}
+    told = read_schema(path).metadata or {}
     fingerprint = told.get(_FINGERPRINT.encode())
     return None if fingerprint is None else str(fingerprint, "ascii")
 
@@ -374,7 +387,4 @@ def _objects(values: Sequence[str]) -> np.ndarray:
 
 
 def _unicode(values: Sequence[str | None] | np.ndarray) -> list[str | None]:
-    """Names that are not valid UTF-8 (Linux allows any bytes), made so."""
-    return [
-        None if value is None else os.fsencode(value).decode("utf-8", "replace") for value in values
-    ]
+    return [None if value is None else as_text(value) for value in values]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pawsure.data.split_names import split_named as split_named
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -46,30 +48,13 @@ class Source(Protocol):
     def entries(self) -> Sequence[Entry]:
         """All its pictures, in an order that does not change from run to run."""
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was passed over when it was opened, in sentences."""
+
     def read(self, path: str) -> bytes:
         """The bytes of one picture; safe to call from many threads.
 
         Raises:
             PictureError: it is missing, too large, or can't be read.
         """
-
-
-def split_named(name: str) -> str | None:
-    """The split that a word stands for, in any of its usual spellings; None if it does not.
-
-    Example:
-        >>> split_named("Valid"), split_named("test1"), split_named("cats")
-        ('validation', 'test', None)
-    """
-    word = name.strip().lower().rstrip("0123456789")
-    for split, spellings in _SPELLINGS.items():
-        if word in spellings:
-            return split
-    return None
-
-
-_SPELLINGS = {
-    "train": {"train", "training", "trn"},
-    "validation": {"val", "valid", "validation", "dev"},
-    "test": {"test", "testing", "tst"},
-}

@@ -53,21 +53,41 @@ READABLE_SUFFIXES = frozenset(
 OTHER_PICTURE_SUFFIXES = frozenset(
     # fmt: off
     [
+        ".3fr",
         ".arw",
+        ".avci",
         ".cr2",
         ".cr3",
+        ".crw",
+        ".dcr",
         ".dng",
         ".eps",
+        ".erf",
+        ".gpr",
         ".heic",
+        ".heics",
         ".heif",
+        ".hif",
+        ".iiq",
         ".jxl",
+        ".kdc",
+        ".mef",
+        ".mos",
+        ".mrw",
         ".nef",
+        ".nrw",
         ".orf",
+        ".pef",
         ".raf",
         ".raw",
         ".rw2",
+        ".rwl",
+        ".sr2",
+        ".srf",
+        ".srw",
         ".svg",
         ".wmf",
+        ".x3f",
     ]
     # fmt: on
 )
@@ -75,6 +95,24 @@ OTHER_PICTURE_SUFFIXES = frozenset(
 
 PICTURE_SUFFIXES = READABLE_SUFFIXES | OTHER_PICTURE_SUFFIXES
 """Files with these suffixes are taken for pictures when a folder is searched."""
+
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".3gp",
+        ".avi",
+        ".insv",
+        ".lrv",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpg",
+        ".mts",
+        ".webm",
+    ]
+)
+"""What cameras write beside pictures; counted when a folder is searched, and passed over."""
 
 # What people feed to picture tools by mistake: how it begins, and what to say of it.
 _NOT_A_PICTURE = (
@@ -110,11 +148,6 @@ _JPEG_END = b"\xff\xd9"
 def is_picture_name(path: str | PurePath) -> bool:
     """Whether a file name is that of a picture, readable or not."""
     return PurePath(path).suffix.lower() in PICTURE_SUFFIXES
-
-
-def is_hidden(name: str) -> bool:
-    """Whether one part of a path is left out of searches: hidden, or an archiver's litter."""
-    return (name.startswith(".") and name not in (".", "..")) or name == "__MACOSX"
 
 
 def why_unknown(data: bytes) -> str:

@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ from PIL import Image
 from pawsure.data.colour import BACKGROUND as BACKGROUND
 from pawsure.data.colour import to_rgb
 from pawsure.data.formats import ends_whole
+from pawsure.data.listing import why_not_searched
 from pawsure.data.pillow import check_pixels, open_bytes, translated, turn_of, upright_size
 from pawsure.errors import PictureError, ShapeError, UsageError
 
@@ -231,12 +233,22 @@ def read_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
         PictureError: there is no such file, it may not be read, or it is too large.
     """
     try:
+        _refuse_endless(path)
         with open(path, "rb") as file:
             return read_stream(file, limits=limits, num_bytes=os.fstat(file.fileno()).st_size)
     except PictureError as exc:
         raise PictureError(exc.reason, name=os.fspath(path)) from exc
     except (OSError, ValueError) as exc:  # ValueError: a path with a zero byte
-        raise PictureError(_why_not_opened(exc), name=os.fspath(path)) from exc
+        raise PictureError(_why_not_opened(exc, path), name=os.fspath(path)) from exc
+
+
+def _refuse_endless(path: str | Path) -> None:
+    """Refuse a pipe that may have no writer: opening it waits without end.
+
+    Those that a shell has made for us (`<(…)`, standard input) are read.
+    """
+    if stat.S_ISFIFO(os.stat(path).st_mode) and not os.fspath(path).startswith(("/dev/", "/proc/")):
+        raise PictureError("a pipe, not a file")
 
 
 def read_stream(file: IO[bytes], *, limits: Limits, num_bytes: int) -> bytes:
@@ -326,11 +338,12 @@ def _checked_size(size_px: int) -> int:
     return int(size_px)
 
 
-def _why_not_opened(exc: OSError | ValueError) -> str:
+def _why_not_opened(exc: OSError | ValueError, path: str | Path) -> str:
     if isinstance(exc, FileNotFoundError):
         return "there is no such file"
-    if isinstance(exc, IsADirectoryError):
-        return "a folder, not a picture"
+    if isinstance(exc, OSError) and os.path.isdir(path):
+        why = why_not_searched(path)
+        return f"a folder that can't be searched: {why}" if why else "a folder, not a picture"
     if isinstance(exc, PermissionError):
         return "may not be read: permission denied"
     return f"can't be opened: {getattr(exc, 'strerror', None) or exc}"

@@ -2,53 +2,115 @@
 
 cat/1.jpg                folders are labels; what is deeper inside belongs to them too
 train/cat/1.jpg          folders of splits, each with folders of labels
+train/train/cat/1.jpg    the same, as archives have it that were packed twice
+cat/train/1.jpg          folders of labels, each with folders of splits
 cat.1.jpg                names begin with the label and end with a number
 train/cat.1.jpg          folders of splits with such names
 anything/cat/1.jpg       any of these inside one folder of any name, as archives have it
+
+site1/cat/1.jpg, site2/cat/2.jpg: which folder names the label? That is asked, not guessed.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from pawsure.data.entries import Entry, split_named
-from pawsure.errors import SourceError
+from pawsure.data.entries import Entry
+from pawsure.data.file_names import as_label, as_text
+from pawsure.data.labels import check_spelling
+from pawsure.data.passed_over import PassedOver
+from pawsure.data.split_names import UNLABELLED, meaning, split_named
+from pawsure.errors import SourceError, UsageError
 
 LAYOUTS = (
     "a folder for each label (cat/1.jpg), folders train, validation and test with such folders "
     "in them (train/cat/1.jpg), or names that begin with the label (cat.1.jpg)"
 )
 
+OUTER, INNER, PARENT = "outer", "inner", "parent"
+
+LEVELS = (OUTER, INNER, PARENT)
+"""Which folder may name the label, wrappers and splits not counted: the first, the second, or
+the one that the picture lies in."""
+
+_STRAY = "has no label: it lies in no label's folder"
+
 # "cat.0", "great_pyrenees_12", "Cat (3)": a label without digits, then a number.
 _LABEL_AND_NUMBER = re.compile(r"(?P<label>\D*[^\W\d_])[ ._-]*\(?\d+\)?")
+
+# How cameras, phones and programs begin the names of pictures; nothing is on all of these.
+_NO_LABELS = frozenset(
+    """
+    img image images imag dsc dscn dscf sdc sam hpim cimg kic pict pic pics picture photo photos
+    foto pxl mvimg pano burst gopr gh gx dji wa p dcim vid mov frame capture screenshot screen
+    scan untitled unnamed unknown file default download thumb thumbnail preview logo cover fb_img
+    img_e whatsapp_image bild bildschirmfoto sample
+    """.split()  # noqa: SIM905
+)
+
+# 2021, 2021-05, 20210503, …: when, not what.
+_DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
+
+_MOST = 0.9
+"""Of pictures: so many in inner folders of the same names are a plan, not chance."""
 
 _Parts = tuple[str, ...]
 
 
-def labelled(paths: Iterable[str], *, where: str) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a picture lies once wrappers and splits are taken off."""
+
+    parts: _Parts
+    split: str | None = None
+
+
+def labelled(
+    paths: Iterable[str],
+    *,
+    where: str,
+    level: str | None = None,
+    passed: PassedOver | None = None,
+) -> list[Entry]:
     """Tell label and split of every picture from its path.
 
     Args:
         paths: of pictures, relative to the place that was named, with forward slashes.
         where: that place, for messages.
+        level: one of `LEVELS`; None finds it out, and refuses to guess.
+        passed: told of pictures that nobody has labelled, which get no entry.
 
     Returns:
         An entry for every path, sorted by path. Those that fit into no label say so.
 
     Raises:
-        SourceError: there are no pictures, or they lie in none of `LAYOUTS`.
+        SourceError: there are no pictures, they lie in none of `LAYOUTS`, or several folders
+            could name the label.
+        UsageError: there is no such level.
     """
+    if level not in (None, *LEVELS):
+        raise UsageError(f"There is no level '{level}' of labels. There are: {', '.join(LEVELS)}.")
     found = {path: _parts(path) for path in sorted(paths)}
     if not found:
         raise SourceError(f"{where} holds no pictures. Pawsure takes {LAYOUTS}.")
-    depth = _depth_of_wrappers(list(found.values()))
-    inside = {path: parts[depth:] for path, parts in found.items()}
-    if _are_splits(inside.values(), where):
-        return _in_splits(inside, where)
-    entries = [_entry(path, parts) for path, parts in inside.items()]
-    _check_some_labels(entries, where)
+    places = _places(found, where)
+    if level is None:
+        _refuse_to_guess(places.values(), where)
+    labels = _labels(places, level)
+    passed = PassedOver() if passed is None else passed
+    places = _without_unlabelled(places, labels, passed)
+    _tell_of_blanks(places.values(), passed)
+    entries = [
+        Entry(path, labels[path], place.split)
+        if labels[path]
+        else Entry(path, None, place.split, _STRAY)
+        for path, place in places.items()
+    ]
+    _check_some_labels(entries, where, found)
+    check_spelling(entries, where)
     return entries
 
 
@@ -57,82 +119,261 @@ def _parts(path: str) -> _Parts:
     return tuple(part for part in path.split("/") if part not in ("", ".", ".."))
 
 
+def _places(found: Mapping[str, _Parts], where: str) -> dict[str, _Place]:
+    """Every path without wrappers, and its split."""
+    depth = _depth_of_wrappers(list(found.values()))
+    inside = {path: _below(parts, depth) for path, parts in found.items()}
+    if _are_splits(inside.values(), where):
+        return _in_splits(inside)
+    if _hold_splits(inside.values()):
+        return {
+            path: _Place((parts[0], *parts[2:]), split_named(parts[1]))
+            if len(parts) > 2
+            else _Place(parts)
+            for path, parts in inside.items()
+        }
+    return {path: _Place(parts) for path, parts in inside.items()}
+
+
+def _below(parts: _Parts, depth: int) -> _Parts:
+    """What is left of a path below wrappers; a file beside one of them is its name alone."""
+    return parts[depth:] if len(parts) > depth else parts[-1:]
+
+
 def _depth_of_wrappers(paths: Sequence[_Parts]) -> int:
-    """How many folders hold nothing but one folder that holds folders."""
+    """How many folders hold nothing but one folder that holds folders.
+
+    A picture beside such a folder (a preview, a logo) makes it no label.
+    """
     depth = 0
     while True:
-        first = paths[0][depth : depth + 1]
-        alone = all(parts[depth : depth + 1] == first and len(parts) > depth + 2 for parts in paths)
-        if not alone or split_named(first[0]) is not None:
+        inside = [parts for parts in paths if len(parts) > depth + 1]
+        folders = {parts[depth] for parts in inside}
+        if len(folders) != 1 or split_named(*folders) or not _wraps(inside, len(paths), depth):
             break
         depth += 1
     return depth + 1 if _is_a_folder_of_names(paths, depth) else depth
 
 
+def _wraps(inside: Sequence[_Parts], total: int, depth: int) -> bool:
+    """Whether a folder is there for the folders in it, not for what is beside it or in itself."""
+    deeper = [parts for parts in inside if len(parts) > depth + 2]
+    if len(deeper) == total:
+        return True
+    beside, own = total - len(inside), len(inside) - len(deeper)
+    several = len({parts[depth + 1] for parts in deeper}) > 1
+    return several and beside < len(deeper) and 10 * own <= len(deeper)
+
+
 def _is_a_folder_of_names(paths: Sequence[_Parts], depth: int) -> bool:
     """Whether all there is are cat.1.jpg, dog.1.jpg, … in one folder, as an archive has it."""
-    folders = {parts[depth] for parts in paths}
-    if len(folders) > 1 or any(len(parts) != depth + 2 for parts in paths):
+    inside = [parts for parts in paths if len(parts) > depth]
+    folders = {parts[depth] for parts in inside}
+    if len(folders) > 1 or any(len(parts) != depth + 2 for parts in inside):
         return False
-    labels = {_label_in_name(parts[-1]) for parts in paths}
+    labels = {_label_in_name(parts[-1]) for parts in inside}
     return split_named(*folders) is None and None not in labels and len(labels) > 1
 
 
+def _folders(paths: Iterable[_Parts]) -> set[str]:
+    return {parts[0] for parts in paths if len(parts) > 1}
+
+
 def _are_splits(inside: Iterable[_Parts], where: str) -> bool:
-    folders = {parts[0] for parts in inside if len(parts) > 1}
+    """Whether the outer folders are splits."""
+    folders = _folders(inside)
     splits = {folder for folder in folders if split_named(folder)}
-    others = sorted(folders - splits)
+    others = sorted(folder for folder in folders if meaning(folder) is None)
     # One such name among others may be a label: of trains, say.
     if others and len({split_named(folder) for folder in splits}) > 1:
         raise SourceError(
-            f"{where} has folders of splits ({', '.join(sorted(splits))}) and beside them "
-            f"{', '.join(others[:5])}. Are these labels, or not part of the data? Move them into "
+            f"{where} has folders of splits ({_listed(splits)}) and beside them "
+            f"{_listed(others)}. Are these labels, or not part of the data? Move them into "
             "the splits, or away."
         )
     return bool(splits) and not others
 
 
-def _in_splits(inside: dict[str, _Parts], where: str) -> list[Entry]:
-    entries = [
-        _entry(path, parts[1:], split=split_named(parts[0])) if len(parts) > 1 else _stray(path)
+def _hold_splits(inside: Iterable[_Parts]) -> bool:
+    """Whether the outer folders are labels with nothing but splits in them."""
+    inner: dict[str, set[str]] = {}
+    for parts in inside:
+        if len(parts) == 2:
+            return False
+        if len(parts) > 2:
+            inner.setdefault(parts[0], set()).add(parts[1])
+    splits = [{split_named(name) for name in names} for names in inner.values()]
+    return len(inner) > 1 and all(None not in names and "train" in names for names in splits)
+
+
+def _in_splits(inside: Mapping[str, _Parts]) -> dict[str, _Place]:
+    """Paths below the folders of splits, without what is wrapped around each of these."""
+    of_folder: dict[str, list[_Parts]] = {}
+    for parts in inside.values():
+        if len(parts) > 1:
+            of_folder.setdefault(parts[0], []).append(parts[1:])
+    depth = {folder: _depth_in_split(below) for folder, below in of_folder.items()}
+    return {
+        path: _Place(_below(parts[1:], depth[parts[0]]), meaning(parts[0]))
+        if len(parts) > 1
+        else _Place(parts)
         for path, parts in inside.items()
-    ]
-    _check_some_labels(entries, where)
-    unlabelled = [entry for entry in entries if entry.label is None and entry.split == "test"]
-    if unlabelled and not any(entry.label for entry in entries if entry.split == "test"):
-        raise SourceError(
-            f"The test pictures of {where} have no labels (first: {unlabelled[0].path}), so "
-            "nothing can be measured on them. Name the folder with the labelled pictures "
-            "instead; test pictures are then set aside from those."
-        )
-    return entries
+    }
 
 
-def _entry(path: str, parts: _Parts, *, split: str | None = None) -> Entry:
-    if len(parts) > 1:
-        return Entry(path, _label(parts[0]), split)
-    label = _label_in_name(parts[0]) if parts else None
-    return Entry(path, label, split) if label else _stray(path, split)
+def _depth_in_split(paths: Sequence[_Parts]) -> int:
+    """How many folders in a split's folder do no more than repeat it, or say "images"."""
+    depth = 0
+    while True:
+        folders = {parts[depth] for parts in paths if len(parts) > depth + 1}
+        wrapped = len(folders) == 1 and _says_nothing(*folders)
+        if not wrapped or any(len(parts) < depth + 2 for parts in paths):
+            return depth
+        depth += 1
+
+
+def _says_nothing(folder: str) -> bool:
+    return meaning(folder) is not None or folder.lower() in (
+        "images", "imgs", "pictures", "photos", "data", "dataset", "unknown", "all", "test_folder",
+    )  # fmt: skip
+
+
+def _refuse_to_guess(places: Iterable[_Place], where: str) -> None:
+    """Ask which folder names the label where both could."""
+    paths = [place.parts for place in places if len(place.parts) > 1]
+    outer = _listed({parts[0] for parts in paths})
+    for depth, inner in ((0, INNER), (1, PARENT)):
+        holders = _inner_folders(paths, depth)
+        names = _names_that_repeat(holders, len(paths), alone=depth == 0)
+        if names:
+            within = _listed("/".join(one) for one in holders if names & holders[one].keys())
+            raise SourceError(
+                f"{where} does not show which folders are labels: {outer}, or {_listed(names)} "
+                f"in {within}. Say --labels {OUTER} for {outer}, --labels {inner} for "
+                f"{_listed(names)}, or list the pictures in a CSV file with the columns path and "
+                "label."
+            )
+
+
+def _inner_folders(paths: Iterable[_Parts], depth: int) -> dict[_Parts, Counter[str]]:
+    """How many pictures each folder has in it, by the inner folders that they lie in."""
+    holders: dict[_Parts, Counter[str]] = {}
+    for parts in paths:
+        if len(parts) > depth + 2:
+            name = as_label(parts[depth + 1]).casefold()
+            holders.setdefault(parts[: depth + 1], Counter())[name] += 1
+    return holders
+
+
+def _names_that_repeat(
+    holders: Mapping[_Parts, Counter[str]], total: int, *, alone: bool
+) -> set[str]:
+    """Names of inner folders that could be the labels; none where the outer ones are.
+
+    They could where nearly all pictures lie in folders that several outer ones have, where one
+    outer folder has all that the others have, and (`alone`) where only one has any.
+    """
+    counts = sum(holders.values(), Counter[str]())
+    names = set(counts)
+    if len(names) < 2 or counts.total() < _MOST * total or all(map(_DATE.fullmatch, names)):
+        return set()
+    tops = {name: {one[0] for one in holders if name in holders[one]} for name in names}
+    shared = {name for name in names if len(tops[name]) > 1}
+    in_shared = sum(counts[name] for name in shared)
+    if len(shared) > 1 and in_shared >= _MOST * total:
+        return shared if all(shared & inner.keys() for inner in holders.values()) else set()
+    has_all = any(inner.keys() == names for inner in holders.values())
+    # The second: beside folders without any, such as the figures of a readme.
+    nested = has_all and shared or alone and len(holders) == 1 and counts.total() < total
+    return names if nested else set()
+
+
+def _labels(places: Mapping[str, _Place], level: str | None) -> dict[str, str | None]:
+    """The label of each path; None for those without."""
+    if level is not None:
+        return {path: _label_at(place.parts, level) for path, place in places.items()}
+    by_name = {
+        path: _label_in_name(place.parts[0]) if len(place.parts) == 1 else None
+        for path, place in places.items()
+    }
+    found: dict[str, str | None] = {}
+    for split in {place.split for place in places.values()}:
+        own = {path: place for path, place in places.items() if place.split == split}
+        in_folders = sum(len(place.parts) > 1 for place in own.values())
+        named = Counter(label for path in own if (label := by_name[path]))
+        if all(map(split_named, named)):
+            named.clear()  # train_1.jpg, test_1.jpg: nothing says what is on them
+        # Folders or names, never both: what lies beside is neither.
+        if named.total() > in_folders:
+            found |= {
+                path: label if (label := _label_in_name(place.parts[-1])) in named else None
+                for path, place in own.items()
+            }
+        else:
+            found |= {path: _label_at(place.parts, OUTER) for path, place in own.items()}
+    return found
+
+
+def _label_at(parts: _Parts, level: str) -> str | None:
+    folders = parts[:-1]
+    if level == PARENT:
+        return as_label(folders[-1]) if folders else None
+    place = LEVELS.index(level)
+    return as_label(folders[place]) if len(folders) > place else None
 
 
 def _label_in_name(name: str) -> str | None:
     match = _LABEL_AND_NUMBER.fullmatch(name.rpartition(".")[0])
-    return _label(match["label"]) if match else None
+    label = as_label(match["label"]) if match else ""
+    plain = re.sub(r"[^\w]+", "_", label.lower()).strip("_")
+    return None if not label or plain in _NO_LABELS else label
 
 
-def _stray(path: str, split: str | None = None) -> Entry:
-    return Entry(path, None, split, "has no label: it lies in no label's folder")
+def _without_unlabelled(
+    places: dict[str, _Place], labels: Mapping[str, str | None], passed: PassedOver
+) -> dict[str, _Place]:
+    """Leave out test pictures that have no label."""
+    learned = {labels[path] for path, place in places.items() if place.split == "train"}
+    for split in ("test", UNLABELLED):
+        own = [path for path, place in places.items() if place.split == split]
+        told = {label for path in own if (label := labels[path]) and not _says_nothing(label)}
+        if not own or (split == "test" and (told or not learned)) or told & learned:
+            continue
+        instead = "; test pictures are set aside from the others" if split == "test" else ""
+        passed.say(
+            f"Passed over: {len(own):,} picture{'' if len(own) == 1 else 's'} without labels (the "
+            f"first: {as_text(own[0])})"
+            f"{instead}."
+        )
+        places = {path: place for path, place in places.items() if place.split != split}
+    return {
+        path: _Place(place.parts) if place.split == UNLABELLED else place
+        for path, place in places.items()
+    }
 
 
-def _label(name: str) -> str:
-    """Names from a Mac come with accents as characters of their own; labels must compare."""
-    return unicodedata.normalize("NFC", name)
+def _tell_of_blanks(places: Iterable[_Place], passed: PassedOver) -> None:
+    """Say that folders are one label whose names differ in nothing but blanks."""
+    folders = {place.parts[0] for place in places if len(place.parts) > 1}
+    of_label: dict[str, list[str]] = {}
+    for folder in sorted(folders):
+        of_label.setdefault(as_label(folder), []).append(folder)
+    for label, names in of_label.items():
+        if len(names) > 1 and any(name.strip() != name for name in names):
+            listed = " and ".join(f"'{as_text(name)}'" for name in names)
+            passed.say(f"The folders {listed} are one label, '{label}'.")
 
 
-def _check_some_labels(entries: Sequence[Entry], where: str) -> None:
+def _check_some_labels(entries: Sequence[Entry], where: str, found: Mapping[str, _Parts]) -> None:
     if not any(entry.label for entry in entries):
         raise SourceError(
-            f"{where} holds {len(entries)} pictures, but nothing says what is on them (first: "
-            f"{entries[0].path}). Pawsure takes {LAYOUTS}, or a CSV or Parquet file with the "
-            "columns path and label."
+            f"{where} holds {len(found)} pictures, but nothing says what is on them (first: "
+            f"{as_text(next(iter(found)))}). Pawsure takes {LAYOUTS}, or a CSV or Parquet file "
+            "with the columns path and label."
         )
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = sorted(names)
+    shown = ", ".join(map(as_text, names[:5]))
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import os.path
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pawsure.data.entries import SPLITS, Entry, split_named
+from pawsure.data.entries import SPLITS, Entry
+from pawsure.data.file_names import as_label, as_text
 from pawsure.data.images import Limits, read_file
+from pawsure.data.labels import check_spelling
+from pawsure.data.manifest_files import Places, is_address, plain_path
+from pawsure.data.manifest_rows import PARQUET_SUFFIXES as PARQUET_SUFFIXES
+from pawsure.data.manifest_rows import rows_of
+from pawsure.data.split_names import split_named
 from pawsure.errors import ManifestError, PictureError
 
 CSV_SUFFIXES = (".csv", ".tsv")
-PARQUET_SUFFIXES = (".parquet", ".pq")
-
-_NEEDED = ("path", "label")
-_COLUMNS = (*_NEEDED, "split")
-_SEPARATORS = (",", ";", "\t")
 
 
 class ManifestSource:
     """The pictures that a CSV or Parquet file lists, relative to the folder it lies in.
+
+    A row without a path or a label, or with an address, is an entry with that as its problem: the
+    others are used.
 
     Args:
         path: of the manifest.
         limits: that its pictures must keep.
 
     Raises:
-        ManifestError: it lacks a column, has no rows, or one of them is malformed.
+        ManifestError: it lacks a column, has no rows that can be used, has a split that there is
+            not, or lists one picture under two labels.
     """
 
     kind = "manifest"
 
     def __init__(self, path: Path, *, limits: Limits) -> None:
-        self.name = str(path)
-        self.folder = path.parent
+        self.name = as_text(str(path))
         self._limits = limits
-        rows = _parquet_rows if path.suffix.lower() in PARQUET_SUFFIXES else _csv_rows
-        self.entries = [_entry(row, number, path) for number, row in rows(path)]
-        if not self.entries:
+        rows = [_Row(number, row, path) for number, row in rows_of(path)]
+        if not rows:
             raise ManifestError(f"{path} has columns but no rows. Add a row for each picture.")
-        _check_labels_agree(self.entries, path)
+        _check_some_usable(rows, path)
+        self._places = Places(path.parent, [row.path for row in rows if not row.problem])
+        self.folder = self._places.folder
+        self.notes = [f"{self.name}: {self._places.note}"] if self._places.note else []
+        self.entries = [row.entry(self._places) for row in rows]
+        _check_labels_agree(self.entries, rows, path)
+        check_spelling(self.entries, self.name)
 
     def read(self, path: str) -> bytes:
         """The bytes of one picture; safe to call from many threads.
@@ -50,110 +57,73 @@ class ManifestSource:
             PictureError: it is missing, too large, or can't be read.
         """
         try:
-            return read_file(self.folder / path, limits=self._limits)
+            return self._read(path)
         except PictureError as exc:
             raise PictureError(exc.reason, name=path) from exc
 
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """(line, row) with the columns that count."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            if not first.strip():
-                raise ManifestError(f"{path} is empty. Its first line must be: path,label")
-            file.seek(0)
-            lines = csv.reader(file, delimiter=_separator(first))
-            at = _positions(next(lines), path)
-            for cells in lines:
-                if any(cell.strip() for cell in cells):
-                    yield (
-                        lines.line_num,
-                        {
-                            column: cells[place] if place < len(cells) else ""
-                            for column, place in at.items()
-                        },
-                    )
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise ManifestError(
-            f"{path} can't be read as CSV ({exc}). Save it as CSV in UTF-8."
-        ) from exc
-    except OSError as exc:
-        raise ManifestError(f"{path} can't be opened: {exc.strerror}.") from exc
+    def _read(self, path: str) -> bytes:
+        file = self.folder / path
+        if not os.path.lexists(file):
+            file = next((one for one in self._places.variants(path) if os.path.exists(one)), file)
+        return read_file(file, limits=self._limits)
 
 
-def _separator(header: str) -> str:
-    """Spreadsheets of some countries write semicolons."""
-    names = {sep: {_name(cell) for cell in header.split(sep)} for sep in _SEPARATORS}
-    fitting = (sep for sep in _SEPARATORS if names[sep] >= set(_NEEDED))
-    return next(fitting, ",")
+class _Row:
+    """One row of a manifest.
 
+    Attributes:
+        number: of the row.
+        path: as this system writes it.
+        label: as it is compared.
+        split: or None.
+        problem: why it can't be used; else empty.
+    """
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(row number from 1, row) with the columns that count."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        names = pyarrow.parquet.read_schema(path).names
-        at = _positions(names, path)
-        table = pyarrow.parquet.read_table(path, columns=[names[place] for place in at.values()])
-    except (pyarrow.ArrowException, OSError) as exc:
-        raise ManifestError(
-            f"{path} can't be read as Parquet ({exc}). It is damaged or was cut short; write "
-            "or copy it anew."
-        ) from exc
-    columns = {column: table.column(names[place]).to_pylist() for column, place in at.items()}
-    for number, values in enumerate(zip(*columns.values(), strict=True), 1):
-        yield number, dict(zip(columns, values, strict=True))
-
-
-def _positions(found: Sequence[str], path: Path) -> dict[str, int]:
-    """Where the columns that count are."""
-    names = [_name(column) for column in found]
-    missing = [column for column in _NEEDED if column not in names]
-    if missing:
-        raise ManifestError(
-            f"{path} lacks the column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}. "
-            f"Needed: path and label (and, if you like, split); found: "
-            f"{', '.join(found) or 'none'}. The first line must name the columns."
-        )
-    return {column: names.index(column) for column in _COLUMNS if column in names}
-
-
-def _name(column: str) -> str:
-    return column.strip().strip('"').lower()
-
-
-def _entry(row: Mapping[str, Any], number: int, manifest: Path) -> Entry:
-    path, label, split = (_text(row.get(column)) for column in _COLUMNS)
-    for column, value in (("path", path), ("label", label)):
-        if not value:
+    def __init__(self, number: int, row: Mapping[str, str], manifest: Path) -> None:
+        self.number = number
+        self.path = plain_path(row["path"])
+        self.label = as_label(row["label"])
+        split = row.get("split", "").strip()
+        self.split = split_named(split)
+        self.problem = self._problem()
+        if split and self.split is None:
             raise ManifestError(
-                f"{manifest}, row {number}: the {column} is empty. Fill it in or remove the row."
+                f"{manifest}, row {number}: there is no split '{as_text(split)}'. Write one of "
+                f"{', '.join(SPLITS)}, or leave it empty to have one drawn."
             )
-    if split and split_named(split) is None:
-        raise ManifestError(
-            f"{manifest}, row {number}: there is no split '{split}'. Write one of "
-            f"{', '.join(SPLITS)}, or leave it empty to have one drawn."
-        )
-    return Entry(path, label, split_named(split))
 
-
-def _text(value: object) -> str:
-    if value is None:
+    def _problem(self) -> str:
+        for column, value in (("path", self.path.strip()), ("label", self.label)):
+            if not value:
+                return f"row {self.number}: the {column} is empty; fill it in or remove the row"
+        if is_address(self.path):
+            return f"row {self.number}: an address, not a file; fetch it, and list where it is"
         return ""
-    if isinstance(value, bytes):
-        return os.fsdecode(value).strip()
-    return str(value).strip()
+
+    def entry(self, places: Places) -> Entry:
+        """The row as an entry of its source."""
+        path = self.path if self.path.strip() else f"(row {self.number})"
+        if self.problem:
+            return Entry(path, self.label or None, self.split, self.problem)
+        return Entry(places.named(path), self.label, self.split)
 
 
-def _check_labels_agree(entries: Sequence[Entry], manifest: Path) -> None:
-    labels: dict[str, str | None] = {}
-    for entry in entries:
-        other = labels.setdefault(entry.path, entry.label)
-        if other != entry.label:
+def _check_some_usable(rows: Sequence[_Row], manifest: Path) -> None:
+    if all(row.problem for row in rows):
+        raise ManifestError(f"No row of {manifest} can be used; {rows[0].problem}.")
+
+
+def _check_labels_agree(entries: Sequence[Entry], rows: Sequence[_Row], manifest: Path) -> None:
+    """Refuse one picture under two labels, however its path is written."""
+    first: dict[str, int] = {}
+    for at, entry in enumerate(entries):
+        if entry.problem:
+            continue
+        other = entries[first.setdefault(os.path.normpath(entry.path.replace("\\", "/")), at)]
+        if other.label != entry.label:
+            number = rows[first[os.path.normpath(entry.path.replace("\\", "/"))]].number
             raise ManifestError(
-                f"{manifest} lists {entry.path} twice, as '{other}' and as '{entry.label}'. "
+                f"{manifest} lists {as_text(entry.path)} twice, as '{other.label}' and as "
+                f"'{entry.label}' (rows {number} and {rows[at].number}). "
                 "A picture has one label; remove one of the rows."
             )

@@ -61,6 +61,7 @@ class NamedSource:
     """
 
     folder = None
+    notes = ()
 
     def __init__(
         self, name: str, kind: str, entries: Sequence[Entry], read: Callable[[str], bytes]

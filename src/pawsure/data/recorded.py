@@ -8,6 +8,8 @@ import numpy as np
 
 from pawsure.data.catalog import Catalog
 from pawsure.data.entries import Source
+from pawsure.data.file_names import from_text
+from pawsure.data.tables import read_table
 
 _TEXT = ("path", "content", "format", "problem", "split")
 _NUMBERS = ("num_bytes", "width", "height", "group")
@@ -23,13 +25,12 @@ def recorded_catalog(file: str | Path, source: Source) -> Catalog | None:
     Returns:
         None if there is no such file, or a picture that it lists is not in the source.
     """
-    import pyarrow.parquet
-
     if not Path(file).is_file():
         return None
-    table = pyarrow.parquet.read_table(file)
+    table = read_table(file)
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in _NUMBERS}
     columns |= {name: _objects(table[name].to_pylist()) for name in _TEXT}
+    columns["path"] = _objects([from_text(path) for path in columns["path"]])
     usable = columns["path"][columns["problem"] == ""]
     if not set(usable) <= {entry.path for entry in source.entries}:
         return None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from importlib import resources
 from pathlib import Path
 
 from pawsure.data.entries import Entry as Entry
 from pawsure.data.entries import Source as Source
+from pawsure.data.file_names import as_text, from_text
 from pawsure.data.formats import is_picture_name
 from pawsure.data.images import DEFAULT_LIMITS, Limits, read_file
 from pawsure.data.layouts import labelled
 from pawsure.data.listing import list_pictures as list_pictures
 from pawsure.data.listing import pictures_under
 from pawsure.data.manifests import CSV_SUFFIXES, PARQUET_SUFFIXES, ManifestSource
+from pawsure.data.passed_over import PassedOver
 from pawsure.data.zips import ZipSource
 from pawsure.errors import PictureError, SourceError
 from pawsure.progress import NO_PROGRESS, Progress
@@ -39,18 +42,33 @@ class FolderSource:
         root: the folder.
         limits: that its pictures must keep.
         name: what the user called it; the path by default.
+        labels: which folder names the label; see `pawsure.data.layouts.labelled`.
 
     Raises:
-        SourceError: it holds no labelled pictures, or can't be searched.
+        SourceError: it holds no labelled pictures, can't be searched, or several folders could
+            name the label.
     """
 
     kind = "folder"
 
-    def __init__(self, root: Path, *, limits: Limits, name: str | None = None) -> None:
-        self.name = name or str(root)
+    def __init__(
+        self, root: Path, *, limits: Limits, name: str | None = None, labels: str | None = None
+    ) -> None:
+        self.name = name or as_text(str(root))
         self.folder = root
         self._limits = limits
-        self.entries = labelled(pictures_under(root), where=self.name)
+        passed = PassedOver()
+        found = list(pictures_under(root, passed))
+        if "" in passed.locked:
+            raise SourceError(f"{self.name} can't be searched: {passed.locked['']}.")
+        if not found and (archives := sorted(root.glob("*.zip"))):
+            raise SourceError(
+                f"{self.name} holds no pictures, but archives. Name one: {archives[0]}."
+            )
+        if not found and passed.locked:
+            raise SourceError(f"{self.name} holds no pictures. {passed.sentences()[-1]}")
+        self.entries = labelled(found, where=self.name, level=labels, passed=passed)
+        self.notes = passed.sentences()
 
     def read(self, path: str) -> bytes:
         """The bytes of one picture; safe to call from many threads.
@@ -65,7 +83,11 @@ class FolderSource:
 
 
 def open_source(
-    data: str | Path, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = NO_PROGRESS
+    data: str | Path,
+    *,
+    labels: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = NO_PROGRESS,
 ) -> Source:
     """Find what DATA is, and list its pictures; none is read yet.
 
@@ -73,19 +95,31 @@ def open_source(
         data: a folder (of label folders, of train/validation/test folders, of names such as
             cat.0.jpg), a zip archive of one, a CSV or Parquet manifest (`path,label[,split]`,
             paths relative to it), or one of `NAMES`. What exists as a path is taken as that.
+        labels: which folder names the label, "outer", "inner" or "parent"; None finds it out,
+            and refuses where several could. Manifests and data sets by name say it themselves.
         limits: that every picture must keep.
-        progress: told of a data set that has to be fetched first.
+        progress: told of a data set that has to be fetched first, and of what is passed over.
 
     Raises:
-        SourceError: there is no such thing, or it holds no labelled pictures.
+        SourceError: there is no such thing, it holds no labelled pictures, or several folders
+            could name the label.
         DownloadError: a data set that was named is not in the cache and can't be fetched.
         ManifestError: a manifest lacks a column, or a row is malformed.
     """
-    path = Path(data).expanduser()
-    if path.is_dir():
-        return FolderSource(path, limits=limits)
-    if path.is_file():
-        return _open_file(path, limits)
+    source = _opened(data, labels, limits, progress)
+    for note in source.notes:
+        progress.say(note)
+    return source
+
+
+def _opened(data: str | Path, labels: str | None, limits: Limits, progress: Progress) -> Source:
+    path = Path(os.path.expanduser(data))
+    if not os.path.lexists(path):
+        path = Path(from_text(str(path)))  # as our own messages write a name
+    if os.path.isdir(path):
+        return FolderSource(path, limits=limits, labels=labels)
+    if os.path.isfile(path):
+        return _open_file(path, limits, labels)
     if str(data) == "sample":
         return FolderSource(_drawn_sample(), limits=limits, name="sample")
     if str(data) in FETCHED_NAMES:
@@ -106,15 +140,15 @@ def check_data(data: str | Path) -> None:
 
 
 def _not_there(data: str | Path) -> SourceError:
-    return SourceError(f"There is no '{data}'. DATA is {FORMS}.")
+    return SourceError(f"There is no '{as_text(str(data))}'. DATA is {FORMS}.")
 
 
-def _open_file(path: Path, limits: Limits) -> Source:
+def _open_file(path: Path, limits: Limits, labels: str | None) -> Source:
     suffix = path.suffix.lower()
     if suffix in CSV_SUFFIXES + PARQUET_SUFFIXES:
         return ManifestSource(path, limits=limits)
     if suffix == ".zip" or _begins(path, b"PK"):
-        return ZipSource(path, limits=limits)
+        return ZipSource(path, limits=limits, labels=labels)
     if _begins(path, b"PAR1"):
         raise SourceError(f"{path} looks like a Parquet file; give it the suffix .parquet.")
     if is_picture_name(path):
@@ -126,8 +160,11 @@ def _open_file(path: Path, limits: Limits) -> Source:
 
 
 def _begins(path: Path, start: bytes) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(start)) == start
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(start)) == start
+    except OSError as exc:
+        raise SourceError(f"{path} can't be opened: {exc.strerror}.") from exc
 
 
 def _drawn_sample() -> Path:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from pawsure.data.formats import is_hidden, is_picture_name
+from pawsure.data.file_names import as_text
+from pawsure.data.formats import is_picture_name
 from pawsure.data.images import Limits, read_stream
 from pawsure.data.layouts import labelled
+from pawsure.data.litter import litter_in
+from pawsure.data.passed_over import PassedOver
+from pawsure.data.zip_names import named_members
 from pawsure.errors import PictureError, SourceError
 
 # Pictures hardly get smaller by zipping, so a hundredfold is no archive of photographs;
@@ -26,27 +32,28 @@ class ZipSource:
         path: of the archive.
         limits: that its pictures must keep.
         name: what the user called it; the path by default.
+        labels: which folder names the label; see `pawsure.data.layouts.labelled`.
 
     Raises:
-        SourceError: it is no archive, damaged, holds no labelled pictures, or would grow
-            beyond any measure.
+        SourceError: it is no archive, damaged, holds no labelled pictures, would grow beyond
+            any measure, or several folders could name the label.
     """
 
     kind = "zip"
     folder = None
 
-    def __init__(self, path: Path, *, limits: Limits, name: str | None = None) -> None:
-        self.name = name or str(path)
+    def __init__(
+        self, path: Path, *, limits: Limits, name: str | None = None, labels: str | None = None
+    ) -> None:
+        self.name = name or as_text(str(path))
         self._limits = limits
         self._archive = _opened(path)
         self._lock = threading.Lock()
-        self._members = {
-            member.filename: member
-            for member in self._archive.infolist()
-            if _is_picture(member.filename)
-        }
+        passed = PassedOver()
+        self._members = _pictures(named_members(self._archive), passed)
         _check_growth(path, sum(member.file_size for member in self._members.values()))
-        self.entries = labelled(self._members, where=self.name)
+        self.entries = labelled(self._members, where=self.name, level=labels, passed=passed)
+        self.notes = passed.sentences()
 
     def read(self, path: str) -> bytes:
         """The bytes of one picture; safe to call from many threads.
@@ -60,6 +67,11 @@ class ZipSource:
             raise PictureError("there is no such file in the archive", name=path) from exc
         except PictureError as exc:
             raise PictureError(exc.reason, name=path) from exc
+        except NotImplementedError as exc:
+            reason = (
+                "packed by a method that can't be unpacked here; pack it anew with another tool"
+            )
+            raise PictureError(reason, name=path) from exc
         # Each of the packing methods has an error class of its own.
         except Exception as exc:
             raise PictureError(f"damaged inside the archive: {exc}", name=path) from exc
@@ -87,8 +99,31 @@ def _opened(path: Path) -> zipfile.ZipFile:
         ) from exc
 
 
-def _is_picture(name: str) -> bool:
-    return is_picture_name(name) and not any(map(is_hidden, name.split("/")))
+def _pictures(
+    members: Iterable[tuple[str, zipfile.ZipInfo]], passed: PassedOver
+) -> dict[str, zipfile.ZipInfo]:
+    """Those that are named as pictures, by their names."""
+    pictures: dict[str, zipfile.ZipInfo] = {}
+    folders: set[str] = set()
+    litter: set[str] = set()
+    for name, member in members:
+        *inside, last = name.rstrip("/").split("/")
+        if found := litter_in((*inside, last)):
+            if found != last or member.is_dir():
+                litter.add(name.split(found)[0] + found)
+        elif member.is_dir() or name.endswith("/"):
+            folders.add(name.rstrip("/"))
+        elif is_picture_name(last):
+            pictures[name] = member
+        else:
+            folders.add("/".join(inside))
+            passed.add_file(name)
+    for path in litter:
+        passed.add_litter(path.rpartition("/")[2])
+    filled = {name[: at.start()] for name in pictures for at in re.finditer("/", name)}
+    above = {name[: at.start()] for name in folders for at in re.finditer("/", name)}
+    passed.empty += sorted(folders - filled - above - {""})
+    return pictures
 
 
 def _check_growth(path: Path, unpacked: int) -> None:

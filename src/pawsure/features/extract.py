@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pawsure.data.file_names import native_path
 from pawsure.data.loader import load_batch
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.features.prefix import PIXELS, Prefix, missing_rows
@@ -169,7 +170,7 @@ def _runner(prefix: Prefix, outputs: Sequence[str]) -> Run:
     options.log_severity_level = 3  # its warnings mean nothing to who trains
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
-        str(prefix.path), options, providers=["CPUExecutionProvider"]
+        native_path(str(prefix.path)), options, providers=["CPUExecutionProvider"]
     )
 
     def run(pictures: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 
+from pawsure.data.file_names import native_path
 from pawsure.errors import ModelFileError
 from pawsure.onnx_runtime import onnxruntime
 
@@ -37,7 +37,7 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
         options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return onnxruntime.InferenceSession(
-            os.fspath(path), options, providers=["CPUExecutionProvider"]
+            native_path(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as exc:  # the runtime's errors share no base class of their own
         raise ModelFileError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pawsure.data.entries import Source
 from pawsure.data.files import atomic_path
+from pawsure.data.layouts import OUTER
 from pawsure.data.sources import open_source
 from pawsure.errors import DataError, ModelFileError
 from pawsure.model.predictor import Predictor
@@ -47,7 +48,7 @@ def write_report(
     text = page(material, Gallery(source, _predictor(material), why_not=why_not))
     path = Path(folder) / FILE_NAME
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path
 
 
@@ -56,11 +57,12 @@ def _find_source(
 ) -> tuple[Source | None, str]:
     """The pictures, or why they can't be had."""
     if data is not None:
-        return open_source(data, progress=progress), ""
+        return open_source(data, labels=OUTER, progress=progress), ""
     if material.answers is None:
         return None, "this run did not write down where its pictures are; name them with --data."
     try:
-        return open_source(material.answers.data, progress=progress), ""
+        # Pictures are looked up by their paths, so it is all one which folder names the label.
+        return open_source(material.answers.data, labels=OUTER, progress=progress), ""
     except DataError as error:
         return None, f"{error} If they have moved, name them with --data."
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pawsure.data.tables import read_table
 from pawsure.errors import ModelFileError, RunFolderError
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.report.predictions import FILE_NAME, RecordedAnswers, read_answers
@@ -143,10 +144,9 @@ def _metadata(path: Path) -> ModelMetadata | None:
 
 def _catalog(path: Path) -> dict[str, np.ndarray]:
     import pyarrow as pa
-    import pyarrow.parquet
 
     try:
-        table = pa.parquet.read_table(path)
+        table = read_table(path)
     except (OSError, pa.ArrowException):
         return {}
     return {

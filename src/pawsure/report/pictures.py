@@ -11,6 +11,7 @@ from PIL import Image
 
 from pawsure.data import images
 from pawsure.data.entries import Source
+from pawsure.data.file_names import from_text
 from pawsure.errors import PictureError
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.heat_map import overlay
@@ -197,7 +198,8 @@ def _contents(material: Material) -> dict[str, str]:
     pictures = material.pictures
     if not {"path", "content"} <= set(pictures):
         return {}
-    return dict(zip(pictures["path"].tolist(), pictures["content"].tolist(), strict=True))
+    paths = map(from_text, pictures["path"].tolist())
+    return dict(zip(paths, pictures["content"].tolist(), strict=True))
 
 
 def _on_mistakes(material: Material, shown: int) -> str:

@@ -9,7 +9,6 @@ is known of a picture is in `catalog.parquet`, by its path.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from pawsure.data.file_names import as_text, from_text
 from pawsure.data.files import atomic_path
+from pawsure.data.tables import read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,17 +99,16 @@ def write_answers(
         data: what the run was given.
     """
     import pyarrow as pa
-    import pyarrow.parquet
 
     parts = list(splits.items())
     rows = np.concatenate([found.indices for _, found in parts])
     label = np.concatenate([found.label for _, found in parts])
     probability = np.concatenate([found.probability for _, found in parts]).astype(np.float32)
-    names = [_utf8(name) for name in pictures.labels]
+    names = [as_text(name) for name in pictures.labels]
     table = pa.table(
         {
             "split": pa.array(_repeated(parts), pa.string()).dictionary_encode(),
-            "path": [_utf8(name) for name in pictures.path[rows]],
+            "path": [as_text(name) for name in pictures.path[rows]],
             "label": pa.array([names[k] for k in label], pa.string()).dictionary_encode(),
             "familiarity": _familiarity(parts),
             "probability": pa.FixedSizeListArray.from_arrays(
@@ -116,27 +116,26 @@ def write_answers(
             ),
         }
     )
-    told = {_LABELS: json.dumps(names), _DATA: _utf8(_absolute(data))}
+    told = {_LABELS: json.dumps(names), _DATA: as_text(_absolute(data))}
     with atomic_path(path) as temporary:
-        pa.parquet.write_table(table.replace_schema_metadata(told), temporary, compression="zstd")
+        write_table(table.replace_schema_metadata(told), temporary)
 
 
 def read_answers(path: Path) -> RecordedAnswers | None:
     """Read the file back; None where there is none, or it is of no use."""
     import pyarrow as pa
-    import pyarrow.parquet
 
     try:
-        table = pa.parquet.read_table(path)
+        table = read_table(path)
         told = table.schema.metadata or {}
         labels = tuple(json.loads(told[_LABELS]))
         names = table["label"].to_pylist()
         familiarity = table["familiarity"].to_numpy()
         return RecordedAnswers(
             labels=labels,
-            data=told[_DATA].decode(),
+            data=from_text(told[_DATA].decode()),
             split=np.array(table["split"].to_pylist(), dtype=object),
-            path=np.array(table["path"].to_pylist(), dtype=object),
+            path=np.array([from_text(path) for path in table["path"].to_pylist()], dtype=object),
             label=np.array([labels.index(name) for name in names], dtype=np.int64),
             probability=_rows(table["probability"], len(labels)),
             familiarity=None if np.isnan(familiarity).any() else familiarity,
@@ -169,8 +168,3 @@ def _rows(column: pa.ChunkedArray, num_labels: int) -> np.ndarray:
 def _absolute(data: str) -> str:
     """A path that holds wherever the report is made anew; a name stays as it is."""
     return str(Path(data).expanduser().resolve()) if Path(data).expanduser().exists() else data
-
-
-def _utf8(text: str) -> str:
-    """As the catalog's file writes names that are no valid UTF-8."""
-    return os.fsencode(text).decode("utf-8", "replace")

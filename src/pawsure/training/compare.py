@@ -17,6 +17,7 @@ import numpy as np
 
 from pawsure.audit.grouping import grouped_catalog
 from pawsure.data.catalog import Catalog
+from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, MissingExtraError, UsageError, WeightsError
 from pawsure.evaluation.compare import compare_paired
@@ -129,6 +130,7 @@ def compare_backbones(
     fine_tune: bool = False,
     split: str = "validation",
     out: Path | None = None,
+    labels: str | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Comparison:
     """Try backbones on labelled pictures.
@@ -142,6 +144,7 @@ def compare_backbones(
             is chosen on validation, whose accuracies are a little too good for it; choosing a
             backbone by the test split makes its accuracy there a little too good.
         out: an existing folder for the runs of fine-tuning; None keeps none of them.
+        labels: which folder names the label; see `pawsure.data.sources.open_source`.
         progress: told what happens.
 
     Raises:
@@ -150,7 +153,7 @@ def compare_backbones(
         WeightsError: none of them can be tried, for want of weights or of Keras.
     """
     wanted = [find_backbone(name) for name in dict.fromkeys(backbones or BACKBONES)]
-    catalog = _catalog(data, recipe, split, progress)
+    catalog = _catalog(data, labels, recipe, split, progress)
     with tempfile.TemporaryDirectory(prefix="pawsure-compare-") as scratch:
         trial = _Trial(recipe, catalog, split, Path(scratch), progress)
         probes: list[_Probe] = []
@@ -168,7 +171,9 @@ def compare_backbones(
         candidates = _timed(probes, progress)
     candidates = _against_the_best(candidates, probes)
     if fine_tune:
-        candidates = [_fine_tuned(one, data, recipe, split, out, progress) for one in candidates]
+        candidates = [
+            _fine_tuned(one, data, labels, recipe, split, out, progress) for one in candidates
+        ]
     return Comparison(
         candidates=_ranked(candidates),
         skipped=tuple(skipped),
@@ -179,9 +184,12 @@ def compare_backbones(
     )
 
 
-def _catalog(data: str | Path, recipe: Recipe, split: str, progress: Progress) -> Catalog:
+def _catalog(
+    data: str | Path, labels: str | None, recipe: Recipe, split: str, progress: Progress
+) -> Catalog:
+    source = open_source(data, labels=labels, progress=progress)
     catalog = assign_splits(
-        grouped_catalog(data, progress=progress).catalog,
+        grouped_catalog(source, progress=progress).catalog,
         seed=recipe.seed,
         validation=recipe.split.validation,
         test=recipe.split.test,
@@ -361,6 +369,7 @@ def _against_the_best(candidates: Sequence[Candidate], probes: Sequence[_Probe])
 def _fine_tuned(
     candidate: Candidate,
     data: str | Path,
+    labels: str | None,
     recipe: Recipe,
     split: str,
     out: Path | None,
@@ -372,7 +381,7 @@ def _fine_tuned(
     with tempfile.TemporaryDirectory(prefix="pawsure-compare-") as scratch:
         folder = (out or Path(scratch)) / candidate.backbone
         try:
-            run = train(data, recipe=own, out=folder, progress=progress)
+            run = train(data, recipe=own, out=folder, labels=labels, progress=progress)
         except MissingExtraError:
             raise
         except UsageError as error:  # a stage that names a layer of another backbone

@@ -35,6 +35,7 @@ def train(
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
     strict: bool = False,
+    labels: str | None = None,
     verbose: bool = True,
     progress: Progress | None = None,
 ) -> Run:
@@ -56,6 +57,7 @@ def train(
         tensorboard: a folder for TensorBoard's event files.
         mlflow: where MLflow keeps its runs: a folder, or the address of a server.
         strict: whether to refuse data whose own splits share copies of pictures.
+        labels: which folder names the label, "outer", "inner" or "parent", where several could.
         verbose: whether to show progress: bars in a terminal, lines elsewhere.
         progress: told what happens, in place of what `verbose` shows.
 
@@ -99,6 +101,7 @@ def train(
             tensorboard=tensorboard,
             mlflow=mlflow,
             strict=strict,
+            labels=labels,
             progress=progress or (python_progress() if verbose else NO_PROGRESS),
         )
 

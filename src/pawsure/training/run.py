@@ -72,6 +72,7 @@ def train(
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
     strict: bool = False,
+    labels: str | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Run:
     """Train a classifier on labelled pictures, measure it, and write its run folder.
@@ -85,6 +86,7 @@ def train(
         tensorboard: a folder for TensorBoard's event files.
         mlflow: where MLflow keeps its runs: a folder, or the address of a server.
         strict: whether to refuse data whose own splits share copies of pictures.
+        labels: which folder names the label, "outer", "inner" or "parent", where several could.
         progress: told what happens.
 
     Raises:
@@ -104,7 +106,8 @@ def train(
         name=Path(resume or out or recipe.name).name,
     )
     with Watching(watchers, progress) as watching:
-        return _Training(recipe, watching, progress, strict=strict).run(data, out, folder)
+        training = _Training(recipe, watching, progress, strict=strict)
+        return training.run(data, labels, out, folder)
 
 
 class _Training:
@@ -124,13 +127,21 @@ class _Training:
         self._labels: tuple[str, ...] = ()
         self._audit: AuditSummary | None = None
 
-    def run(self, data: str | Path, out: str | Path | None, folder: RunFolder | None) -> Run:
+    def run(
+        self,
+        data: str | Path,
+        labels: str | None,
+        out: str | Path | None,
+        folder: RunFolder | None,
+    ) -> Run:
         """Everything; in a new folder, or on with one that was cut off."""
         if folder is None:
             RunFolder.check_free(out)  # before minutes are spent
         prefix = self._find_prefix()
         wants_keras = self._wants_keras(prefix)
-        source = open_source(data, progress=self.progress)
+        source = open_source(data, labels=labels, progress=self.progress)
+        for note in source.notes:
+            self._log(note)
         with _KerasImport(wanted=wants_keras) as keras_import:
             catalog = self._catalog(source)
             self._check_teachers(catalog)
@@ -181,8 +192,8 @@ class _Training:
             grouped = grouped_catalog(source, progress=self.progress)
         catalog = grouped.catalog
         self._labels = catalog.labels
-        for path, reason in catalog.problems().items():
-            self._say(f"Left out {path}: {reason}")
+        for line in catalog.problem_lines():
+            self._say(line)
         if recipe.model.head == "sigmoid" and len(catalog.labels) != 2:
             raise DataError(
                 f"The data have {len(catalog.labels)} labels ({', '.join(catalog.labels)}); "

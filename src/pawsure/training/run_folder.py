@@ -110,7 +110,7 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> None:
         """Write a file, whole or not at all."""
         with atomic_path(self / name) as temporary:
-            Path(temporary).write_text(text, encoding="utf-8")
+            Path(temporary).write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file, whole or not at all."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from pawsure.data import images
 from pawsure.data.catalog import Catalog
+from pawsure.data.file_names import from_text
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.data.sources import list_pictures
 from pawsure.errors import DataError, PictureError
@@ -67,7 +68,7 @@ def find_strangers(
     Raises:
         DataError: there are fewer than `LEAST` different pictures.
     """
-    paths = list_pictures([Path(folder)])
+    paths = list_pictures([Path(from_text(str(folder)))])
     problems: dict[str, str] = {}
     known = set(catalog.content[catalog.where()].tolist())
     content: dict[str, Path] = {}
