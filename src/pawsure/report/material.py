@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pawsure.errors import ModelFileError, RunFolderError
+from pawsure.evaluation.selected import Selected
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.report.predictions import FILE_NAME, RecordedAnswers, read_answers
 
@@ -63,6 +64,12 @@ class Material:
     def diagnosis(self) -> Figures:
         """What the run shows about itself; empty in runs of older versions."""
         return self.metrics.get("diagnosis") or {}
+
+    @property
+    def selected(self) -> Selected | None:
+        """Which weights the model file has; None in runs of older versions."""
+        record = self.metrics.get("selected")
+        return None if record is None else Selected.from_dict(record)
 
     @property
     def trust(self) -> Figures:

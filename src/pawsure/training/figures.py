@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pawsure.data.catalog import Catalog
+from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.diagnosis import StageRecord, diagnose
 from pawsure.evaluation.evaluate import Predictions, measure, predict
+from pawsure.evaluation.metrics import log_loss
 from pawsure.export.model_file import stamp_figures
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
@@ -91,19 +93,20 @@ def diagnose_run(
 ) -> dict[str, Any]:
     """What the run shows about itself, in figures and in words; JSON-ready.
 
-    Stages are compared by the network that they left, which looks once; training and validation
-    pictures by the file, where that looks twice.
+    Stages are compared by the weights that they ended with, without test-time augmentation;
+    everything else is about the file.
     """
     rng = np.random.default_rng(recipe.seed)
     some = np.sort(rng.permutation(catalog.where("train"))[:DIAGNOSED_PICTURES])
     learned = Predictor(folder / MODEL_FILE).predict_series(catalog.read, some)
     batches = [(batch.indices, batch.outputs.probability) for batch in learned]
     return diagnose(
-        [_record(result) for result in results],
+        _records(results, recipe, catalog.label[catalog.where("validation")]),
         catalog.label[catalog.where("validation")],
         train_probability=np.concatenate([probability for _, probability in batches]),
         train_label=catalog.label[np.concatenate([indices for indices, _ in batches])],
-        validation_probability=shipped.validation.probability if recipe.model.looks == 2 else None,
+        validation_probability=shipped.validation.probability,
+        tta=shipped.tta,
         recipe=asdict(recipe),
         data=data,
         recipe_name=_recipe_to_start_from(recipe, folder),
@@ -146,18 +149,49 @@ def _recipe_to_start_from(recipe: Recipe, folder: RunFolder) -> str:
     return recipe.name if unchanged else str(folder / RECIPE)
 
 
-def _record(result: StageResult) -> StageRecord:
-    """A stage as the diagnosis wants it.
+def _records(
+    results: Sequence[StageResult], recipe: Recipe, label: np.ndarray
+) -> list[StageRecord]:
+    """The stages as the diagnosis wants them, all judged alike.
 
-    Its kept epoch has the probabilities that every epoch was judged by: where targets are
-    softened those at their best temperature, not those that the bare network puts out.
+    Epochs of a stage that softens its targets are judged at their best temperature. Where there
+    is such a stage, the others are too: raw losses do not compare with those.
     """
-    kept = result.history[result.kept]["epoch"]
+    is_softened = {stage.name: stage.softens_targets for stage in recipe.stages}
+    if any(is_softened.values()):
+        results = [
+            result if is_softened[result.name] else _at_best_temperature(result, label)
+            for result in results
+        ]
+    return [_record(result) for result in results]
+
+
+def _at_best_temperature(result: StageResult, label: np.ndarray) -> StageResult:
+    """A stage whose losses are those at the best temperature, as far as they are known."""
+    judged = at_best_temperature(result.validation_probability, label)
+    epochs = {
+        epoch: at_best_temperature(probability, label)
+        for epoch, probability in result.epoch_probability.items()
+    }
+    known = {result.kept_epoch: judged, **epochs}
+    history = [
+        {**row, "validation_loss": log_loss(known[row["epoch"]], label)}
+        if row["epoch"] in known
+        else row
+        for row in result.history
+    ]
+    return replace(result, history=history, judged_probability=judged, epoch_probability=epochs)
+
+
+def _record(result: StageResult) -> StageRecord:
+    """A stage as the diagnosis wants it."""
     return StageRecord(
         name=result.name,
         history=result.history,
-        kept_epoch=kept,
-        probability=result.epoch_probability.get(kept, result.validation_probability),
+        kept_epoch=result.kept_epoch,
+        probability=result.judged_probability,
         epoch_probability=result.epoch_probability,
         in_time="penalty" not in result.history[0],
+        share=result.share,
+        is_selected=result.is_kept,
     )

@@ -21,6 +21,7 @@ from pawsure.data.entries import Source
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
+from pawsure.evaluation.selected import Selected
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR
 from pawsure.features.prune import VARIABLE, prune
@@ -303,12 +304,11 @@ class _Training:
                 f"{'deeper pays' if trial.accepted else 'no more than noise'}."
             )
         if result.interpolation:
-            self._say(_on_the_way_back(result))
-        kept = result.history[result.kept]
+            self._say(_interpolated(result))
         self._say(
-            f"{result.name}: validation accuracy {kept['validation_accuracy']:.2%}, "
-            f"loss {kept['validation_loss']:.4f}"
-            + ("." if result.is_kept else ", no better than before it: its weights are not kept.")
+            f"{result.name}: validation accuracy {result.validation_accuracy:.2%}, "
+            f"loss {result.validation_loss:.4f}"
+            + ("." if result.is_kept else ", no better than before it: its weights are discarded.")
         )
 
     def _ship_and_measure(
@@ -332,6 +332,7 @@ class _Training:
             measured = measure_run(self.folder, shipped, catalog, strangers, self.progress)
         with self._timed("diagnose"):
             diagnosis = diagnose_run(self.folder, self.recipe, results, shipped, catalog, data)
+        self._say(Selected.from_dict(diagnosis["selected"]).sentence())
         write_answers(
             self.folder / ANSWERS,
             catalog,
@@ -343,6 +344,7 @@ class _Training:
             "stages": [result.to_dict() for result in results],
             "counts": catalog.counts(),
             "unreadable": catalog.problems(),
+            "selected": diagnosis["selected"],
             "diagnosis": diagnosis,
             "audit": self._audit.to_dict(),
             "data": data,
@@ -439,14 +441,13 @@ class _KerasImport:
             self._thread.join()
 
 
-def _on_the_way_back(result: StageResult) -> str:
-    point, end = kept_point(result.interpolation), result.interpolation[0]
-    if point == end:
-        return f"{result.name}: no weights on the way back to its start are better than its end."
+def _interpolated(result: StageResult) -> str:
+    if result.share == 1:
+        return f"{result.name}: weight interpolation did not help."
+    loss, end = kept_point(result.interpolation).validation_loss, result.interpolation[0]
     return (
-        f"{result.name}: its weights are taken {point.share:.0%} of the way from where they "
-        f"started: validation loss {point.validation_loss:.4f}, at the end "
-        f"{end.validation_loss:.4f}."
+        f"{result.name}: interpolated, {result.share:.0%} trained and {1 - result.share:.0%} "
+        f"initial weights: validation loss {loss:.4f}, before {end.validation_loss:.4f}."
     )
 
 
