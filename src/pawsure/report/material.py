@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pawsure.errors import ModelFileError, RunFolderError
+from pawsure.evaluation.headline import Headline, headline
 from pawsure.evaluation.selected import Selected
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.report.predictions import FILE_NAME, RecordedAnswers, read_answers
@@ -59,6 +60,16 @@ class Material:
     def test(self) -> Figures:
         """Figures on the test split."""
         return self.metrics["test"]
+
+    @property
+    def cross_validation(self) -> Figures | None:
+        """Figures of cross-validation, where there are few test pictures."""
+        return self.metrics.get("cross_validation")
+
+    @property
+    def headline(self) -> Headline:
+        """The figure that the run is known by."""
+        return headline(self.metrics)
 
     @property
     def diagnosis(self) -> Figures:

@@ -183,8 +183,7 @@ def _catalog(data: str | Path, recipe: Recipe, split: str, progress: Progress) -
     catalog = assign_splits(
         grouped_catalog(data, progress=progress).catalog,
         seed=recipe.seed,
-        validation=recipe.split.validation,
-        test=recipe.split.test,
+        **asdict(recipe.split),
     )
     for needed in ("validation", split):
         if not len(catalog.where(needed)):

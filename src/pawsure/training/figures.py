@@ -13,6 +13,7 @@ from pawsure.data.catalog import Catalog
 from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.diagnosis import StageRecord, diagnose
 from pawsure.evaluation.evaluate import Predictions, measure, predict
+from pawsure.evaluation.headline import LEAST_TEST_PICTURES, headline_sentences
 from pawsure.evaluation.metrics import log_loss
 from pawsure.export.model_file import stamp_figures
 from pawsure.model.predictor import Predictor
@@ -51,6 +52,7 @@ def measure_run(
     shipped: Shipped,
     catalog: Catalog,
     strangers: Strangers | None,
+    cross_validation: dict[str, Any] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Measured:
     """Every figure of a model file, by itself; those of the test split go into it as well.
@@ -60,6 +62,7 @@ def measure_run(
         shipped: what it was written from.
         catalog: of the run.
         strangers: of the user, if any; those that nothing was learned from are measured on.
+        cross_validation: figures of `pawsure.training.cross_validation`, for the file's metadata.
         progress: told of every picture.
     """
     predictor = Predictor(folder / MODEL_FILE)
@@ -74,9 +77,13 @@ def measure_run(
         )
         for name, found in (("validation", shipped.validation), ("test", test))
     }
-    stamp_figures(
-        folder / MODEL_FILE, {"test": {name: figures["test"][name] for name in IN_THE_FILE}}
-    )
+    stamped = {"test": {name: figures["test"][name] for name in IN_THE_FILE}}
+    figures["cross_validation"] = cross_validation
+    if cross_validation:
+        stamped["cross_validation"] = {
+            name: cross_validation[name] for name in ("of", "folds", "n", "accuracy")
+        }
+    stamp_figures(folder / MODEL_FILE, stamped)
     unknown = None if strangers is None else run_strangers(predictor, strangers)
     figures["parity"] = shipped.parity
     figures["trust"] = shipped.trust.figures(shipped.validation, test, unknown)
@@ -116,25 +123,25 @@ def diagnose_run(
 def summary_of(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
     """A run in a few lines, for people."""
     test = metrics["test"]
-    accuracy = test["accuracy"]
     return [
-        f"Test accuracy {accuracy['value']:.1%} on {test['n']:,} pictures that nothing was "
-        f"learned from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
-        *_answers(test["answers"], metrics["trust"]["neither"]["strangers"]),
+        *headline_sentences(metrics),
+        *_answers(test, metrics["trust"]["neither"]["strangers"]),
         *metrics["diagnosis"]["sentences"],
         f"Run folder: {folder} (open {folder / REPORT} in a browser)",
     ]
 
 
-def _answers(answers: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> list[str]:
+def _answers(test: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> list[str]:
     """What the model does with pictures that it had better not answer."""
+    answers, lines = test["answers"], []
     error = answers["error"]
-    lines = [
-        f"It answers {answers['answered']['value']:.1%} of them"
-        + ("" if error is None else f", {error['value']:.1%} of these wrongly")
-        + f"; {answers['unsure']['value']:.1%} are unsure, {answers['neither']['value']:.1%} "
-        "too unlike what it learned from."
-    ]
+    if test["n"] >= LEAST_TEST_PICTURES:
+        lines.append(
+            f"Coverage {answers['answered']['value']:.1%}"
+            + ("" if error is None else f" with {error['value']:.1%} error")
+            + f"; {answers['unsure']['value']:.1%} unsure, "
+            f'{answers["neither"]["value"]:.1%} "neither".'
+        )
     if strangers is not None:
         lines.append(
             f"Of {strangers['n']:,} strangers that it was never shown, "

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from pawsure.data.entries import Source
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
+from pawsure.evaluation.headline import headline
 from pawsure.evaluation.selected import Selected
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR
@@ -29,6 +30,7 @@ from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.report.build import write_report
 from pawsure.report.predictions import FILE_NAME as ANSWERS
 from pawsure.report.predictions import write_answers
+from pawsure.training.cross_validation import cross_validate
 from pawsure.training.figures import diagnose_run, measure_run, summary_of
 from pawsure.training.interpolation import kept_point
 from pawsure.training.learner import Learner, StageResult
@@ -184,9 +186,7 @@ class _Training:
                 f"The data have {len(catalog.labels)} labels ({', '.join(catalog.labels)}); "
                 "a sigmoid head is for two. Take --recipe default, or --set head=softmax."
             )
-        catalog = assign_splits(
-            catalog, seed=recipe.seed, validation=recipe.split.validation, test=recipe.split.test
-        )
+        catalog = assign_splits(catalog, seed=recipe.seed, **asdict(recipe.split))
         self._audit = summarise(grouped, catalog)
         for sentence in self._audit.sentences():
             self._say(sentence)
@@ -328,8 +328,12 @@ class _Training:
             say=self._say,
             progress=self.progress,
         )
+        with self._timed("cross-validation"):
+            crossed = cross_validate(
+                catalog, learner.prefix.prefix, seed=self.recipe.seed, progress=self.progress
+            )
         with self._timed("measure"):
-            measured = measure_run(self.folder, shipped, catalog, strangers, self.progress)
+            measured = measure_run(self.folder, shipped, catalog, strangers, crossed, self.progress)
         with self._timed("diagnose"):
             diagnosis = diagnose_run(self.folder, self.recipe, results, shipped, catalog, data)
         self._say(Selected.from_dict(diagnosis["selected"]).sentence())
@@ -339,7 +343,7 @@ class _Training:
             {"validation": shipped.validation, "test": measured.test},
             data=data,
         )
-        return {
+        metrics = {
             **measured.figures,
             "stages": [result.to_dict() for result in results],
             "counts": catalog.counts(),
@@ -349,6 +353,7 @@ class _Training:
             "audit": self._audit.to_dict(),
             "data": data,
         }
+        return {"headline": headline(metrics).to_dict(), **metrics}
 
     def _close(self, metrics: dict[str, Any], source: Source) -> Run:
         assert self.folder is not None

@@ -325,9 +325,15 @@ class MLflow:
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The figures of each split, such as test_accuracy and the ends of its interval."""
-    for split in ("validation", "test"):
-        for name, figure in metrics.get(split, {}).items():
+    """The figures of each split, such as test_accuracy and the ends of its interval.
+
+    `test_n` stands beside them, and those of cross-validation where there are few test pictures.
+    """
+    for split in ("validation", "test", "cross_validation"):
+        figures = metrics.get(split) or {}
+        if "n" in figures:
+            yield f"{split}_n", float(figures["n"])
+        for name, figure in figures.items():
             if not isinstance(figure, Mapping) or "value" not in figure:
                 continue
             yield f"{split}_{name}", float(figure["value"])
