@@ -69,12 +69,14 @@ class Moment:
         epoch: of the stage, from 1.
         loss: on validation.
         train_loss: while learning, with what the stage does to pictures and targets.
+        is_probe: whether the stage fits a linear probe at once; its epoch numbers a penalty.
     """
 
     stage: str
     epoch: int
     loss: float
     train_loss: float
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,6 +370,7 @@ def _epoch(stage: StageRecord, epoch: int, label: np.ndarray) -> _Epoch:
             epoch=int(epoch),
             loss=float(row["validation_loss"]),
             train_loss=float(row["loss"]),
+            is_probe=not stage.in_time,
         ),
         None if probability is None else log_losses(np.asarray(probability), label),
     )

@@ -89,11 +89,18 @@ def few_test_pictures(test: Mapping[str, Any]) -> str:
 
 
 def _of_which_model(metrics: Mapping[str, Any]) -> str:
-    """A caveat where the model file is not what was cross-validated."""
+    caveat = cross_validation_caveat(metrics)
+    return f" {caveat}" if caveat else ""
+
+
+def cross_validation_caveat(metrics: Mapping[str, Any]) -> str:
+    """A sentence where the model file is not what was cross-validated; else ""."""
     selected = metrics.get("selected") or {}
-    if selected.get("is_probe") and not selected.get("tta"):
-        return ""
-    return " The model file is fine-tuned; this figure is not of it."
+    if not selected.get("is_probe"):
+        return "The model file is fine-tuned; this figure is not of it."
+    if selected.get("tta"):
+        return "The model file uses test-time augmentation; this figure is without it."
+    return ""
 
 
 def _ends(figures: Mapping[str, Any]) -> dict[str, float]:

@@ -87,7 +87,7 @@ def _harm(seen: Overfitting, selected: Selected) -> str:
     """What overfitting means for the model file."""
     if seen.selected == seen.best:
         return " The model file has the weights of the best epoch, so it is not overfitted."
-    which = f"linear probe of {seen.selected.stage}" if selected.is_probe else _name(seen.selected)
+    which = _name(seen.selected)
     if selected.share < 1:
         which += ", interpolated"
     loss = f"validation loss {seen.selected.loss:.3f}"
@@ -203,7 +203,11 @@ def _next(diagnosis: Diagnosis) -> list[str]:
 
 
 def _name(moment: Moment | None) -> str:
-    return f"epoch {moment.epoch} of {moment.stage}" if moment else ""
+    if moment is None:
+        return ""
+    if moment.is_probe:
+        return f"the linear probe of {moment.stage}"
+    return f"epoch {moment.epoch} of {moment.stage}"
 
 
 def _at(moment: Moment) -> str:

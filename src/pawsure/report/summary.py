@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pawsure.evaluation.headline import LEAST_TEST_PICTURES, Headline
+from pawsure.evaluation.headline import LEAST_TEST_PICTURES, Headline, cross_validation_caveat
 from pawsure.report.belief import Belief, believe
 from pawsure.report.blocks import command, lead_in
 from pawsure.report.data import leaked_pictures
@@ -33,6 +33,9 @@ def summary_section(material: Material) -> Markup:
             "p",
             element("strong", f"{belief.headline}:"),
             f" {belief.sentence}",
+            f" {cross_validation_caveat(material.metrics)}"
+            if figure.source == "cross_validation"
+            else "",
             class_=f"belief {belief.level}",
         ),
         _tiles(material, belief),

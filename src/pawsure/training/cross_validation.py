@@ -36,7 +36,7 @@ def cross_validate(
         catalog: with splits and groups of copies.
         prefix: the frozen layers of the run.
         seed: of the folds.
-        progress: told of every picture whose features are not stored yet.
+        progress: told of every picture whose features are not stored yet, and of every fold.
 
     Returns:
         JSON-ready: "of": "linear probe"; "folds"; "n", how many pictures were held out once;
@@ -58,12 +58,19 @@ def cross_validate(
     stored = prefix.store(POOLED, ORIGINAL.name).rows(catalog.content[rows])
     embedding = np.asarray(stored[:], np.float32)
     label = catalog.label[rows]
-    probability = _held_out_probabilities(embedding, label, fold, len(catalog.labels), seed)
+    probability = _held_out_probabilities(
+        embedding, label, fold, len(catalog.labels), seed, progress
+    )
     return _figures(probability[held_out], label[held_out], fold[held_out], catalog, rows[held_out])
 
 
 def _held_out_probabilities(
-    embedding: np.ndarray, label: np.ndarray, fold: np.ndarray, num_labels: int, seed: int
+    embedding: np.ndarray,
+    label: np.ndarray,
+    fold: np.ndarray,
+    num_labels: int,
+    seed: int,
+    progress: Progress,
 ) -> np.ndarray:
     """Of each picture by a probe that never saw its fold: float64 (N, K).
 
@@ -73,6 +80,7 @@ def _held_out_probabilities(
     """
     probability = np.zeros((len(label), num_labels))
     folds = np.unique(fold[fold >= 0])
+    progress.start("Cross-validating", len(folds), unit="folds")
     for place, each in enumerate(folds):
         learned, out = fold != each, fold == each
         penalty = _best_penalty(
@@ -88,6 +96,8 @@ def _held_out_probabilities(
         logit = (embedding[out] @ kernel + bias).astype(np.float64)
         power = np.exp(logit - logit.max(axis=1, keepdims=True))
         probability[out] = power / power.sum(axis=1, keepdims=True)
+        progress.advance()
+    progress.finish()
     return probability
 
 
