@@ -9,8 +9,9 @@ finished is not run again, one that was cut off is gone on with, so that a table
 be made in pieces. The feature store is shared between runs, as it is for any user; "seconds"
 is therefore the time of that run, and `computed` says how many pictures it had to read.
 
-The seed draws the splits where the data do not give them, so the seeds' test pictures differ;
-the interval is for all of them together (Wilson, 95%).
+Recipes are compared on the same pictures: where the runs of a seed had other splits, nothing is
+printed (exit code 1). The seed draws the splits where the data do not give them, so the seeds' test
+pictures differ; the interval is for all of them together (Wilson, 95%).
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pawsure.evaluation.intervals import wilson
+sys.path.insert(0, str(Path(__file__).parent))
+from agreement import require_same  # noqa: E402
+
+from pawsure.data.catalog import recorded_fingerprint  # noqa: E402
+from pawsure.evaluation.intervals import wilson  # noqa: E402
 
 
 def main() -> None:
@@ -42,11 +47,19 @@ def main() -> None:
             for seed in arguments.seeds.split(",")
         ]
         rows.append({"recipe": recipe, **_together(runs), "runs": runs})
+        _require_same_pictures(rows)
         print(_line(rows[-1]), flush=True)
     if arguments.json:
         table = {"data": arguments.data.name, "recipes": rows}
         arguments.json.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     print("\n".join(["", *_table(rows)]))
+
+
+def _require_same_pictures(rows: list[dict[str, Any]]) -> None:
+    """All recipes learned from and were measured on the same pictures, seed by seed."""
+    for place, run in enumerate(rows[0]["runs"]):
+        prints = {row["recipe"]: row["runs"][place]["fingerprint"] for row in rows}
+        require_same(f"pictures or splits of seed {run['seed']}", prints)
 
 
 def _run(data: Path, recipe: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -70,6 +83,7 @@ def _run(data: Path, recipe: str, seed: int, folder: Path) -> dict[str, Any]:
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     return {
         "seed": seed,
+        "fingerprint": recorded_fingerprint(out / "catalog.parquet"),
         **json.loads(told.read_text()),
         **{split: _figures(metrics[split]) for split in ("validation", "test")},
         "counts": metrics["counts"],

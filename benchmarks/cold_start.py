@@ -2,8 +2,9 @@
 
     python benchmarks/cold_start.py RUN PICTURE [--repeats 7] [--json OUT.json]
 
-RUN is a run folder with both model.onnx and model.keras of the same network. The two take turns;
-the ratio is of the medians, and the spread of both is printed.
+RUN is a run folder with both model.onnx and model.keras of the same network; they have to give
+the same labels to the pictures beside PICTURE, or nothing is measured. The two take turns; the
+ratio is of the medians, and the spread of both is printed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from agreement import require_same_answers  # noqa: E402
 
 PLAIN = Path(__file__).with_name("plain_predict.py")
 
@@ -44,6 +48,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    same = require_same_answers(
+        {"pawsure": arguments.run / "model.onnx"},
+        arguments.run / "model.keras",
+        arguments.picture.resolve().parent,
+    )
     model = ["--model", arguments.run / "model.onnx"]
     commands = {
         "pawsure": [sys.executable, "-m", "pawsure", "predict", arguments.picture, *model],
@@ -54,7 +63,7 @@ def main() -> None:
     ratio = medians["keras"] / medians["pawsure"]
     for name, values in seconds.items():
         print(f"{name:8} {medians[name]:.3f} s ({min(values):.3f} to {max(values):.3f})")
-    print(f"pawsure is {ratio:.1f} times faster")
+    print(f"pawsure is {ratio:.1f} times faster, with {same['pawsure']:.1%} of labels the same")
     if arguments.json:
         arguments.json.write_text(
             json.dumps({"seconds": seconds, "medians": medians, "ratio": ratio}, indent=2) + "\n",

@@ -4,18 +4,19 @@
                                [--depths head,0.65,0.25,0.1] [--seeds 0,1,2] [--json OUT.json]
 
 Each run is a process of its own, `pawsure train DATA --recipe R --seed S --set
-fine-tune.train_from=DEPTH`; "head" is the recipe `fast`, which has the same head and nothing
-more. Runs stay in DIR and are not repeated. What each model file said of the held-out pictures
-(`predictions.parquet`) is compared picture by picture: mean difference of the log loss, auto
-less fixed, and its standard error. Only the validation pictures are the same for all seeds, so
-the seeds together are compared on these, each picture's losses averaged over the seeds first:
-runs that differ in their seed are no new pictures. Above 1.645 standard errors auto is worse by
-more than noise.
+fine-tune.train_from=DEPTH`; "head" is the recipe `fast`, which has the same head and nothing more.
+Runs stay in DIR and are not repeated. What each model file said of the held-out pictures
+(`predictions.parquet`) is compared picture by picture: mean difference of the log loss, auto less
+fixed, and its standard error; runs that judged other pictures are not compared (exit code 1). Only
+the validation pictures are the same for all seeds, so the seeds together are compared on these,
+each picture's losses averaged over the seeds first: runs that differ in their seed are no new
+pictures. Above 1.645 standard errors auto is worse by more than noise.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import subprocess
@@ -26,6 +27,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).parent))
+from agreement import require_same  # noqa: E402
 
 AUTO = "auto"
 NOISE = 1.645
@@ -45,6 +49,12 @@ def main() -> None:
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     depths = [AUTO, *arguments.depths.split(",")]
     runs = {(depth, seed): _run(arguments, depth, seed) for seed in seeds for depth in depths}
+    for seed in seeds:
+        judged = {depth: runs[depth, seed]["judged"] for depth in depths}
+        require_same(f"validation pictures of seed {seed}", judged)
+    require_same(
+        "validation pictures of the seeds", {seed: runs[AUTO, seed]["judged"] for seed in seeds}
+    )
     told = {
         "data": arguments.data.name,
         "recipe": arguments.recipe,
@@ -83,6 +93,8 @@ def _run(arguments: argparse.Namespace, depth: str, seed: int) -> dict[str, Any]
             sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
         print(f"{out.name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    paths, losses = _losses(out / "predictions.parquet")
+    digest = hashlib.sha256("\n".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
     return {
         "figures": {
             "seconds": metrics["seconds"]["all"],
@@ -93,12 +105,13 @@ def _run(arguments: argparse.Namespace, depth: str, seed: int) -> dict[str, Any]
             },
             "tried": [trial for stage in metrics["stages"] for trial in stage["depth"]],
         },
-        "loss": _losses(out / "predictions.parquet"),
+        "loss": losses,
+        "judged": f"{len(paths):,} pictures {digest[:8]}",
     }
 
 
-def _losses(path: Path) -> np.ndarray:
-    """Minus the logarithm of the true label's probability, by path: float64 (M,)."""
+def _losses(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Paths, and minus the logarithm of the true label's probability of each: float64 (M,)."""
     table = pq.read_table(path)
     labels = json.loads(table.schema.metadata[b"pawsure.labels"])
     rows = sorted(
@@ -106,7 +119,7 @@ def _losses(path: Path) -> np.ndarray:
         key=lambda row: row["path"],
     )
     right = [row["probability"][labels.index(row["label"])] for row in rows]
-    return -np.log(np.maximum(right, 1e-12))
+    return tuple(row["path"] for row in rows), -np.log(np.maximum(right, 1e-12))
 
 
 def _compared(auto: list[np.ndarray], fixed: list[np.ndarray]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 import keras
+import numpy as np
 
 
 class Side:
@@ -38,7 +39,14 @@ class Side:
         )
         found = self.model.predict(pictures, verbose=0)
         seconds = time.perf_counter() - started
-        return {"seconds": seconds, "pictures": len(found), "labels": found.argmax(-1).tolist()}
+        return {"seconds": seconds, "pictures": len(found), "labels": _labels(found)}
+
+    def probabilities(self, folder: str) -> dict[str, Any]:
+        """Of each label, picture by picture: what is compared before anything is timed."""
+        pictures = keras.utils.image_dataset_from_directory(
+            folder, labels=None, shuffle=False, image_size=self.size, verbose=False
+        )
+        return {"probabilities": _of_each_label(self.model.predict(pictures, verbose=0)).tolist()}
 
     def warm(self, picture: str, repeats: int) -> dict[str, Any]:
         """Seconds for one picture, file to probabilities; the median."""
@@ -49,6 +57,15 @@ class Side:
             self.model.predict(keras.utils.img_to_array(pixels)[None], verbose=0)
             seconds.append(time.perf_counter() - started)
         return {"seconds": statistics.median(seconds)}
+
+
+def _of_each_label(found: np.ndarray) -> np.ndarray:
+    """Float (N, K); one column, of a sigmoid, is that of the second of two labels."""
+    return np.hstack([1 - found, found]) if found.shape[-1] == 1 else found
+
+
+def _labels(found: np.ndarray) -> list[int]:
+    return _of_each_label(found).argmax(-1).tolist()
 
 
 def main() -> None:

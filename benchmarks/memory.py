@@ -16,6 +16,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+from agreement import require_same  # noqa: E402
+
 
 def main() -> None:
     """One process after the other; print their peaks."""
@@ -28,7 +31,7 @@ def main() -> None:
     for count in map(int, arguments.counts.split(",")):
         with tempfile.TemporaryDirectory() as scratch:
             data = _linked(arguments.folder, Path(scratch, "data"), count)
-            peaks[count] = _peak_mb(data, Path(scratch))
+            peaks[count] = _peak_mb(data, Path(scratch), count)
         print(f"{count:>7,} pictures  {peaks[count]:>6,.0f} MB", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps({"peak_mb": peaks}, indent=2) + "\n", encoding="utf-8")
@@ -43,7 +46,7 @@ def _linked(source: Path, folder: Path, count: int) -> Path:
     return folder
 
 
-def _peak_mb(data: Path, scratch: Path) -> float:
+def _peak_mb(data: Path, scratch: Path, count: int) -> float:
     """Run one training; the largest resident set of that process."""
     command = [sys.executable, "-m", "pawsure", "train", str(data), "--recipe", "classic"]
     for stage in ("head", "fine-tune"):
@@ -56,6 +59,10 @@ def _peak_mb(data: Path, scratch: Path) -> float:
     _, status, usage = os.wait4(child, 0)
     if status:
         sys.exit(f"training failed with status {status}")
+    metrics = json.loads((scratch / "run" / "metrics.json").read_text(encoding="utf-8"))
+    used = sum(sum(counts.values()) for counts in metrics["counts"].values())
+    linked = sum(1 for path in data.rglob("*") if path.is_symlink())
+    require_same("pictures", {"asked": count, "linked": linked, "used": used})
     return usage.ru_maxrss / 1024  # kilobytes on Linux
 
 

@@ -23,6 +23,7 @@ from pawsure.data.images import read_file
 from pawsure.data.listing import list_pictures
 from pawsure.data.loader import load_batch
 from pawsure.data.parallel import available_cores, in_order
+from pawsure.evaluation.calibration import softmax
 from pawsure.model.predictor import BATCH_SIZE, Predictor
 from pawsure.onnx_runtime import onnxruntime
 
@@ -56,6 +57,13 @@ class Side:
             rows = out.read_text(encoding="utf-8").splitlines()[1:]
         labels = [self.many.labels.index(row.split(",")[2]) for row in rows]
         return {"seconds": seconds, "pictures": len(rows), "labels": labels}
+
+    def probabilities(self, folder: str) -> dict[str, Any]:
+        """Of each label, before calibration, which the Keras model has not."""
+        paths = list_pictures([folder])
+        batches = self.many.predict_series(lambda row: read_file(paths[row]), np.arange(len(paths)))
+        logit = np.concatenate([batch.outputs.logit for batch in batches])
+        return {"probabilities": softmax(logit).tolist()}
 
     def settings(self, folder: str, batch_size: int, workers: int) -> dict[str, Any]:
         """Seconds of the loop alone, with other settings than the usual ones."""

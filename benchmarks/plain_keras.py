@@ -76,6 +76,7 @@ def main(folder: Path, weights: str, out: Path, seed: int) -> None:
                 "fine-tune": {
                     key: [float(v) for v in values] for key, values in tuned.history.items()
                 },
+                "pictures": {"train": train.samples, "validation": validation.samples},
                 "seconds": time.perf_counter() - STARTED,
             },
             indent=2,

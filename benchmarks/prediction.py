@@ -16,6 +16,9 @@ JPEGs, --int8 a model file of `pawsure export RUN --to int8`. What is measured:
   of the run that was never killed;
 - settings (only when asked for by --only): batch sizes and numbers of workers.
 
+Before anything is timed against Keras, both sides answer for some pictures; where they disagree
+on more than a few labels, they do not do the same work, and nothing is measured (exit code 1).
+
 Both sides take turns, each in a process of its own that sleeps while the other works; a ratio is
 one of medians. Links and tables lie in a scratch folder that goes in the end.
 """
@@ -36,49 +39,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cold_start import PLAIN, take_turns
+sys.path.insert(0, str(Path(__file__).parent))
+from agreement import (  # noqa: E402
+    LABELS_OF_RESIZED,
+    Side,
+    first_pictures,
+    linked,
+    require_same,
+    require_same_answers,
+    require_same_labels,
+)
+from cold_start import PLAIN, take_turns  # noqa: E402
 
-HERE = Path(__file__).parent
 PARTS = ("cold", "warm", "folder", "memory", "kills")
+AGAINST_KERAS = {"cold", "warm", "folder"}
 KERAS_BATCHES = (32, 64, 128)
 SAMPLE_EVERY_S = 0.2
-
-
-class Side:
-    """A process that works when it is told to."""
-
-    def __init__(self, script: str, model: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / script), str(model)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=_environment(),
-        )
-        self.version = self._answer()["ready"]
-
-    def do(self, what: str, **order: Any) -> dict[str, Any]:
-        """Have something done; what came of it."""
-        self._process.stdin.write(json.dumps({"do": what, **order}) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def rate(self, what: str, **order: Any) -> float:
-        """Pictures a second."""
-        done = self.do(what, **order)
-        return done["pictures"] / done["seconds"]
-
-    def close(self) -> None:
-        """Let the process end."""
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _answer(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
-        if not line:
-            sys.exit(f"{' '.join(self._process.args)} ended with {self._process.wait()}")
-        return json.loads(line)
 
 
 def main() -> None:
@@ -103,6 +79,9 @@ def main() -> None:
         models["int8"] = arguments.int8
     told: dict[str, Any] = {"machine": _machine(), "arguments": " ".join(sys.argv[1:])}
     wanted = arguments.only.split(",")
+    if AGAINST_KERAS & set(wanted):
+        keras = arguments.run / "model.keras"
+        told["same_label_as_keras"] = require_same_answers(models, keras, arguments.folder)
     for part in wanted:
         with tempfile.TemporaryDirectory(prefix="prediction-") as scratch:
             told[part] = globals()[f"measure_{part}"](arguments, models, Path(scratch))
@@ -110,10 +89,14 @@ def main() -> None:
         told["load_after"] = os.getloadavg()
         if arguments.json:
             arguments.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    kills = told.get("kills", {})
+    for kind in arguments.kinds.split(","):
+        if kind in kills and not kills[kind]["same"]:
+            sys.exit(f"The {kind} file of the killed runs is not that of the run left alone.")
 
 
 def measure_cold(arguments: argparse.Namespace, models: dict, scratch: Path) -> dict[str, Any]:
-    picture = _first_pictures(arguments.folder, 1)[0]
+    picture = first_pictures(arguments.folder, 1)[0]
     keras = [sys.executable, PLAIN, arguments.run / "model.keras", picture]
     commands = {name: [*_predict(model), picture] for name, model in models.items()}
     seconds = take_turns({**commands, "keras": keras}, arguments.turns)
@@ -121,7 +104,7 @@ def measure_cold(arguments: argparse.Namespace, models: dict, scratch: Path) -> 
 
 
 def measure_warm(arguments: argparse.Namespace, models: dict, scratch: Path) -> dict[str, Any]:
-    picture = str(_first_pictures(arguments.folder, 1)[0])
+    picture = str(first_pictures(arguments.folder, 1)[0])
     sides = _sides(arguments, models)
     milliseconds: dict[str, list[float]] = {name: [] for name in sides}
     for side in sides.values():
@@ -135,8 +118,8 @@ def measure_warm(arguments: argparse.Namespace, models: dict, scratch: Path) -> 
 
 
 def measure_folder(arguments: argparse.Namespace, models: dict, scratch: Path) -> dict[str, Any]:
-    folder = str(_linked(arguments.folder, scratch / "pictures", arguments.folder_pictures))
-    few = str(_linked(arguments.folder, scratch / "few", 4 * max(KERAS_BATCHES)))
+    folder = str(linked(arguments.folder, scratch / "pictures", arguments.folder_pictures))
+    few = str(linked(arguments.folder, scratch / "few", 4 * max(KERAS_BATCHES)))
     sides = _sides(arguments, models)
     keras = sides["keras"]
     by_batch = {}
@@ -152,6 +135,7 @@ def measure_folder(arguments: argparse.Namespace, models: dict, scratch: Path) -
     labels: dict[str, list[int]] = {}
     for name in names:
         sides[name].do("folder", folder=few)
+    sides["keras"] = sides.pop("keras")  # last: what the others are compared with
     for _ in range(arguments.turns):
         for name, side in sides.items():
             order = {"batch_size": best} if name == "keras" else {}
@@ -164,15 +148,13 @@ def measure_folder(arguments: argparse.Namespace, models: dict, scratch: Path) -
                     given = what or {"num_pictures": count}
                     parts[name][part].append(round(side.rate(part, **given), 1))
     _close(sides)
+    same = require_same_labels(labels, tolerance=LABELS_OF_RESIZED)
     told = _compared(rates, more_is_better=True) | {
         "unit": "pictures a second",
         "pictures": arguments.folder_pictures,
         "keras_by_batch_size": {size: round(rate, 1) for size, rate in by_batch.items()},
         "parts": parts,
-        "same_label_as_keras": {
-            name: sum(map(int.__eq__, labels[name], labels["keras"])) / len(labels["keras"])
-            for name in names
-        },
+        "same_label_as_keras": same,
     }
     told["limit"], told["share_of_limit"] = {}, {}
     for name in names:
@@ -183,7 +165,7 @@ def measure_folder(arguments: argparse.Namespace, models: dict, scratch: Path) -
 
 
 def measure_settings(arguments: argparse.Namespace, models: dict, scratch: Path) -> dict[str, Any]:
-    folder = str(_linked(arguments.folder, scratch / "pictures", arguments.folder_pictures))
+    folder = str(linked(arguments.folder, scratch / "pictures", arguments.folder_pictures))
     cores = os.cpu_count() or 1
     settings = [
         (size, workers)
@@ -196,7 +178,10 @@ def measure_settings(arguments: argparse.Namespace, models: dict, scratch: Path)
         rates: dict[str, list[float]] = {f"{size} x {workers}": [] for size, workers in settings}
         for _ in range(arguments.turns):
             for size, workers in settings:
-                rate = side.rate("settings", folder=folder, batch_size=size, workers=workers)
+                done = side.do("settings", folder=folder, batch_size=size, workers=workers)
+                answered = {"asked": arguments.folder_pictures, "answered": done["pictures"]}
+                require_same("pictures", answered)
+                rate = done["pictures"] / done["seconds"]
                 rates[f"{size} x {workers}"].append(round(rate, 1))
         side.close()
         told[name] = {key: statistics.median(values) for key, values in rates.items()}
@@ -208,11 +193,14 @@ def measure_memory(arguments: argparse.Namespace, models: dict, scratch: Path) -
     told: dict[str, Any] = {}
     source = arguments.many or arguments.folder
     for name, model in models.items():
-        folder = _linked(source, scratch / name / "pictures", arguments.pictures)
+        folder = linked(source, scratch / name / "pictures", arguments.pictures)
         started = time.perf_counter()
         command = [*_predict(model), folder, "--csv", scratch / name / "answers.csv"]
         samples = _sampled(command, arguments.timeout_s)
         seconds = time.perf_counter() - started
+        with open(command[-1], encoding="utf-8") as answers:
+            answered = sum(1 for _ in answers) - 1
+        require_same("pictures", {"asked": arguments.pictures, "answered": answered})
         tenth = max(1, len(samples) // 10)
         told[name] = {
             "pictures": arguments.pictures,
@@ -231,7 +219,7 @@ def measure_kills(arguments: argparse.Namespace, models: dict, scratch: Path) ->
     """The file of a run that was killed again and again, against that of one left alone."""
     name, model = list(models.items())[-1]
     source = arguments.many or arguments.folder
-    folder = _linked(source, scratch / "pictures", arguments.pictures)
+    folder = linked(source, scratch / "pictures", arguments.pictures)
     moment = random.Random(arguments.seed)
     told: dict[str, Any] = {"model": name, "pictures": arguments.pictures}
     for kind in arguments.kinds.split(","):
@@ -285,22 +273,6 @@ def _compared(values: dict[str, list[float]], *, more_is_better: bool) -> dict[s
 
 def _predict(model: Path) -> list[Any]:
     return [sys.executable, "-m", "pawsure", "predict", "--model", model]
-
-
-def _first_pictures(folder: Path, count: int) -> list[Path]:
-    pictures = sorted(path.resolve() for path in folder.rglob("*.jpg"))
-    if not pictures:
-        sys.exit(f"{folder} holds no pictures (*.jpg).")
-    return [pictures[number % len(pictures)] for number in range(count)]
-
-
-def _linked(source: Path, folder: Path, count: int) -> Path:
-    """A folder of so many links to the pictures, again and again, a thousand in each folder."""
-    for number, picture in enumerate(_first_pictures(source, count)):
-        link = folder / f"{number // 1000:04}" / f"{number:07}.jpg"
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(picture)
-    return folder
 
 
 def _sampled(command: list[Any], timeout_s: float) -> list[float]:
@@ -373,10 +345,6 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_before": os.getloadavg(),
     }
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 if __name__ == "__main__":

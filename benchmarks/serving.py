@@ -4,9 +4,10 @@
                                  [--seconds 10] [--overload-seconds 60] [--repeats 3]
                                  [--hostile 10000] [--out FILE.json]
 
-MODEL.onnx is a MobileNetV2 at 128 pixels, as the naive server runs; PICTURES is a folder of
-JPEGs. The load comes from this process, on the same machine: what it and everybody else took of
-the processors is told with each figure.
+MODEL.onnx is a MobileNetV2 at 128 pixels, as the naive server runs; PICTURES is a folder of JPEGs.
+A model of another network or size, or one that looks twice, is not compared, nor are servers that
+do not answer every request (exit code 1). The load comes from this process, on the same machine:
+what it and everybody else took of the processors is told with each figure.
 
     start    start to first answer, five times
     naive    closed loops of 1, 8 and 64 clients, on both servers
@@ -39,6 +40,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent))
 import load  # noqa: E402
+from agreement import fail, require_same  # noqa: E402
 
 CLIENTS = (1, 8, 64)
 NUM_PICTURES = 64
@@ -331,8 +333,38 @@ def hostile_part(model: str, pictures: list[bytes], count: int) -> dict:
         return found | {"alive": process.poll() is None}
 
 
+NAIVE = {"backbone": "mobilenet_v2", "side in pixels": 128, "passes a picture": 1}
+"""What the naive server runs; see `naive_server.py`."""
+
+
+def require_same_network(model: str) -> None:
+    """A model file costs what the naive server's network costs: one pass of the same backbone."""
+    import onnx
+
+    from pawsure.export.second_look import looks_twice
+    from pawsure.model.predictor import Predictor
+
+    predictor = Predictor(model)
+    own = {
+        "backbone": predictor.metadata.backbone,
+        "side in pixels": predictor.size_px,
+        "passes a picture": 1 + looks_twice(onnx.load(predictor.path)),
+    }
+    for what, value in NAIVE.items():
+        require_same(what, {"MODEL": own[what], "naive server": value})
+
+
+def require_all_answered(found: dict) -> None:
+    """A server's closed loops had an answer for each request."""
+    for side, loops in found.items():
+        for clients, figures in loops.items():
+            if set(figures["statuses"]) != {"200"}:
+                fail(f"{side} with {clients} clients: responses by status {figures['statuses']}.")
+
+
 def against_naive(model: str, pictures: list[bytes], seconds: float) -> dict:
     """Closed loops on both servers."""
+    require_same_network(model)
     found: dict = {}
     port = free_port()
     with server(*pawsure(model, port), port=port) as process:
@@ -345,6 +377,7 @@ def against_naive(model: str, pictures: list[bytes], seconds: float) -> dict:
         print("FastAPI calling Keras for each request")
         requests = [load.multipart("/predict", "file", picture) for picture in pictures]
         found["naive"] = closed_loops(process, port, requests, seconds)
+    require_all_answered(found)
     many = str(CLIENTS[-1])
     ours, theirs = (found[name][many]["answers_per_s"] for name in ("pawsure", "naive"))
     found["times_naive_at_64"] = round(ours / theirs, 1)

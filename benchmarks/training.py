@@ -7,6 +7,9 @@ other in one run on an otherwise idle machine. The pictures that pawsure holds o
 split are left out of the plain script's folders too, so that neither has more to learn from.
 pawsure starts with an empty cache: nothing of an earlier run helps it. A second run of it, with
 the cache that the first one filled, is timed as well. KERAS_HOME must hold the weights.
+
+Where the sides did not train on as many pictures for as many epochs, or ended far apart, or the
+second run trained otherwise than the first, no ratio is given (exit code 1).
 """
 
 from __future__ import annotations
@@ -18,14 +21,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pawsure.audit.grouping import grouped_catalog
-from pawsure.data.catalog import Catalog
-from pawsure.data.split import assign_splits
-from pawsure.network.backbones import BACKBONES
-from pawsure.network.weights import find_imagenet_file
+sys.path.insert(0, str(Path(__file__).parent))
+from agreement import require_close, require_same  # noqa: E402
+
+from pawsure.audit.grouping import grouped_catalog  # noqa: E402
+from pawsure.data.catalog import Catalog  # noqa: E402
+from pawsure.data.split import assign_splits  # noqa: E402
+from pawsure.network.backbones import BACKBONES  # noqa: E402
+from pawsure.network.weights import find_imagenet_file  # noqa: E402
+from pawsure.training.recipe import load_recipe  # noqa: E402
+
+ACCURACY_TOLERANCE = 0.05
+"""Of the best validation accuracy of a stage: seeds of one side differ by about three points."""
 
 PLAIN = Path(__file__).with_name("plain_keras.py")
 
@@ -40,7 +51,10 @@ def main() -> None:
     weights = find_imagenet_file(BACKBONES["mobilenet_v2"], 128)
     if weights is None:
         sys.exit("KERAS_HOME has no ImageNet weights of MobileNetV2.")
-    catalog = assign_splits(grouped_catalog(arguments.manifest).catalog, seed=arguments.seed)
+    recipe = load_recipe("classic")
+    catalog = assign_splits(
+        grouped_catalog(arguments.manifest).catalog, seed=arguments.seed, **asdict(recipe.split)
+    )
     with tempfile.TemporaryDirectory() as folder:
         figures = _compare(Path(folder), catalog, arguments.manifest, weights, arguments.seed)
     text = json.dumps(figures, indent=2)
@@ -62,7 +76,11 @@ def _compare(
         command = [sys.executable, "-m", "pawsure", "train", manifest, "--recipe", "classic"]
         command += ["--out", folder / out, "--seed", str(seed)]
         seconds.append(_timed(command, cache))
-    ours = json.loads((folder / "first" / "metrics.json").read_text(encoding="utf-8"))
+    ours, again = (
+        json.loads((folder / out / "metrics.json").read_text(encoding="utf-8"))
+        for out in ("first", "second")
+    )
+    require_same_training(plain, ours, again)
     stages = {stage["name"]: stage["history"] for stage in ours["stages"]}
     return {
         "pictures": {split: len(catalog.where(split)) for split in ("train", "validation")},
@@ -77,7 +95,7 @@ def _compare(
                 "validation_loss": history["val_loss"],
             }
             for name, history in plain.items()
-            if isinstance(history, dict)
+            if isinstance(history, dict) and "val_accuracy" in history
         },
         "pawsure": {
             name: {key: [row[key] for row in rows] for key in
@@ -86,6 +104,35 @@ def _compare(
         },
         "pawsure_parts_s": ours["seconds"],
     }  # fmt: skip
+
+
+def require_same_training(
+    plain: dict[str, Any], ours: dict[str, Any], again: dict[str, Any]
+) -> None:
+    """Both sides trained on as much for as long, to about the same end.
+
+    Args:
+        plain: what the plain script wrote: "pictures" by split, histories by stage.
+        ours: metrics.json of the first run.
+        again: of the second.
+    """
+    for split in ("train", "validation"):
+        own = sum(ours["counts"][split].values())
+        require_same(f"{split} pictures", {"plain": plain["pictures"][split], "pawsure": own})
+    for stage, repeated in zip(ours["stages"], again["stages"], strict=True):
+        name, history = stage["name"], stage["history"]
+        epochs = {"plain": len(plain[name]["val_accuracy"]), "pawsure": len(history)}
+        require_same(f"epochs of {name}", epochs)
+        best = {
+            "plain": max(plain[name]["val_accuracy"]),
+            "pawsure": max(row["validation_accuracy"] for row in history),
+        }
+        require_close(f"the best validation accuracy of {name}", best, tolerance=ACCURACY_TOLERANCE)
+        for one, other in zip(history, repeated["history"], strict=True):
+            losses = {"first": one["validation_loss"], "second": other["validation_loss"]}
+            require_close(
+                f"the validation loss of {name}, epoch {one['epoch']}", losses, tolerance=1e-3
+            )
 
 
 def _link(catalog: Catalog, root: Path, folder: Path) -> None:

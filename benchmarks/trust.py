@@ -16,25 +16,29 @@ import json
 import statistics
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
-from pawsure.data.catalog import build_catalog
-from pawsure.data.images import read
-from pawsure.data.loader import iter_batches
-from pawsure.data.sources import list_pictures
-from pawsure.data.split import assign_splits
-from pawsure.evaluation.evaluate import share_figure
-from pawsure.evaluation.familiarity import auroc, fit_familiarity
-from pawsure.export.prune import keep_output
-from pawsure.export.trust import FEATURES, measure_features
-from pawsure.model.predictor import Predictor
-from pawsure.onnx_runtime import onnxruntime
-from pawsure.training.recipe import recipe_from_text
-from pawsure.training.trust import MOST_PICTURES
+sys.path.insert(0, str(Path(__file__).parent))
+from agreement import require_close, require_same  # noqa: E402
+
+from pawsure.audit.grouping import grouped_catalog  # noqa: E402
+from pawsure.data.images import read  # noqa: E402
+from pawsure.data.loader import iter_batches  # noqa: E402
+from pawsure.data.sources import list_pictures  # noqa: E402
+from pawsure.data.split import assign_splits  # noqa: E402
+from pawsure.evaluation.evaluate import share_figure  # noqa: E402
+from pawsure.evaluation.familiarity import auroc, fit_familiarity  # noqa: E402
+from pawsure.export.prune import keep_output  # noqa: E402
+from pawsure.export.trust import FEATURES, measure_features  # noqa: E402
+from pawsure.model.predictor import Predictor  # noqa: E402
+from pawsure.onnx_runtime import onnxruntime  # noqa: E402
+from pawsure.training.recipe import recipe_from_text  # noqa: E402
+from pawsure.training.trust import MOST_PICTURES  # noqa: E402
 
 HALVES = 5
 TURNS = 40
@@ -54,12 +58,10 @@ def measure(run: Path, data: str, folder: Path) -> dict[str, Any]:
     model = onnx.load(run / "model.onnx")
     predictor = Predictor(run)
     recipe = recipe_from_text((run / "recipe.toml").read_text(), "recipe")
-    catalog = assign_splits(
-        build_catalog(data),
-        seed=recipe.seed,
-        validation=recipe.split.validation,
-        test=recipe.split.test,
-    )
+    catalog = assign_splits(grouped_catalog(data).catalog, seed=recipe.seed, **asdict(recipe.split))
+    # Otherwise some of these test pictures may be such that the run learned from.
+    prints = {"the run": predictor.metadata.data_fingerprint, "DATA": catalog.fingerprint}
+    require_same("pictures or splits", prints)
     paths = list_pictures([folder])
     kinds = np.array([path.parent.name for path in paths])
     features = Features(model, predictor.size_px)
@@ -172,6 +174,9 @@ def timed(path: Path, model: onnx.ModelProto, catalog: Any, size: int) -> dict[s
     rows = catalog.where("test")[:size]
     pictures = np.stack([read(catalog.read(row), size_px=predictor.size_px) for row in rows])
     bare = session(keep_output(model, "logit"))
+    require_same_logits(
+        predictor.predict_batch(pictures).logit, bare.run(["logit"], {"image": pictures})[0]
+    )
     repeats = 10 if size == 1 else 1
     return in_turn(
         lambda: predictor.answer(predictor.predict_batch(pictures), 0),
@@ -180,15 +185,24 @@ def timed(path: Path, model: onnx.ModelProto, catalog: Any, size: int) -> dict[s
     )
 
 
+def require_same_logits(whole: np.ndarray, bare: np.ndarray) -> None:
+    """Both graphs run the same network."""
+    require_same("numbers of logits", {"whole": whole.shape, "bare": bare.shape})
+    values = {"whole": float(np.abs(whole - bare).max()), "bare": 0.0}
+    require_close("the largest logit difference", values, tolerance=1e-3)
+
+
 def timed_from_file(path: Path, model: onnx.ModelProto, picture: Path) -> dict[str, Any]:
     """Milliseconds from a file to an answer, and to bare logits."""
     predictor = Predictor(path)
     bare = session(keep_output(model, "logit"))
 
-    def plain() -> None:
+    def plain() -> np.ndarray:
         pixels = read(picture, size_px=predictor.size_px)
-        bare.run(["logit"], {"image": pixels[np.newaxis]})
+        return bare.run(["logit"], {"image": pixels[np.newaxis]})[0]
 
+    pixels = read(picture, size_px=predictor.size_px)
+    require_same_logits(predictor.predict_batch(pixels[np.newaxis]).logit, plain())
     return in_turn(lambda: predictor(picture), plain, 10)
 
 

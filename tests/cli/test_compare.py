@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,6 +92,13 @@ def test_the_table_has_a_row_for_each_and_marks_those_that_nobody_beats(calls):
     assert "★" in best and "97.5%" in best and "640" in best and "9.1" in best
     assert "★" not in other and "=" not in other and "90.0%" in other
     assert calls[0]["backbones"] is None
+
+
+@pytest.mark.parametrize(("n", "is_told"), [(19, True), (20, False)])
+def test_a_ranking_by_a_few_pictures_is_called_so(calls, monkeypatch, n, is_told):
+    few = replace(COMPARISON, num_pictures=n)
+    monkeypatch.setattr(comparing, "compare_backbones", lambda *_, **__: few)
+    assert ("too few to rank models" in compare("photos").stdout) == is_told
 
 
 def test_what_was_skipped_is_said_and_the_next_command_comes_last(calls):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from tiny_models import red_or_blue_model_file, tiny_model_file
@@ -88,9 +89,150 @@ def test_labels_that_the_model_does_not_know_are_code_4(model, pictures):
     (pictures / "red").rename(pictures / "green")
     result = evaluate(model, pictures, "--split", "all")
     assert result.exit_code == 4
-    assert "The model knows 2 labels (blue, red); the pictures have 2 (blue, green)" in (
-        result.stderr
+    assert "The model does not know 'green'; it knows blue, red." in result.stderr
+
+
+def trained(folder: Path, data: Path, **shares: float) -> Path:
+    """A run folder of a model that was trained on the pictures, with its catalog."""
+    folder.mkdir()
+    catalog = assign_splits(build_catalog(data), seed=0, **shares)
+    catalog.to_parquet(folder / "catalog.parquet")
+    recipe = "seed = 0\n[split]\n" + "".join(f"{key} = {value}\n" for key, value in shares.items())
+    red_or_blue_model_file(
+        folder / "model.onnx", recipe=recipe, data_fingerprint=catalog.fingerprint
     )
+    return folder
+
+
+SHARES = {"validation": 0.2, "test": 0.3}
+
+
+def test_pictures_that_the_model_was_trained_on_are_counted_and_left_out(pictures, tmp_path):
+    run = trained(tmp_path / "run", pictures, **SHARES)
+    drawn = assign_splits(build_catalog(pictures), seed=0, **SHARES)
+    train, validation, test = (len(drawn.where(name)) for name in ("train", "validation", "test"))
+    figures = json.loads(evaluate(run, pictures, "--split", "all", "--json").stdout)
+    assert figures["n"] == 20
+    assert figures["seen"] == {"train": train, "validation": validation}
+    assert figures["unseen"]["n"] == test
+    of_test = json.loads(evaluate(run, pictures, "--json").stdout)
+    assert of_test["seen"] == {"train": 0, "validation": 0}
+    assert of_test["unseen"] is None
+    assert of_test["accuracy"] == figures["unseen"]["accuracy"]
+    text = evaluate(run, pictures, "--split", "all").stdout
+    assert f"Warning: the model was trained on {train} of these 20 pictures" in text
+    assert f"selected and calibrated by {validation}. Figures on them are too good." in text
+    assert f"{test} pictures that the model has not seen" in text
+    assert "On all 20 pictures (split: all), seen ones included: accuracy 95.0% [" in text
+    assert "Warning" not in evaluate(run, pictures).stdout
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_split_that_the_model_was_made_from_has_no_other_figure(pictures, tmp_path, split):
+    run = trained(tmp_path / "run", pictures, **SHARES)
+    figures = json.loads(evaluate(run, pictures, "--split", split, "--json").stdout)
+    assert figures["seen"][split] == figures["n"]
+    assert figures["unseen"] is None
+    assert "Warning: the model was " in evaluate(run, pictures, "--split", split).stdout
+
+
+def test_copies_in_another_folder_are_known_by_their_content(pictures, tmp_path):
+    run = trained(tmp_path / "run", pictures, **SHARES)
+    drawn = assign_splits(build_catalog(pictures), seed=0, **SHARES)
+    other = tmp_path / "other"
+    (other / "red").mkdir(parents=True)
+    learned = [path for path in drawn.path[drawn.where("train")] if "red/" in path][:2]
+    for number, path in enumerate(learned):
+        (other / "red" / f"{number}.png").write_bytes((pictures / path).read_bytes())
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        noise = rng.integers(0, 80, (20, 20, 3), dtype=np.uint8) + np.uint8([150, 0, 0])
+        Image.fromarray(noise).save(other / "red" / f"{number + 10}.png")
+    result = evaluate(run, other, "--split", "all", "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["n"] == 5
+    assert figures["seen"] == {"train": 2, "validation": 0}
+    assert figures["unseen"]["n"] == 3
+
+
+def test_near_copies_of_what_was_learned_count_as_seen(tmp_path):
+    rng = np.random.default_rng(0)
+    data = tmp_path / "data"
+    for label in ("red", "blue"):
+        (data / label).mkdir(parents=True)
+        for number in range(6):
+            coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+            coarse.resize((96, 96), Image.Resampling.BICUBIC).save(data / label / f"{number}.png")
+    run = trained(tmp_path / "run", data, validation=0.2, test=0.2)
+    drawn = assign_splits(build_catalog(data), seed=0, validation=0.2, test=0.2)
+    path = drawn.path[drawn.where("train")[0]]
+    Image.open(data / path).save((data / path).with_suffix(".jpg"), quality=80)
+    figures = json.loads(evaluate(run, data, "--split", "all", "--json").stdout)
+    assert figures["seen"]["train"] == len(drawn.where("train")) + 1
+
+
+def test_data_that_the_model_has_not_seen_need_no_split(pictures, tmp_path):
+    run = trained(tmp_path / "run", pictures, **SHARES)
+    other = tmp_path / "other"
+    for label, colour in (("red", (180, 0, 0)), ("blue", (0, 0, 180))):
+        (other / label).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (20, 20), tuple(value + number for value in colour)).save(
+                other / label / f"{number}.png"
+            )
+    result = evaluate(run, other)
+    assert "seen none of these data. To measure on all of them: --split all" in result.stderr
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged", "of other data"])
+def test_without_a_catalog_of_the_run_it_says_that_it_can_not_tell(pictures, tmp_path, damage):
+    run = trained(tmp_path / "run", pictures, **SHARES)
+    if damage == "missing":
+        (run / "catalog.parquet").unlink()
+    elif damage == "damaged":
+        (run / "catalog.parquet").write_bytes(b"PAR1 nothing PAR1")
+    else:
+        (pictures / "red" / "red1.png").unlink()
+        drawn = assign_splits(build_catalog(pictures), seed=0, **SHARES)
+        drawn.to_parquet(run / "catalog.parquet")
+    result = evaluate(run, pictures, "--split", "all", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["seen"] is None
+    assert "can't be checked" in evaluate(run, pictures, "--split", "all").stderr
+
+
+def test_another_model_may_have_seen_the_pictures_too(pictures, tmp_path):
+    one = trained(tmp_path / "one", pictures, **SHARES)
+    other = trained(tmp_path / "other", pictures, validation=0.1, test=0.6)
+    found = json.loads(
+        evaluate(one, pictures, "--split", "all", "--against", other, "--json").stdout
+    )["against"]
+    assert found["seen"]["train"] > 0
+    assert 0 < found["unseen"]["n"] < found["n"] == 20
+    assert "neither has seen" in (
+        evaluate(one, pictures, "--split", "all", "--against", other).stdout
+    )
+
+
+@pytest.mark.parametrize(("reds", "blues"), [(10, 0), (1, 0), (10, 1), (1, 1)])
+def test_one_class_or_one_picture_is_enough_to_measure_on(model, tmp_path, reds, blues):
+    for label, count, place in (("red", reds, 0), ("blue", blues, 2)):
+        for number in range(count):
+            path = tmp_path / "few" / label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            colour = [0, 0, 0]
+            colour[place] = 200 + number
+            Image.new("RGB", (20, 20), tuple(colour)).save(path)
+    result = evaluate(model, tmp_path / "few", "--split", "all", "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["n"] == reds + blues
+    assert figures["accuracy"]["value"] == 1.0
+    if not blues:
+        assert figures["per_class"]["blue"]["recall"] is None
+        assert figures["precision_recall"] == {"blue": None, "red": None}
+    assert evaluate(model, tmp_path / "few", "--split", "all").exit_code == 0
 
 
 def test_no_such_data_is_code_4_and_no_such_model_code_5(model, pictures, tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pawsure.data.catalog import Catalog
+from pawsure.data.folds import NEVER_HELD_OUT, assign_folds
 from pawsure.data.split import assign_splits, leakage
 from pawsure.errors import UsageError
 
@@ -131,6 +132,75 @@ class TestProperties:
                 count = (split.split[split.label == label] == name).sum()
                 # Six standard deviations of a binomial, and one for "at least one".
                 assert abs(count - share * total) <= 6 * (total * share * (1 - share)) ** 0.5 + 1
+
+
+class TestMinimum:
+    @pytest.mark.parametrize(("number", "least"), [(30, 5), (24, 4), (12, 2), (6, 1), (200, 5)])
+    @pytest.mark.parametrize("seed", range(5))
+    def test_every_label_has_its_minimum_of_held_out_pictures(self, number, least, seed):
+        rows = many(number) + many(number, 1, "d")
+        counts = assign_splits(catalog(rows), seed=seed, minimum=5).counts()
+        for name in ("validation", "test"):
+            assert min(counts[name].values()) >= least
+        assert min(counts["train"].values()) >= number // 3
+
+    def test_where_chance_drew_enough_nothing_is_another(self):
+        rows = many(2000) + many(1000, 1, "d")
+        plain, with_minimum = (
+            by_content(assign_splits(catalog(rows), seed=0, minimum=minimum)) for minimum in (0, 5)
+        )
+        assert plain == with_minimum
+
+    @given(st.integers(3, 80), st.integers(0, 1000), seeds)
+    def test_a_picture_that_is_added_moves_few_others(self, number, new, seed):
+        before, after = (
+            by_content(assign_splits(catalog(rows), seed=seed, minimum=5))
+            for rows in (many(number), [*many(number), (f"new {new}", 0)])
+        )
+        assert sum(after[content] != place for content, place in before.items()) <= 4
+
+    @given(tables, st.integers(0, 10), seeds)
+    def test_copies_stay_together(self, rows, minimum, seed):
+        assert leakage(assign_splits(catalog(rows), seed=seed, minimum=minimum)) == 0
+
+    def test_a_split_of_no_share_stays_empty(self):
+        split = assign_splits(catalog(many(60)), seed=0, test=0.0, minimum=5)
+        assert set(split.split) == {"train", "validation"}
+
+    def test_a_negative_minimum_is_refused(self):
+        with pytest.raises(UsageError, match="0 or more pictures; got -1"):
+            assign_splits(catalog(many(9)), seed=0, minimum=-1)
+
+
+class TestFolds:
+    @given(tables, st.integers(2, 6), seeds)
+    def test_copies_share_a_fold_and_labels_are_spread_evenly(self, rows, num_folds, seed):
+        pictures = catalog(rows)
+        fold = assign_folds(pictures, np.arange(len(rows)), num_folds=num_folds, seed=seed)
+        assert set(fold.tolist()) <= {NEVER_HELD_OUT, *range(num_folds)}
+        of_group: dict[int, set[int]] = {}
+        for group, place in zip(pictures.group.tolist(), fold.tolist(), strict=True):
+            of_group.setdefault(group, set()).add(place)
+        assert all(len(places) == 1 for places in of_group.values())
+        for label in set(pictures.label.tolist()):
+            own = pictures.label == label
+            groups = set(pictures.group[own].tolist())
+            counts = [
+                sum(of_group[group] == {each} for group in groups) for each in range(num_folds)
+            ]
+            if len(groups) == 1:
+                assert counts == [0] * num_folds
+            else:
+                assert sum(counts) == len(groups)
+                assert max(counts) - min(counts) <= 1
+
+    @given(tables, seeds, st.randoms(use_true_random=False))
+    def test_order_does_not_matter(self, rows, seed, random):
+        found = []
+        for each in (rows, random.sample(rows, len(rows))):
+            fold = assign_folds(catalog(each), np.arange(len(each)), num_folds=5, seed=seed)
+            found.append(dict(zip([content for content, _ in each], fold.tolist(), strict=True)))
+        assert found[0] == found[1]
 
 
 class TestRules:

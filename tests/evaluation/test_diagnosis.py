@@ -93,7 +93,7 @@ def test_overfitting_is_found_with_its_epoch_and_its_size():
     assert found.since is not None and found.since.epoch == 4  # epoch 3 is within noise
     assert found.interval is not None
     assert 0 < found.interval.low < found.rise < found.interval.high
-    assert found.is_kept
+    assert found.is_selected
 
 
 def test_overfitting_in_words():
@@ -104,8 +104,8 @@ def test_overfitting_in_words():
     )
     assert "Overfitting from epoch 4 of fine-tune on" in last
     assert "while the training loss fell from 0.250 to 0.100" in last
-    assert "were kept, of epoch 5 of fine-tune, carry it" in last
-    assert "the model is spared" in best
+    assert "The model file has overfitted weights (epoch 5 of fine-tune; " in last
+    assert "has the weights of the best epoch, so it is not overfitted" in best
 
 
 def test_a_rise_within_noise_is_no_overfitting():
@@ -162,7 +162,7 @@ def test_alternatives_are_not_taken_for_a_course_of_time():
     diagnosis = diagnose([fitted], label)
     assert diagnosis.overfitting.verdict == "no"
     assert not diagnosis.still_improving
-    assert "there is a single fit" in text(diagnosis)
+    assert "Linear probe: one fit" in text(diagnosis)
 
 
 def test_the_gap_has_the_interval_of_newcombe():
@@ -416,3 +416,71 @@ def test_records_that_do_not_fit_are_refused():
     record = dataclasses.replace(stage(overfitted(label), label), kept_epoch=9)
     with pytest.raises(ShapeError, match="kept epoch 9; its history has"):
         diagnose([record], label)
+
+
+@pytest.mark.parametrize("is_selected", [True, False])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+@pytest.mark.parametrize("tta", [True, False])
+def test_figures_and_words_are_about_the_model_file(is_selected, share, tta):
+    """Whatever became of the last stage: it is discarded, interpolated, or answers by tta."""
+    label = labels(M)
+    head_answer, bad, between, of_file = (
+        probabilities(label, right=right) for right in (0.9, 0.5, 0.93, 0.95)
+    )
+    head = stage([head_answer], label, name="head", in_time=False)
+    tuned = dataclasses.replace(
+        stage([bad, bad], label, keep="last"),
+        probability=between if share < 1 else bad,
+        share=share,
+        is_selected=is_selected,
+    )
+    found = diagnose(
+        [head, tuned],
+        label,
+        train_probability=of_file,
+        train_label=label,
+        validation_probability=of_file,
+        tta=tta,
+    )
+    words = text(found)
+    assert found.precision.accuracy == accuracy(of_file, label)
+    assert found.gap.validation_accuracy == accuracy(of_file, label)
+    assert found.selected.stage == ("fine-tune" if is_selected else "head")
+    assert found.selected.share == (share if is_selected else 1.0)
+    assert found.selected.tta == tta
+    assert found.overfitting.selected.stage == found.selected.stage
+    expected = (between if share < 1 else bad) if is_selected else head_answer
+    assert found.overfitting.selected.loss == pytest.approx(log_loss(expected, label))
+    assert found.selected.sentence() in found.sentences
+    assert ("Discarded: fine-tune" in words) == (not is_selected)
+    assert ("fine-tune was discarded" in words) == (not is_selected)
+    assert ("interpolated: 30% trained, 70% initial" in words) == (is_selected and share < 1)
+    assert ("with test-time augmentation" in words) == tta
+    assert ("has overfitted weights" in words) == (is_selected and share == 1)
+    assert "kept" not in words
+
+
+def test_without_its_answers_the_file_is_the_last_stage_that_was_not_discarded():
+    label = labels(M)
+    head = stage([probabilities(label, right=0.9)], label, name="head", in_time=False)
+    tuned = dataclasses.replace(stage([probabilities(label, right=0.5)], label), is_selected=False)
+    assert diagnose([head, tuned], label).precision.accuracy == pytest.approx(0.9)
+
+
+def test_a_stage_is_compared_with_the_weights_that_it_started_from():
+    label = labels(M)
+    first, second, third = (
+        stage([probabilities(label, right=right)], label, name=name)
+        for name, right in (("head", 0.9), ("lost", 0.5), ("last", 0.95))
+    )
+    lost = dataclasses.replace(second, is_selected=False)
+    gains = diagnose([first, lost, third], label).gains
+    assert [(gain.before, gain.stage) for gain in gains] == [("head", "lost"), ("head", "last")]
+    assert gains[1].difference == pytest.approx(0.05)
+
+
+def test_a_run_of_which_everything_was_discarded_is_refused():
+    label = labels(M)
+    lost = dataclasses.replace(stage([probabilities(label, right=0.5)], label), is_selected=False)
+    with pytest.raises(ShapeError, match="not discarded"):
+        diagnose([lost], label)

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pawsure.errors import ShapeError
+from pawsure.evaluation import logistic
 from pawsure.evaluation.intervals import (
     binomial_tail,
     bootstrap,
     clopper_pearson,
+    cross_validated,
     newcombe,
     wilson,
 )
@@ -144,3 +146,48 @@ def test_a_difference_lies_inside_its_interval_and_turns_its_sign(one, other):
     difference = one[0] / one[1] - other[0] / other[1]
     assert -1 <= interval.low <= difference <= interval.high <= 1
     assert (interval.low, interval.high) == pytest.approx((-turned.high, -turned.low))
+
+
+def test_cross_validated_intervals_are_wilsons_of_fewer_pictures():
+    # 180 answers of 5 folds count as 100, by 2 - 1/5.
+    assert cross_validated(162, 180, num_folds=5) == pytest.approx(wilson(90, 100))
+    fewer = cross_validated(162, 180, num_folds=5, num_groups=90)
+    assert fewer == pytest.approx(wilson(45, 50))
+    assert cross_validated(30, 30, num_folds=5).high == 1.0
+    assert cross_validated(30, 30, num_folds=5).low < wilson(30, 30).low
+
+
+@pytest.mark.parametrize(("folds", "groups"), [(1, 10), (5, 0), (5, 11)])
+def test_counts_that_no_cross_validation_has_are_refused(folds, groups):
+    with pytest.raises(ShapeError, match="2 folds or more"):
+        cross_validated(5, 10, num_folds=folds, num_groups=groups)
+
+
+def test_cross_validated_intervals_hold_the_true_accuracy():
+    """Of probes on drawn features of two labels, with the truth from many other pictures."""
+    rng = np.random.default_rng(0)
+
+    def draw(n):
+        label = rng.integers(0, 2, n)
+        features = rng.normal(size=(n, 60)).astype(np.float32)
+        features[:, 0] += np.where(label == 1, 1.0, -1.0)
+        return features, label
+
+    n, folds, held, naive = 60, 5, 0, 0
+    for _ in range(60):
+        features, label = draw(n)
+        fold, right = np.arange(n) % folds, 0
+        for each in range(folds):
+            out = fold == each
+            weights = logistic.fit(features[~out], label[~out], num_labels=2, penalty=0.1)
+            said = logistic.probabilities(features[out], weights).argmax(axis=1)
+            right += int((said == label[out]).sum())
+        others, truth = draw(2000)
+        weights = logistic.fit(features, label, num_labels=2, penalty=0.1)
+        true = (logistic.probabilities(others, weights).argmax(axis=1) == truth).mean()
+        interval = cross_validated(right, n, num_folds=folds)
+        held += interval.low <= true <= interval.high
+        interval = wilson(right, n)
+        naive += interval.low <= true <= interval.high
+    assert held >= 0.9 * 60
+    assert naive < held

@@ -35,3 +35,7 @@ def test_a_long_curve_is_told_in_few_points_with_the_last():
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ShapeError, match="score and a truth"):
         precision_recall(np.array([0.5, 0.1]), np.array([True]))
+
+
+def test_where_every_picture_is_of_the_label_there_is_no_curve():
+    assert precision_recall(np.array([0.5, 0.1]), np.array([True, True])) is None

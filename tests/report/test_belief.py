@@ -18,6 +18,7 @@ def figures(n: int, wrong: int, *, of_first: float = 0.5) -> dict:
     ("test", "leaked", "level", "words"),
     [
         (figures(1000, 30), 0, "yes", "between 95.7% and 97.9%, with 95% confidence"),
+        (figures(19, 0), 0, "no", "Right on 19 of 19 test pictures: too few for a figure"),
         (figures(40, 3), 0, "roughly", "40 test pictures leave the true accuracy anywhere between"),
         (figures(1000, 470), 0, "no", "can't be told from always saying the most frequent label"),
         (figures(1000, 90, of_first=0.9), 0, "no", "which is right on 90.0% of them"),

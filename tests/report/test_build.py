@@ -286,3 +286,37 @@ def test_models_that_are_as_odd_as_they_come(copy, kind, n):
     assert not page.problems
     drawn = [value for name in ("polyline", "polygon") for value in page.all(name)]
     assert not any("nan" in str(each) or "inf" in str(each) for each in drawn)
+
+
+def _few(n: int) -> dict:
+    label = np.arange(n) % 2
+    return measure(np.eye(2)[label] * 0.8 + 0.1, label, ["blue", "red"])
+
+
+CROSSED = {
+    "of": "linear probe",
+    "folds": 5,
+    "num_groups": 60,
+    "accuracy_by_fold": [1.0] * 5,
+    **{
+        name: _few(60)[name]
+        for name in ("n", "labels", "accuracy", "confusion_matrix", "per_class")
+    },
+}
+
+
+def test_few_test_pictures_are_shown_by_cross_validation(copy):
+    change_metrics(copy, test=_few(4), cross_validation=CROSSED)
+    page = write_report(copy).read_text()
+    assert "right in 5-fold cross-validation of the linear probe (60 training and" in page
+    assert "Counted by 5-fold cross-validation of the linear probe" in page
+    assert "4 test pictures can" in page
+    assert "gets an answer" not in page and "calibration error" not in page
+
+
+def test_few_test_pictures_are_no_headline(copy):
+    change_metrics(copy, test=_few(4))
+    page = write_report(copy).read_text()
+    assert "Too few test pictures for a figure (4)" in page
+    assert "Not measured" in page
+    assert "100.0%</span>" not in page

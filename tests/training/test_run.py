@@ -15,6 +15,7 @@ import pytest
 from pawsure.errors import DataError, RunFolderError
 from pawsure.evaluation.calibration import softmax
 from pawsure.evaluation.evaluate import Predictions
+from pawsure.evaluation.selected import Selected
 from pawsure.export.second_look import looks_twice, second_look_at
 from pawsure.model.predictor import Predictor
 
@@ -197,6 +198,57 @@ def test_a_stage_never_leaves_the_network_worse_than_it_found_it(finished):
     assert tuned["is_kept"] == (calibrated == pytest.approx(best[1], abs=2e-3))
 
 
+SPOILED = ("learning_rate = 1e-3", "learning_rate = 10.0")
+"""Steps so large that no epoch is as good as what was there before."""
+
+
+@pytest.mark.parametrize(
+    ("change", "looks", "train_from"),
+    [
+        (("", ""), 1, "conv_pw_11"),
+        (("", ""), 2, "conv_pw_11"),
+        (SPOILED, 1, "conv_pw_11"),
+        (SPOILED, 2, "conv_pw_11"),
+        (SPOILED, 1, "auto"),
+    ],
+)
+def test_everything_that_a_run_says_is_about_the_weights_in_the_file(
+    striped, tmp_path, lively_weights, change, looks, train_from, monkeypatch
+):
+    decide = shipping._what_it_brings
+    monkeypatch.setattr(shipping, "_what_it_brings", lambda *both: (True, decide(*both)[1]))
+    text = TWO_STAGES.replace("LIVELY", lively_weights) + "interpolate = true\n"
+    text = text.replace("epochs = 3", "epochs = 2").replace("average = 0.5\n", "").replace(*change)
+    text = text.replace('"conv_pw_11"', f'"{train_from}"')
+    text = text.replace("[split]", f"looks = {looks}\n[split]")
+    run = train(striped, recipe=recipe_from_text(text, "selected"), out=tmp_path / "run")
+    metrics, selected = run.metrics, run.metrics["selected"]
+    head, tuned = metrics["stages"]
+    if change == SPOILED:
+        assert not tuned["is_kept"]
+    assert selected["tta"] == (looks == 2)
+    assert selected["discarded"] == ([] if tuned["is_kept"] else ["fine-tune"])
+    last = tuned if tuned["is_kept"] else head
+    assert (selected["stage"], selected["epoch"], selected["share"]) == (
+        last["name"],
+        last["kept_epoch"],
+        last["share"],
+    )
+    right = metrics["validation"]["accuracy"]["value"]
+    diagnosis = metrics["diagnosis"]
+    assert diagnosis["selected"] == selected
+    assert diagnosis["precision"]["accuracy"] == pytest.approx(right)
+    assert diagnosis["gap"]["validation_accuracy"] == pytest.approx(right)
+    if looks == 1:
+        assert last["validation_accuracy"] == pytest.approx(right)
+    sentence = Selected.from_dict(selected).sentence()
+    assert sentence in run.summary
+    assert sentence in (run.folder / "run.log").read_text()
+    page = (run.folder / "report.html").read_text()
+    assert sentence in page
+    assert ("(discarded)" in page) == (not tuned["is_kept"])
+
+
 def test_the_figures_are_those_of_the_shipped_file(finished, striped):
     from pawsure.data.catalog import build_catalog
     from pawsure.data.split import assign_splits
@@ -362,8 +414,9 @@ def test_weights_are_taken_part_of_the_way_from_their_start(striped, tmp_path, l
     ):
         np.testing.assert_allclose(kept, (1 - share) * first + share * last, atol=1e-6)
     log = (run.folder / "run.log").read_text()
-    said = f"taken {share:.0%} of the way from" if share < 1 else "are better than its end"
+    said = f"interpolated, {share:.0%} trained" if share < 1 else "interpolation did not help"
     assert said in log
+    assert run.metrics["selected"]["share"] == share
     assert "from its start to its end" in (run.folder / "report.html").read_text()
 
 

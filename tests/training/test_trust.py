@@ -83,7 +83,8 @@ def test_figures_say_how_many_are_answered(plain):
         sum(told[key]["n"] for key in ("answered", "unsure", "neither"))
         == (plain.metrics["test"]["n"])
     )
-    assert any("It answers" in line for line in plain.summary)
+    assert plain.metrics["test"]["n"] >= 20
+    assert any(line.startswith("Coverage ") for line in plain.summary)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_strangers_are_measured_apart(

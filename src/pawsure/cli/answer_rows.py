@@ -116,7 +116,7 @@ class CsvRows:
         """A line; more where a path has line breaks."""
         if isinstance(result, Failure):
             return self._line(
-                [as_text(result.path), *[""] * (len(self._columns) - 2), result.error]
+                [as_text(result.path or ""), *[""] * (len(self._columns) - 2), result.error]
             )
         probabilities = (result.probabilities[label] for label in self._labels)
         answer = (as_text(result.path or ""), result.answer, result.label, result.probability)

@@ -137,6 +137,14 @@ def _compare(
     return comparison, folder.path
 
 
+def _few_pictures(comparison: Comparison) -> str:
+    from pawsure.evaluation.headline import LEAST_TEST_PICTURES
+
+    if comparison.num_pictures >= LEAST_TEST_PICTURES:
+        return ""
+    return f"Fewer than {LEAST_TEST_PICTURES} pictures: too few to rank models by accuracy.\n"
+
+
 def _show(comparison: Comparison) -> None:
     """A table for people."""
     from rich import box
@@ -147,7 +155,7 @@ def _show(comparison: Comparison) -> None:
     table = Table(
         title=f"{count(comparison.num_pictures, 'picture')} (split: {comparison.split}), "
         f"{comparison.num_train:,} learned from, {comparison.image_size} pixels",
-        caption="★ nobody beats it on both accuracy and speed\n"
+        caption=_few_pictures(comparison) + "★ nobody beats it on both accuracy and speed\n"
         "= not told apart from the most accurate (McNemar)",
         box=box.SIMPLE_HEAD,
         title_justify="left",

@@ -15,8 +15,11 @@ from pawsure.cli.labels import LabelsOption, Level
 from pawsure.wording import count
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pawsure.data.catalog import Catalog
     from pawsure.model.metadata import ModelMetadata
+    from pawsure.model.predictor import Predictor
     from pawsure.progress import Progress
 
 EXAMPLE = "Example: pawsure evaluate runs/mine/model.onnx my-folder"
@@ -63,20 +66,27 @@ def evaluate(
     other = None if against is None else Predictor(against)
     progress = terminal_progress()
     catalog = _catalog(data, labels, split, predictor.metadata, progress)
+    seen = _seen(predictor, catalog)
     figures = evaluate_split(
         predictor,
         catalog,
         split=None if split is Split.ALL else split.value,
         against=other,
+        seen=seen,
+        against_seen=None if other is None else _seen(other, catalog),
         progress=progress,
     )
     if as_json:
         screen.answer_json(figures | {"split": split.value})
     else:
-        _show(figures, split)
+        _show_all(figures, split)
         if against is not None:
             _show_comparison(figures["against"], against)
         _tell_unreadable(figures["unreadable"])
+        if split is Split.TEST and seen is not None and not seen.any():
+            screen.note(
+                "The model has seen none of these data. To measure on all of them: --split all"
+            )
         screen.next_command("To use it", "predict", "PICTURES", "--model", model)
     if figures["unreadable"]:
         raise typer.Exit(ExitCode.SOME_PICTURES)
@@ -91,23 +101,71 @@ def _catalog(
 ) -> Catalog:
     """The pictures, split as the run that made the model would have split them."""
     from pawsure.audit.grouping import grouped_catalog
-    from pawsure.data.catalog import build_catalog
     from pawsure.data.sources import open_source
     from pawsure.data.split import assign_splits
 
     level = None if labels is None else labels.value
     source = open_source(data, labels=level, progress=progress)
+    catalog = grouped_catalog(source, for_training=False, progress=progress).catalog
     if split is Split.ALL:
-        return build_catalog(source, progress=progress)
-    catalog = grouped_catalog(source, progress=progress).catalog
+        return catalog
     recipe = tomllib.loads(metadata.recipe)
     return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
 
 
-def _show(figures: dict[str, Any], split: Split) -> None:
+def _seen(predictor: Predictor, catalog: Catalog) -> np.ndarray | None:
+    """Which pictures the model was made from, by the run's catalog beside it; None: not known."""
+    from pawsure.data.recorded import recorded_splits, seen_pictures
+
+    file = predictor.path.parent / "catalog.parquet"
+    splits = recorded_splits(file, predictor.metadata.data_fingerprint)
+    return None if splits is None else seen_pictures(catalog, splits)
+
+
+def _show_all(figures: dict[str, Any], split: Split) -> None:
+    """The figures, those on pictures that the model has not seen first."""
+    seen, unseen = figures["seen"], figures["unseen"]
+    what = f"{_pictures(figures['n'])} (split: {split.value})"
+    if seen is None:
+        screen.note(
+            "There is no catalog of the run beside the model file: whether the model was trained "
+            "on these pictures can't be checked."
+        )
+    elif any(seen.values()):
+        screen.answer(_seen_words(seen, figures["n"]))
+    if unseen is None:
+        _show(figures, what)
+        return
+    _show(unseen, f"{_pictures(unseen['n'])} that the model has not seen")
+    screen.answer(
+        f"On all {what}, seen ones included: accuracy {_with_interval(figures['accuracy'], '.1%')}"
+    )
+
+
+def _seen_words(seen: dict[str, int], n: int) -> str:
+    """A warning: how many pictures the model was made from."""
+    train, validation = seen["train"], seen["validation"]
+    parts = [
+        f"was trained on {train:,} of these {_pictures(n)} or on copies of them" if train else "",
+        f"was selected and calibrated by {validation:,}"
+        + ("" if train else f" of these {_pictures(n)} or by copies of them")
+        if validation
+        else "",
+    ]
+    return f"Warning: the model {', and '.join(filter(None, parts))}. Figures on them are too good."
+
+
+def _pictures(number: int) -> str:
+    return count(number, "picture")
+
+
+def _show(figures: dict[str, Any], what: str) -> None:
     """A table for people."""
-    pictures = count(figures["n"], "picture")
-    screen.answer(f"{pictures} (split: {split.value}), 95% intervals in brackets")
+    from pawsure.evaluation.headline import LEAST_TEST_PICTURES
+
+    screen.answer(f"{what}, 95% intervals in brackets")
+    if figures["n"] < LEAST_TEST_PICTURES:
+        screen.answer(f"  Fewer than {LEAST_TEST_PICTURES} pictures: too few for precise figures.")
     for name, title, form in (
         ("accuracy", "accuracy", ".1%"),
         ("log_loss", "log loss", ".3f"),
@@ -154,6 +212,18 @@ def _show_comparison(found: dict[str, Any], against: Path) -> None:
         f"(McNemar p = {found['p_value']:.2g})"
     )
     screen.answer(f"  log loss          {_with_interval(loss, '+.3f')}")
+    seen, unseen = found["seen"], found["unseen"]
+    if seen and any(seen.values()):
+        screen.answer(
+            f"  Warning: it was trained on {seen['train']:,} of these pictures, and selected and "
+            f"calibrated by {seen['validation']:,}."
+        )
+    if unseen:
+        gain = unseen["difference"]
+        screen.answer(
+            f"  On {_pictures(unseen['n'])} that neither has seen: accuracy {gain['value']:+.1%} "
+            f"[{gain['low']:+.1%}, {gain['high']:+.1%}] (McNemar p = {unseen['p_value']:.2g})"
+        )
 
 
 def _with_interval(figure: dict[str, float], form: str) -> str:

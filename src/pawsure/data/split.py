@@ -21,8 +21,12 @@ class _Group:
     rows: tuple[int, ...]
 
 
+_LARGEST_MINIMUM = 6
+"""At most one in so many pictures of a label is drawn for a split only to reach the minimum."""
+
+
 def assign_splits(
-    catalog: Catalog, *, seed: int, validation: float = 0.1, test: float = 0.1
+    catalog: Catalog, *, seed: int, validation: float = 0.1, test: float = 0.1, minimum: int = 0
 ) -> Catalog:
     """Give every picture that can be used a split.
 
@@ -36,6 +40,11 @@ def assign_splits(
     can change when pictures are added to so small a label. With two different pictures there
     is no test picture of it.
 
+    With a `minimum`, a split has at least so many different pictures of each label, or a sixth of
+    them where that is fewer. Chance alone gives 30 pictures between none and six for a test split
+    of a tenth. Again the pictures whose numbers come nearest go there, so a picture that is added
+    moves a few of its own label at most, and none where chance drew enough.
+
     Splits that the source gave are kept. A validation or test split that it did not give is
     drawn, by the same rule, from its training pictures and those without a split; the rest of
     these are trained on. A picture without a split goes where copies of it were given.
@@ -45,18 +54,21 @@ def assign_splits(
         seed: of the draw.
         validation: share in [0, 1); 0 draws none.
         test: the same.
+        minimum: pictures of a label in each split that is drawn, 0 or more.
 
     Raises:
-        UsageError: the shares leave nothing to train on.
+        UsageError: the minimum is below 0, or the shares leave nothing to train on.
     """
     _check_shares(validation, test)
+    if minimum < 0:
+        raise UsageError(f"The minimum of a split is 0 or more pictures; got {minimum}.")
     split = catalog.split.copy()
     rows = catalog.where()
     given = set(split[rows].tolist())
     shares = {"test": test, "validation": validation}
     drawn = {name: share for name, share in shares.items() if name not in given and share > 0}
     for groups in _free_groups(catalog, split, seed):
-        for group, name in zip(groups, _names(groups, drawn), strict=True):
+        for group, name in zip(groups, _names(groups, drawn, minimum), strict=True):
             split[list(group.rows)] = name
     return replace(catalog, split=split)
 
@@ -87,7 +99,7 @@ def _free_groups(catalog: Catalog, split: np.ndarray, seed: int) -> list[list[_G
     them has no split is put there at once.
     """
     of_label: list[list[_Group]] = [[] for _ in catalog.labels]
-    for rows in _rows_of_groups(catalog):
+    for rows in rows_of_groups(catalog, catalog.where()):
         fixed = {split[row] for row in rows} - {"", "train"}
         if fixed:
             place = min(fixed)
@@ -96,38 +108,40 @@ def _free_groups(catalog: Catalog, split: np.ndarray, seed: int) -> list[list[_G
             continue
         key = min(catalog.content[row] for row in rows)
         label = min(int(catalog.label[row]) for row in rows)
-        of_label[label].append(_Group(_draw(seed, key), key, tuple(rows)))
+        of_label[label].append(_Group(draw(seed, key), key, tuple(rows)))
     return [sorted(groups, key=lambda group: (group.draw, group.key)) for groups in of_label]
 
 
-def _rows_of_groups(catalog: Catalog) -> list[list[int]]:
+def rows_of_groups(catalog: Catalog, rows: np.ndarray) -> list[list[int]]:
+    """Rows of a catalog, those of copies of one picture together."""
     together: dict[int, list[int]] = {}
-    for row in catalog.where().tolist():
+    for row in rows.tolist():
         together.setdefault(int(catalog.group[row]), []).append(row)
     return list(together.values())
 
 
-def _draw(seed: int, key: str) -> float:
+def draw(seed: int, key: str) -> float:
     """A number in [0, 1), uniform over keys, the same on every machine."""
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
 
 
-def _names(groups: Sequence[_Group], drawn: dict[str, float]) -> list[str]:
+def _names(groups: Sequence[_Group], drawn: dict[str, float], minimum: int) -> list[str]:
     """The splits of a label's groups, which are in the order of their numbers.
 
     As they are, counting them out in order is the same as comparing numbers, but can also
     keep a split from being empty.
     """
-    counts = _counts([group.draw for group in groups], drawn)
+    counts = _counts([group.draw for group in groups], drawn, minimum)
     names = [name for name, count in counts.items() for _ in range(count)]
     return names + ["train"] * (len(groups) - len(names))
 
 
-def _counts(draws: Sequence[float], drawn: dict[str, float]) -> dict[str, int]:
+def _counts(draws: Sequence[float], drawn: dict[str, float], minimum: int) -> dict[str, int]:
     counts, below = {}, 0.0
+    least = min(minimum, len(draws) // _LARGEST_MINIMUM)
     for name, share in drawn.items():
-        counts[name] = sum(below <= draw < below + share for draw in draws)
+        counts[name] = max(least, sum(below <= draw < below + share for draw in draws))
         below += share
     return _none_empty(counts, len(draws))
 

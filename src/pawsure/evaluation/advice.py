@@ -138,8 +138,8 @@ def _keep_best(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
     if seen.verdict == "no" or not stage:
         return
     at = f"stages.{stage['name']}"
-    if stage.get("keep") == "last":
-        why = f"The weights after epoch {seen.best.epoch} were better than those that were kept."
+    if stage.get("keep") == "last" and seen.selected.loss > seen.best.loss:
+        why = f"The weights after epoch {seen.best.epoch} were better than those in the model file."
         yield why, {f"{at}.keep": "best", f"{at}.patience": 2}, ""
     elif not stage.get("patience") and stage["name"] == seen.best.stage:
         wasted = seen.end.epoch - seen.best.epoch

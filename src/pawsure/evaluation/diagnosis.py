@@ -7,10 +7,9 @@ computed from what the run did on its own pictures, with the noise of those pict
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.intervals import LEVEL, Interval, bootstrap, newcombe, wilson
 from pawsure.evaluation.metrics import correct, log_losses
 from pawsure.evaluation.power import pictures_to_tell, pictures_to_tell_half
+from pawsure.evaluation.selected import Selected, last_selected
 from pawsure.evaluation.verdict import sentences
 
 _RESAMPLES = 4000
@@ -38,12 +38,16 @@ class StageRecord:
         name: of the stage.
         history: a row an epoch: "epoch" (from 1), "loss", "accuracy" (both while learning),
             "validation_loss", "validation_accuracy".
-        kept_epoch: the epoch whose weights the stage left behind.
-        probability: float (M, K), validation by those weights.
+        kept_epoch: the epoch whose weights the stage ended with.
+        probability: float (M, K), validation by the weights that the stage ended with,
+            interpolated ones included.
         epoch_probability: the same after other epochs, as far as it was kept; with it noise
             can be told from change.
         in_time: False where the rows are alternatives, such as penalties, and not one
             after another.
+        share: of the trained weights, where they were interpolated with the initial ones.
+        is_selected: False where its weights were discarded, and the network has those from
+            before the stage.
     """
 
     name: str
@@ -52,6 +56,8 @@ class StageRecord:
     probability: np.ndarray
     epoch_probability: Mapping[int, np.ndarray] = field(default_factory=dict)
     in_time: bool = True
+    share: float = 1.0
+    is_selected: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +69,14 @@ class Moment:
         epoch: of the stage, from 1.
         loss: on validation.
         train_loss: while learning, with what the stage does to pictures and targets.
+        is_probe: whether the stage fits a linear probe at once; its epoch numbers a penalty.
     """
 
     stage: str
     epoch: int
     loss: float
     train_loss: float
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,25 +88,27 @@ class Overfitting:
             and there are no figures of single pictures to tell noise by.
         best: the lowest validation loss of the run.
         end: after the last epoch.
-        kept: of the weights that the run left behind.
+        selected: of the weights in the model file; where they are interpolated, the epoch is
+            that whose weights were interpolated, and the loss that of the result.
         rise: loss at the end less the best, 0 or more.
         interval: for the rise, over pictures; wider than 95%, because the best epoch was
             picked from many.
         level: of the interval.
         since: the first epoch from which on every loss is above the best beyond noise.
-        is_kept: whether the weights that were kept are themselves above the best beyond noise.
+        is_selected: whether the weights in the model file are themselves above the best beyond
+            noise.
         num_epochs: that were compared; a head that is fitted at once counts as one.
     """
 
     verdict: Literal["yes", "no", "perhaps"]
     best: Moment
     end: Moment
-    kept: Moment
+    selected: Moment
     rise: float
     interval: Interval | None
     level: float
     since: Moment | None
-    is_kept: bool
+    is_selected: bool
     num_epochs: int
 
 
@@ -127,7 +137,8 @@ class StageGain:
 
     Attributes:
         stage: its name.
-        before: name of the stage before.
+        before: name of the last stage before it that was not discarded.
+        is_selected: False where the stage was discarded.
         verdict: "helped" and "hurt" are beyond noise (McNemar, p < 0.05).
         difference: of the accuracies, after less before.
         interval: for it.
@@ -142,6 +153,7 @@ class StageGain:
 
     stage: str
     before: str
+    is_selected: bool
     verdict: Literal["helped", "hurt", "noise"]
     difference: float
     interval: Interval
@@ -179,6 +191,7 @@ class Diagnosis:
     """What a run shows about itself.
 
     Attributes:
+        selected: which weights the model file has.
         overfitting: whether validation got worse while training went on.
         gap: between the pictures learned from and those held out.
         gains: what each stage after the first brought.
@@ -189,6 +202,7 @@ class Diagnosis:
         sentences: all of it in plain words.
     """
 
+    selected: Selected
     overfitting: Overfitting
     gap: Gap
     gains: tuple[StageGain, ...]
@@ -217,6 +231,7 @@ def diagnose(
     train_probability: np.ndarray | None = None,
     train_label: np.ndarray | None = None,
     validation_probability: np.ndarray | None = None,
+    tta: bool = False,
     recipe: Mapping[str, Any] | None = None,
     data: str = "DATA",
     recipe_name: str = "default",
@@ -231,8 +246,9 @@ def diagnose(
         train_probability: float (N, K) by the final weights, of training pictures as they
             are, unaugmented; None if it is not known.
         train_label: int (N,).
-        validation_probability: float (M, K) by whatever gave `train_probability`; None: by the
-            weights that the last stage ended with.
+        validation_probability: float (M, K) by the model file, as `train_probability`; None: by
+            the weights of the last stage that was not discarded.
+        tta: whether the model file uses test-time augmentation.
         recipe: as plain tables (`dataclasses.asdict`); what is advised starts from it.
         data: what the run was given, to be named in what is advised.
         recipe_name: the same of its recipe: a name on board or a file.
@@ -240,19 +256,21 @@ def diagnose(
         seed: of the bootstrap.
 
     Raises:
-        ShapeError: no stages, a stage without history, or arrays that do not go together.
+        ShapeError: no stages, a stage without history, all stages discarded, or arrays that do
+            not go together.
     """
     _check(stages)
     validation_label = np.asarray(validation_label)
-    last = stages[-1]
+    last = last_selected(stages)
     held_out = last.probability if validation_probability is None else validation_probability
     precision = _precision(held_out, validation_label)
     gap = _gap(last, precision, train_probability, train_label)
     overfitting = _overfitting(stages, validation_label, seed)
-    gains = tuple(_gain(*pair, validation_label, seed) for pair in pairwise(stages))
-    improving = _still_improving(last, validation_label, seed)
+    gains = tuple(_gain(*pair, validation_label, seed) for pair in _with_the_one_before(stages))
+    improving = _still_improving(stages[-1], validation_label, seed)
     limit = _limit(gap, precision, _chance(validation_label))
     diagnosis = Diagnosis(
+        selected=Selected.of(stages, tta=tta),
         overfitting=overfitting,
         gap=gap,
         gains=gains,
@@ -267,6 +285,8 @@ def diagnose(
 def _check(stages: Sequence[StageRecord]) -> None:
     if not stages:
         raise ShapeError("A diagnosis needs the record of at least one stage.")
+    if not any(stage.is_selected for stage in stages):
+        raise ShapeError("A diagnosis needs a stage that was not discarded.")
     for stage in stages:
         epochs = [row["epoch"] for row in stage.history]
         if stage.kept_epoch not in epochs:
@@ -344,14 +364,15 @@ def _epochs(stages: Sequence[StageRecord], label: np.ndarray) -> list[_Epoch]:
 
 def _epoch(stage: StageRecord, epoch: int, label: np.ndarray) -> _Epoch:
     row = _row(stage, epoch)
-    is_kept = epoch == stage.kept_epoch
-    probability = stage.probability if is_kept else stage.epoch_probability.get(epoch)
+    is_left = epoch == stage.kept_epoch and stage.share == 1
+    probability = stage.probability if is_left else stage.epoch_probability.get(epoch)
     return _Epoch(
         Moment(
             stage=stage.name,
             epoch=int(epoch),
             loss=float(row["validation_loss"]),
             train_loss=float(row["loss"]),
+            is_probe=not stage.in_time,
         ),
         None if probability is None else log_losses(np.asarray(probability), label),
     )
@@ -367,34 +388,39 @@ def _overfitting(stages: Sequence[StageRecord], label: np.ndarray, seed: int) ->
     def rise(place: int) -> Interval | None:
         return _rise_interval(best, epochs[place], level, seed)
 
+    selected = _selected_epoch(last_selected(stages), label)
+    harmed = _rise_interval(best, selected, level, seed)
+
     def above(place: int) -> bool | None:
         """Whether it is above the best beyond noise; None where that can't be told."""
         interval = rise(place)
         return None if interval is None else interval.low > 0
 
     verdict: Literal["yes", "no", "perhaps"] = "no"
-    if end.value > best.value:
+    if round(end.value - best.value, 3) > 0:  # less would be told as 0.000
         told = above(len(epochs) - 1)
         verdict = "perhaps" if told is None else "yes" if told else "no"
-    kept_at = _place(epochs, stages[-1])
     return Overfitting(
         verdict=verdict,
         best=best.moment,
         end=end.moment,
-        kept=epochs[kept_at].moment,
+        selected=selected.moment,
         rise=end.value - best.value,
         interval=rise(len(epochs) - 1),
         level=level,
         since=None if verdict == "no" else epochs[_since(best_at, len(epochs), above)].moment,
-        is_kept=verdict != "no" and kept_at > best_at and above(kept_at) is True,
+        is_selected=verdict != "no" and harmed is not None and harmed.low > 0,
         num_epochs=len(epochs),
     )
 
 
-def _place(epochs: list[_Epoch], stage: StageRecord) -> int:
-    """Where the epoch stands whose weights a stage left behind."""
-    wanted = (stage.name, stage.kept_epoch)
-    return [(epoch.moment.stage, epoch.moment.epoch) for epoch in epochs].index(wanted)
+def _selected_epoch(stage: StageRecord, label: np.ndarray) -> _Epoch:
+    """The weights that a stage ended with, as if they were an epoch."""
+    kept = _epoch(stage, stage.kept_epoch, label)
+    if stage.share == 1:
+        return kept
+    losses = log_losses(np.asarray(stage.probability), label)
+    return _Epoch(replace(kept.moment, loss=float(losses.mean())), losses)
 
 
 def _rise_interval(best: _Epoch, other: _Epoch, level: float, seed: int) -> Interval | None:
@@ -438,6 +464,16 @@ def _still_improving(last: StageRecord, label: np.ndarray, seed: int) -> bool:
 # What stages bring
 
 
+def _with_the_one_before(
+    stages: Sequence[StageRecord],
+) -> Iterator[tuple[StageRecord, StageRecord]]:
+    """Each stage after the first, with the one whose weights it started from."""
+    before = stages[0]
+    for stage in stages[1:]:
+        yield before, stage
+        before = stage if stage.is_selected else before
+
+
 def _gain(before: StageRecord, after: StageRecord, label: np.ndarray, seed: int) -> StageGain:
     paired = compare_paired(
         correct(before.probability, label), correct(after.probability, label), seed=seed
@@ -452,6 +488,7 @@ def _gain(before: StageRecord, after: StageRecord, label: np.ndarray, seed: int)
     return StageGain(
         stage=after.name,
         before=before.name,
+        is_selected=after.is_selected,
         verdict=helped if told else "noise",
         difference=paired.difference,
         interval=paired.interval,

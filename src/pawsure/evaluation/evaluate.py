@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,6 +96,17 @@ class Predictions:
     logit: np.ndarray | None = None
     familiarity: np.ndarray | None = None
 
+    def at(self, which: np.ndarray) -> Predictions:
+        """Those of some of the pictures: bool (N,)."""
+        return replace(
+            self,
+            indices=self.indices[which],
+            probability=self.probability[which],
+            label=self.label[which],
+            logit=None if self.logit is None else self.logit[which],
+            familiarity=None if self.familiarity is None else self.familiarity[which],
+        )
+
 
 def evaluate(
     predictor: SeriesPredictor,
@@ -103,6 +114,8 @@ def evaluate(
     *,
     split: str | None = "test",
     against: SeriesPredictor | None = None,
+    seen: np.ndarray | None = None,
+    against_seen: np.ndarray | None = None,
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> dict[str, Any]:
@@ -113,13 +126,19 @@ def evaluate(
         pictures: a `Catalog`; its labels must be known to the predictor.
         split: "train", "validation" or "test"; None takes every picture.
         against: another predictor, to be compared with on the same pictures.
+        seen: object (N,), for each picture of the catalog whether the predictor was made from it:
+            "train", "validation" or "" (see `pawsure.data.recorded`); None: not known.
+        against_seen: the same for the other predictor.
         seed: of the bootstrap.
         progress: told of every picture.
 
     Returns:
-        The figures of `measure`, with "split" and "unreadable": path and error of each
-        picture of the catalog that can't be read, whichever split it would have been in; and
-        "against", see `compare_predictions`, where there is another predictor.
+        The figures of `measure`, with "split"; "seen": null, or how many of the pictures are
+        "train" and "validation"; "unseen": the figures of `measure` for the others, null where
+        there are none or all are; "unreadable": path and error of each picture of the catalog
+        that can't be read, whichever split it would have been in; and "against", see
+        `compare_predictions`, where there is another predictor: with "seen" of that, and
+        "unseen", the comparison on pictures that neither has seen.
 
     Raises:
         DataError: a label is unknown to the predictor, or no picture of the split can be read.
@@ -127,22 +146,60 @@ def evaluate(
     predictions = predict(predictor, pictures, split=split, progress=progress)
     other = against and predict(against, pictures, split=split, progress=progress)
     known = [(int(row), pictures.problem[row]) for row in np.flatnonzero(pictures.problem != "")]
-    return {
-        "split": split,
-        **measure(
-            predictions.probability,
-            predictions.label,
+
+    def figures(found: Predictions) -> dict[str, Any]:
+        return measure(
+            found.probability,
+            found.label,
             predictor.labels,
-            familiarity=predictions.familiarity,
+            familiarity=found.familiarity,
             thresholds=getattr(getattr(predictor, "metadata", None), "thresholds", None),
             seed=seed,
-        ),
+        )
+
+    new = _unseen(predictions, seen)
+    return {
+        "split": split,
+        **figures(predictions),
+        "seen": _count_seen(predictions, seen),
+        "unseen": figures(predictions.at(new)) if new.any() and not new.all() else None,
         "unreadable": [
             {"path": str(pictures.path[row]), "error": str(reason)}
             for row, reason in known + predictions.problems
         ],
-        **({"against": compare_predictions(other, predictions, seed=seed)} if other else {}),
+        **(
+            {
+                "against": _compared(
+                    other, predictions, new & _unseen(predictions, against_seen), seed
+                )
+                | {"seen": _count_seen(predictions, against_seen)}
+            }
+            if other
+            else {}
+        ),
     }
+
+
+def _unseen(predictions: Predictions, seen: np.ndarray | None) -> np.ndarray:
+    """Bool (N,): what is not known to have been seen."""
+    if seen is None:
+        return np.ones(len(predictions.indices), bool)
+    return np.asarray(seen[predictions.indices] == "", bool)
+
+
+def _count_seen(predictions: Predictions, seen: np.ndarray | None) -> dict[str, int] | None:
+    if seen is None:
+        return None
+    of_these = seen[predictions.indices]
+    return {split: int((of_these == split).sum()) for split in ("train", "validation")}
+
+
+def _compared(other: Predictions, this: Predictions, new: np.ndarray, seed: int) -> dict[str, Any]:
+    """Two predictors on all pictures, and on those that neither has seen."""
+    found = compare_predictions(other, this, seed=seed)
+    if not new.any() or new.all():
+        return {**found, "unseen": None}
+    return {**found, "unseen": compare_predictions(other.at(new), this.at(new), seed=seed)}
 
 
 def compare_predictions(other: Predictions, this: Predictions, *, seed: int = 0) -> dict[str, Any]:
@@ -397,16 +454,24 @@ def _columns(known: tuple[str, ...], given: tuple[str, ...]) -> np.ndarray:
     """int64: for each label of the pictures, its column in the predictor's output."""
     strange = [label for label in given if label not in known]
     if strange:
+        names = _some(list(map(repr, strange)))
         raise DataError(
-            f"The model knows {len(known)} labels ({', '.join(known)}); the pictures have "
-            f"{len(given)} ({', '.join(given)}). Remove {', '.join(map(repr, strange))} "
-            "or train a new model."
+            f"The model does not know {names}; it knows {_some(known)}. Leave the pictures of "
+            f"{'these labels' if len(strange) > 1 else 'this label'} out, rename "
+            f"{'them' if len(strange) > 1 else 'it'} to one that the model knows, or train a new "
+            "model."
         )
     return np.array([known.index(label) for label in given], dtype=np.int64)
+
+
+def _some(names: Sequence[str], most: int = 20) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _nothing_to_measure(split: str | None, problems: list[tuple[int, str]]) -> str:
     where = f"the split '{split}'" if split else "the data"
     if problems:
         return f"None of the {len(problems)} pictures of {where} can be read: {problems[0][1]}."
-    return f"There are no readable pictures in {where}. Give another split or other data."
+    remedy = "To measure on all pictures: --split all." if split else "Give other data."
+    return f"There are no readable pictures in {where}. {remedy}"

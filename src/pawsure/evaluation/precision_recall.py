@@ -48,7 +48,8 @@ def precision_recall(score: np.ndarray, is_label: np.ndarray) -> PrecisionRecall
         is_label: bool (N,), whether it is.
 
     Returns:
-        None where no picture is of the label, since recall is then of nothing.
+        None where no picture is of the label, since recall is then of nothing, and where every
+        picture is, since any threshold is then right.
 
     Raises:
         ShapeError: the arrays are empty or differ in length.
@@ -62,7 +63,7 @@ def precision_recall(score: np.ndarray, is_label: np.ndarray) -> PrecisionRecall
             "A precision-recall curve wants a score and a truth for each of one or more "
             f"pictures; got {score.shape} and {is_label.shape}."
         )
-    if not is_label.any():
+    if not is_label.any() or is_label.all():
         return None
     order = np.argsort(-score, kind="stable")
     last_of_equal = np.flatnonzero(np.diff(score[order], append=-np.inf))

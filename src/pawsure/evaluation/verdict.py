@@ -16,15 +16,17 @@ if TYPE_CHECKING:
         Precision,
         StageGain,
     )
+    from pawsure.evaluation.selected import Selected
 
 _MOST_ADVICE = 3
 """Suggestions that are said; all of them are in `Diagnosis.next`."""
 
 
 def sentences(diagnosis: Diagnosis) -> list[str]:
-    """A line for each: overfitting, the gap, every stage's gain, the limit, what to try."""
+    """A line for each: which weights, overfitting, the gap, the gains, the limit, what to try."""
     return [
-        _overfitting(diagnosis.overfitting),
+        *([diagnosis.selected.sentence()] if _is_a_choice(diagnosis) else []),
+        _overfitting(diagnosis.overfitting, diagnosis.selected),
         _gap(diagnosis.gap),
         *(_gain(gain, diagnosis.precision.n) for gain in diagnosis.gains),
         _limit(diagnosis),
@@ -33,12 +35,17 @@ def sentences(diagnosis: Diagnosis) -> list[str]:
     ]
 
 
-def _overfitting(seen: Overfitting) -> str:
+def _is_a_choice(diagnosis: Diagnosis) -> bool:
+    """Whether the file could have other weights than those that the run ended with."""
+    selected = diagnosis.selected
+    return bool(diagnosis.gains or selected.tta or selected.share < 1)
+
+
+def _overfitting(seen: Overfitting, selected: Selected) -> str:
     best, end = seen.best, seen.end
     if seen.num_epochs == 1:
         return (
-            "No overfitting by going on too long: there is a single fit, of validation loss "
-            f"{best.loss:.3f}."
+            f"Linear probe: one fit, no training curve to judge (validation loss {best.loss:.3f})."
         )
     if seen.verdict == "no" and best == end:
         return (
@@ -58,7 +65,7 @@ def _overfitting(seen: Overfitting) -> str:
         f"the validation loss ended {seen.rise:.3f} above its best of {best.loss:.3f} "
         f"{_at(best)}{_range(seen)}{_meanwhile(seen)}."
     )
-    return f"{opening}: {rest}{_harm(seen)}"
+    return f"{opening}: {rest}{_harm(seen, selected)}"
 
 
 def _range(seen: Overfitting) -> str:
@@ -76,12 +83,17 @@ def _meanwhile(seen: Overfitting) -> str:
     return f", while the training loss fell from {before:.3f} to {after:.3f}"
 
 
-def _harm(seen: Overfitting) -> str:
-    if seen.kept == seen.best:
-        return " The weights that were kept are of the best epoch, so the model is spared."
-    if seen.is_kept or seen.kept == seen.end:
-        return f" The weights that were kept, {_of(seen.kept)}, carry it."
-    return f" The weights that were kept are {_of(seen.kept)}."
+def _harm(seen: Overfitting, selected: Selected) -> str:
+    """What overfitting means for the model file."""
+    if seen.selected == seen.best:
+        return " The model file has the weights of the best epoch, so it is not overfitted."
+    which = _name(seen.selected)
+    if selected.share < 1:
+        which += ", interpolated"
+    loss = f"validation loss {seen.selected.loss:.3f}"
+    if seen.is_selected or seen.selected == seen.end:
+        return f" The model file has overfitted weights ({which}; {loss})."
+    return f" The model file is not affected ({which}; {loss})."
 
 
 def _gap(gap: Gap) -> str:
@@ -112,6 +124,11 @@ def _gain(gain: StageGain, n: int) -> str:
     )
     test = f"McNemar p = {gain.p_value:.2g}"
     change = f"{100 * gain.difference:+.1f} points ({_signed_points(gain.interval)})"
+    if not gain.is_selected:
+        return (
+            f"{gain.stage} was discarded, because its validation loss was no lower than that of "
+            f"{gain.before}: {change}; {counts} ({test})."
+        )
     if gain.verdict != "noise":
         return f"{gain.stage} {gain.verdict}: {change} over {gain.before}; {counts} ({test})."
     needed = (
@@ -186,15 +203,15 @@ def _next(diagnosis: Diagnosis) -> list[str]:
 
 
 def _name(moment: Moment | None) -> str:
-    return f"epoch {moment.epoch} of {moment.stage}" if moment else ""
+    if moment is None:
+        return ""
+    if moment.is_probe:
+        return f"the linear probe of {moment.stage}"
+    return f"epoch {moment.epoch} of {moment.stage}"
 
 
 def _at(moment: Moment) -> str:
     return f"after {_name(moment)}"
-
-
-def _of(moment: Moment) -> str:
-    return f"of {_name(moment)}"
 
 
 def _points(share: float) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pawsure.evaluation.headline import LEAST_TEST_PICTURES, few_test_pictures
+
 WIDE = 0.10
 """An interval this wide tells 85% from 95%: good enough to go on by, not to decide by."""
 
@@ -25,13 +27,18 @@ class Belief:
     sentence: str
 
 
-def believe(test: Mapping[str, Any], *, leaked: int = 0) -> Belief:
-    """Judge the accuracy on test pictures.
+def believe(
+    test: Mapping[str, Any], *, leaked: int = 0, crossed: Mapping[str, Any] | None = None
+) -> Belief:
+    """Judge the accuracy that heads the report.
 
     Args:
         test: figures of `pawsure.evaluation.evaluate.measure`.
         leaked: test pictures of which a copy is among those that were learned from.
+        crossed: figures of cross-validation, which head the report where test pictures are few.
     """
+    if test["n"] < LEAST_TEST_PICTURES:
+        return _believe_without_test(test, crossed)
     n, accuracy = test["n"], test["accuracy"]
     low, high = accuracy["low"], accuracy["high"]
     between = f"between {_percent(low, high)} and {_percent(high, low)}"
@@ -62,6 +69,29 @@ def believe(test: Mapping[str, Any], *, leaked: int = 0) -> Belief:
         "Believe it",
         f"measured on {n:,} pictures that nothing was learned from and no choice was made by, "
         f"the true accuracy lies {between}, with 95% confidence.",
+    )
+
+
+def _believe_without_test(test: Mapping[str, Any], crossed: Mapping[str, Any] | None) -> Belief:
+    """Judge a run whose test pictures are too few for a figure."""
+    if crossed is None:
+        return Belief("no", "Not measured", f"{few_test_pictures(test)} Add pictures.")
+    low, high = crossed["accuracy"]["low"], crossed["accuracy"]["high"]
+    usual = max(sum(row) for row in crossed["confusion_matrix"]) / crossed["n"]
+    which = f"{crossed['folds']}-fold cross-validation of the {crossed['of']}"
+    if low <= usual:
+        return Belief(
+            "no",
+            "Don't believe it yet",
+            f"{which} can't be told from always saying the most frequent label, which is right on "
+            f"{usual:.1%} of the pictures.",
+        )
+    return Belief(
+        "roughly",
+        "Believe it roughly",
+        f"there are only {test['n']} test pictures. {which[0].upper()}{which[1:]} on "
+        f"{crossed['n']:,} training and validation pictures puts the true accuracy between "
+        f"{_percent(low, high)} and {_percent(high, low)}, with 95% confidence.",
     )
 
 

@@ -36,21 +36,26 @@ _LOOKS = ("first", "second", "third")
 def classes_section(material: Material) -> Markup:
     """Confusion, figures by class, precision against recall."""
     test = material.test
-    labels, matrix = material.labels, test["confusion_matrix"]
+    figures, lead = test, f"Counted on {count_of(test['n'], 'test picture')}."
+    crossed, head = material.cross_validation, material.headline
+    if crossed is not None and head.source == "cross_validation":
+        figures = crossed
+        lead = f"Counted by {head.method}, on {head.n:,} training and validation pictures."
+    elif head.source == "none":
+        lead += " That is too few to tell labels apart by how well they do."
     return section(
         "classes",
         "Which labels it knows, and which it mixes up",
-        f"Counted on {count_of(test['n'], 'test picture')}.",
-        cards(*_columns(material, labels, matrix)),
+        lead,
+        cards(*_columns(figures, material.labels)),
     )
 
 
-def _columns(
-    material: Material, labels: Sequence[str], matrix: Sequence[Sequence[int]]
-) -> list[Markup | None]:
+def _columns(figures: Mapping[str, Any], labels: Sequence[str]) -> list[Markup | None]:
     """Two columns of about the same height."""
+    matrix = figures["confusion_matrix"]
     confusion = _confusion(labels, matrix) if len(labels) <= MOST_DRAWN else None
-    by_class, curves = _by_class(labels, material.test), _precision_recall(material)
+    by_class, curves = _by_class(labels, figures), _precision_recall(figures, labels)
     mixed_up = _mixed_up(labels, matrix) if len(labels) > 2 else None
     if len(labels) <= _FEW:
         return [stack(confusion, by_class), stack(curves, mixed_up)]
@@ -163,9 +168,9 @@ def _column_name(x: float, y: float, name: str, num: int) -> Markup | None:
     )
 
 
-def _by_class(labels: Sequence[str], test: Mapping[str, Any]) -> Markup:
+def _by_class(labels: Sequence[str], figures: Mapping[str, Any]) -> Markup:
     """Recall of each label with its interval, least first."""
-    per_class = test["per_class"]
+    per_class = figures["per_class"]
     known = [name for name in labels if per_class[name].get("recall")]
     order = sorted(known, key=lambda name: per_class[name]["recall"]["value"])
     lows = [per_class[name]["recall"]["low"] for name in order]
@@ -246,16 +251,16 @@ def _recall_chart(
     )
 
 
-def _precision_recall(material: Material) -> Markup | None:
+def _precision_recall(figures: Mapping[str, Any], labels: Sequence[str]) -> Markup | None:
     curves = {
         name: curve
-        for name, curve in (material.test.get("precision_recall") or {}).items()
+        for name, curve in (figures.get("precision_recall") or {}).items()
         if curve is not None
     }
     if not curves:
         return None
     worst = sorted(curves, key=lambda name: curves[name]["average_precision"])
-    coloured = [name for name in material.labels if name in worst[:_MOST_CURVES]]
+    coloured = [name for name in labels if name in worst[:_MOST_CURVES]]
     looks = dict(zip(coloured, _LOOKS, strict=False))
     low = min(min(curve["precision"]) for curve in curves.values())
     x, y = share_axis("found (recall)"), share_axis("right among them (precision)", [low, 1.0])

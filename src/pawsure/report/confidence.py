@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pawsure.evaluation.headline import LEAST_TEST_PICTURES
 from pawsure.evaluation.intervals import wilson
-from pawsure.report.blocks import card, cards, chart_card, missing, section, table, with_interval
+from pawsure.report.blocks import (
+    card,
+    cards,
+    chart_card,
+    missing,
+    section,
+    table,
+    with_interval,
+)
 from pawsure.report.markup import Child, Markup, together
 from pawsure.report.material import Material
 from pawsure.report.plot import Axis, Plot, share_axis
@@ -16,6 +25,16 @@ from pawsure.wording import count
 def confidence_section(material: Material) -> Markup:
     """Reliability, calibration before and after, risk against coverage."""
     test = material.test
+    if test["n"] < LEAST_TEST_PICTURES:
+        return section(
+            "confidence",
+            "Whether its probabilities mean what they say",
+            "A probability of 90% should be right nine times in ten: no more, and no less.",
+            missing(
+                f"{count(test['n'], 'test picture')} can't tell. At least {LEAST_TEST_PICTURES} "
+                "are needed."
+            ),
+        )
     parts = [
         _reliability(test["reliability"], test) if test.get("reliability") else None,
         _risk_coverage(material) if test.get("risk_coverage") else None,

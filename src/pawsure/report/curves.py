@@ -27,12 +27,13 @@ def training_section(material: Material) -> Markup | None:
     if in_time:
         charts += _epoch_charts(in_time)
     lead = (
-        "Each stage keeps the weights of its best epoch, judged on validation pictures; the "
-        "ring marks it."
+        "The ring marks the epoch whose weights each stage ended with."
         if in_time
-        else "The head was fitted in one go, with penalties on its weights from strong to weak; "
-        "the ring marks what was best on validation pictures and kept."
+        else "A linear probe was fitted at once, with penalties on its weights from strong to "
+        "weak; the ring marks the selected penalty, the best on validation pictures."
     )
+    if material.selected is not None:
+        lead += f" {material.selected.sentence()}"
     return section(
         "training", "How it learned", lead, cards(*charts), *_depth(stages), *_interpolation(stages)
     )
@@ -86,7 +87,9 @@ def _by_epoch(stages: Sequence[Stage], name: str, y: Axis) -> Markup:
         validation = [row.get(f"validation_{name}") for row in history]
         plot.line(epochs, validation, "validation", dots=dots)
         kept = _kept(stage)
-        plot.dot(epochs[kept], validation[kept], "ring validation", size=7, told="kept")
+        if kept is not None:
+            told = _marked(stage).strip(" ()")
+            plot.dot(epochs[kept], validation[kept], "ring validation", size=7, told=told)
         before += len(history)
     return plot.svg()
 
@@ -98,10 +101,14 @@ def _whole(last: int) -> tuple[float, ...]:
 
 def _told(stages: Sequence[Stage], name: str) -> str:
     last = stages[-1]
-    row = last["history"][_kept(last)]
+    number = f"{len(stages)} stage{'s' * (len(stages) > 1)}"
+    place = _kept(last)
+    if place is None:
+        return f"{number}."
+    row = last["history"][place]
     form = ".1%" if name == "accuracy" else ".3f"
     return (
-        f"{len(stages)} stage{'s' * (len(stages) > 1)}; in the epoch that was kept last, "
+        f"{number}; in epoch {row['epoch']} of {last['name']}{_marked(last)}, "
         f"{row[f'validation_{name}']:{form}} on validation pictures and {row[name]:{form}} on "
         "training pictures."
     )
@@ -109,7 +116,8 @@ def _told(stages: Sequence[Stage], name: str) -> str:
 
 def _penalty_charts(stage: Stage) -> list[Markup]:
     history = sorted(stage["history"], key=lambda row: row["penalty"])
-    kept = stage["history"][_kept(stage)]
+    place = _kept(stage)
+    kept = None if place is None else stage["history"][place]
     penalties = [row["penalty"] for row in history]
     x = log_axis("penalty of the weights", penalties, form=_power)
     charts = []
@@ -121,14 +129,17 @@ def _penalty_charts(stage: Stage) -> list[Markup]:
             x,
             y,
             title=f"{stage['name']}: {name} by penalty of the weights",
-            description=f"Kept: {kept['penalty']:g}, with {kept[f'validation_{name}']:{form}} on "
+            description=""
+            if kept is None
+            else f"Selected: {kept['penalty']:g}, with {kept[f'validation_{name}']:{form}} on "
             "validation pictures.",
         )
         plot.line(penalties, [row.get(name) for row in history], "train", dots=True)
         plot.line(
             penalties, [row.get(f"validation_{name}") for row in history], "validation", dots=True
         )
-        plot.dot(kept["penalty"], kept[f"validation_{name}"], "ring validation", size=7)
+        if kept is not None:
+            plot.dot(kept["penalty"], kept[f"validation_{name}"], "ring validation", size=7)
         charts.append(
             chart_card(
                 f"{name.capitalize()} of {stage['name']}",
@@ -148,7 +159,7 @@ def _penalty_charts(stage: Stage) -> list[Markup]:
 def _figures(stages: Sequence[Stage], by: str, form: Callable[[Any], str]) -> Markup:
     rows = [
         (
-            f"{stage['name']} {form(row)}" + (" (kept)" if place == _kept(stage) else ""),
+            f"{stage['name']} {form(row)}" + (_marked(stage) if place == _kept(stage) else ""),
             *(_number(row.get(key), ".4f") for key in ("loss", "validation_loss")),
             *(_number(row.get(key), ".1%") for key in ("accuracy", "validation_accuracy")),
         )
@@ -184,30 +195,45 @@ def _interpolation(stages: Sequence[Stage]) -> list[Markup]:
             f"{stage['name']}: from its start to its end",
             table(("of the way", "validation loss", "validation accuracy"), rows),
             note="Weights between those that a stage starts from and those that it ends with can "
-            "be better than either: they have forgotten less. The first are kept from which on "
-            "the loss no longer falls.",
+            "be better than either: they have forgotten less. Shares are tried from 100% down "
+            "until the loss no longer falls.",
             wide=True,
         )
         for stage in stages
-        if (rows := _places(stage.get("interpolation") or ()))
+        if (rows := _places(stage))
     ]
 
 
-def _places(points: Sequence[dict[str, float]]) -> list[tuple[str, str, str]]:
-    lowest = min((point["validation_loss"] for point in points), default=None)
+def _places(stage: Stage) -> list[tuple[str, str, str]]:
+    outcome = "selected" if stage.get("is_kept", True) else "best, discarded with its stage"
     return [
         (
-            f"{point['share']:.0%}" + (" (kept)" if point["validation_loss"] == lowest else ""),
+            f"{point['share']:.0%}" + (f" ({outcome})" if point["share"] == _share(stage) else ""),
             f"{point['validation_loss']:.4f}",
             f"{point['validation_accuracy']:.1%}",
         )
-        for point in points
+        for point in stage.get("interpolation") or ()
     ]
 
 
-def _kept(stage: Stage) -> int:
+def _share(stage: Stage) -> float:
+    """Of the trained weights in those that a stage ended with."""
+    points = stage.get("interpolation") or ()
+    lowest = min(points, key=lambda point: point["validation_loss"], default={"share": 1.0})
+    return float(stage.get("share", lowest["share"]))
+
+
+def _marked(stage: Stage) -> str:
+    """What became of the weights of the epoch that a stage ended with."""
+    if not stage.get("is_kept", True):
+        return " (discarded)"
+    return " (selected)" if _share(stage) == 1 else f" (interpolated, {_share(stage):.0%})"
+
+
+def _kept(stage: Stage) -> int | None:
+    """The row whose weights a stage ended with; None where nobody wrote it down."""
     epochs = [row["epoch"] for row in stage["history"]]
-    return epochs.index(stage["kept_epoch"]) if stage.get("kept_epoch") in epochs else -1
+    return epochs.index(stage["kept_epoch"]) if stage.get("kept_epoch") in epochs else None
 
 
 def _numbers(values: Sequence[Any]) -> list[float]:

@@ -14,6 +14,8 @@ import numpy as np
 
 from pawsure.data.tables import read_table
 from pawsure.errors import ModelFileError, RunFolderError
+from pawsure.evaluation.headline import Headline, headline
+from pawsure.evaluation.selected import Selected
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.report.predictions import FILE_NAME, RecordedAnswers, read_answers
 
@@ -61,9 +63,25 @@ class Material:
         return self.metrics["test"]
 
     @property
+    def cross_validation(self) -> Figures | None:
+        """Figures of cross-validation, where there are few test pictures."""
+        return self.metrics.get("cross_validation")
+
+    @property
+    def headline(self) -> Headline:
+        """The figure that the run is known by."""
+        return headline(self.metrics)
+
+    @property
     def diagnosis(self) -> Figures:
         """What the run shows about itself; empty in runs of older versions."""
         return self.metrics.get("diagnosis") or {}
+
+    @property
+    def selected(self) -> Selected | None:
+        """Which weights the model file has; None in runs of older versions."""
+        record = self.metrics.get("selected")
+        return None if record is None else Selected.from_dict(record)
 
     @property
     def trust(self) -> Figures:

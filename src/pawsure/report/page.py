@@ -50,8 +50,9 @@ def page(material: Material, gallery: Gallery) -> str:
         element("main", summary_section(material), list(there.values()), id="main"),
         element(
             "footer",
-            f"Made by pawsure {__version__} on the machine that trained it, from figures of the "
-            "model file itself on pictures that it never saw. This page needs no network.",
+            f"Made by pawsure {__version__} on the machine that trained it. Figures are of the "
+            "model file on pictures that it was not trained on, unless they are marked as "
+            "cross-validated. This page needs no network.",
         ),
     )
     return "<!doctype html>\n" + element("html", _head(material), body, lang="en") + "\n"
@@ -72,10 +73,15 @@ def _head(material: Material) -> Markup:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="generator", content=f"pawsure {__version__}"),
-        element("title", f"{material.name}: {material.test['accuracy']['value']:.1%} · pawsure"),
+        element("title", _title(material)),
         element("link", rel="icon", href=_paw_uri()),
         element("style", style),
     )
+
+
+def _title(material: Material) -> str:
+    value = material.headline.value
+    return f"{material.name}{'' if value is None else f': {value:.1%}'} · pawsure"
 
 
 def _top(material: Material, there: list[str]) -> Markup:

@@ -17,6 +17,7 @@ _STEPS = {
     "features": "the frozen part, once a picture",
     "trust": "calibration and familiarity",
     "export": "writing and checking the model file",
+    "cross-validation": "cross-validation",
     "measure": "measuring",
     "diagnose": "the diagnosis",
     "report": "this report",

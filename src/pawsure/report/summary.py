@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pawsure.evaluation.headline import LEAST_TEST_PICTURES, Headline, cross_validation_caveat
 from pawsure.report.belief import Belief, believe
 from pawsure.report.blocks import command, lead_in
 from pawsure.report.data import leaked_pictures
@@ -17,27 +18,43 @@ _ADVICE = "To try:"
 
 def summary_section(material: Material) -> Markup:
     """The head of the page."""
-    test = material.test
-    accuracy = test["accuracy"]
-    belief = believe(test, leaked=leaked_pictures(material))
+    figure = material.headline
+    belief = believe(
+        material.test, leaked=leaked_pictures(material), crossed=material.cross_validation
+    )
     return element(
         "section",
         element("p", _what(material.labels), class_="what"),
-        element(
-            "h1",
-            element("span", f"{accuracy['value']:.1%}", class_="figure"),
-            element("span", f"right on {test['n']:,} test pictures", class_="unit"),
-        ),
-        _interval(accuracy["low"], accuracy["value"], accuracy["high"]),
+        element("h1", _headline(figure)),
+        None
+        if figure.value is None or figure.low is None or figure.high is None
+        else _interval(figure.low, figure.value, figure.high),
         element(
             "p",
             element("strong", f"{belief.headline}:"),
             f" {belief.sentence}",
+            f" {cross_validation_caveat(material.metrics)}"
+            if figure.source == "cross_validation"
+            else "",
             class_=f"belief {belief.level}",
         ),
         _tiles(material, belief),
         id="summary",
         aria_label="The answer",
+    )
+
+
+def _headline(figure: Headline) -> Child:
+    if figure.value is None:
+        return element("span", f"Too few test pictures for a figure ({figure.n:,})", class_="unit")
+    unit = (
+        f"right on {figure.n:,} test pictures"
+        if figure.source == "test"
+        else f"right in {figure.method} ({figure.n:,} training and validation pictures)"
+    )
+    return together(
+        element("span", f"{figure.value:.1%}", class_="figure"),
+        element("span", unit, class_="unit"),
     )
 
 
@@ -95,20 +112,25 @@ def _anchor(x: float, room: float, right: float) -> str:
 
 def _tiles(material: Material, belief: Belief) -> Markup:
     test = material.test
+    has_figures = test["n"] >= LEAST_TEST_PICTURES
     tiles: list[tuple[str, str, str]] = []
     answers = test.get("answers")
-    if answers:
+    if answers and has_figures:
         error = answers.get("error")
         told = f"{error['value']:.1%} of these are wrong" if error else "none"
         tiles.append(("gets an answer", f"{answers['answered']['value']:.0%}", told))
-    calibration = test["calibration_error"]
-    tiles.append(
-        (
-            "calibration error",
-            f"{calibration['value']:.1%}",
-            f"{calibration['by_chance']:.1%} would be chance alone",
+    if has_figures:
+        calibration = test["calibration_error"]
+        tiles.append(
+            (
+                "calibration error",
+                f"{calibration['value']:.1%}",
+                f"{calibration['by_chance']:.1%} would be chance alone",
+            )
         )
-    )
+    else:
+        right = round(test["accuracy"]["value"] * test["n"])
+        tiles.append(("test pictures", f"{right} of {test['n']}", "right; too few for a figure"))
     strangers = (material.trust.get("neither") or {}).get("strangers")
     if strangers:
         tiles.append(

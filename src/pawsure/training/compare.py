@@ -191,8 +191,7 @@ def _catalog(
     catalog = assign_splits(
         grouped_catalog(source, progress=progress).catalog,
         seed=recipe.seed,
-        validation=recipe.split.validation,
-        test=recipe.split.test,
+        **asdict(recipe.split),
     )
     for needed in ("validation", split):
         if not len(catalog.where(needed)):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pawsure.data.catalog import Catalog
+from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.diagnosis import StageRecord, diagnose
 from pawsure.evaluation.evaluate import Predictions, measure, predict
+from pawsure.evaluation.headline import LEAST_TEST_PICTURES, headline_sentences
+from pawsure.evaluation.metrics import log_loss
 from pawsure.export.model_file import stamp_figures
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
@@ -49,6 +52,7 @@ def measure_run(
     shipped: Shipped,
     catalog: Catalog,
     strangers: Strangers | None,
+    cross_validation: dict[str, Any] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Measured:
     """Every figure of a model file, by itself; those of the test split go into it as well.
@@ -58,6 +62,7 @@ def measure_run(
         shipped: what it was written from.
         catalog: of the run.
         strangers: of the user, if any; those that nothing was learned from are measured on.
+        cross_validation: figures of `pawsure.training.cross_validation`, for the file's metadata.
         progress: told of every picture.
     """
     predictor = Predictor(folder / MODEL_FILE)
@@ -72,9 +77,13 @@ def measure_run(
         )
         for name, found in (("validation", shipped.validation), ("test", test))
     }
-    stamp_figures(
-        folder / MODEL_FILE, {"test": {name: figures["test"][name] for name in IN_THE_FILE}}
-    )
+    stamped = {"test": {name: figures["test"][name] for name in IN_THE_FILE}}
+    figures["cross_validation"] = cross_validation
+    if cross_validation:
+        stamped["cross_validation"] = {
+            name: cross_validation[name] for name in ("of", "folds", "n", "accuracy")
+        }
+    stamp_figures(folder / MODEL_FILE, stamped)
     unknown = None if strangers is None else run_strangers(predictor, strangers)
     figures["parity"] = shipped.parity
     figures["trust"] = shipped.trust.figures(shipped.validation, test, unknown)
@@ -91,19 +100,20 @@ def diagnose_run(
 ) -> dict[str, Any]:
     """What the run shows about itself, in figures and in words; JSON-ready.
 
-    Stages are compared by the network that they left, which looks once; training and validation
-    pictures by the file, where that looks twice.
+    Stages are compared by the weights that they ended with, without test-time augmentation;
+    everything else is about the file.
     """
     rng = np.random.default_rng(recipe.seed)
     some = np.sort(rng.permutation(catalog.where("train"))[:DIAGNOSED_PICTURES])
     learned = Predictor(folder / MODEL_FILE).predict_series(catalog.read, some)
     batches = [(batch.indices, batch.outputs.probability) for batch in learned]
     return diagnose(
-        [_record(result) for result in results],
+        _records(results, recipe, catalog.label[catalog.where("validation")]),
         catalog.label[catalog.where("validation")],
         train_probability=np.concatenate([probability for _, probability in batches]),
         train_label=catalog.label[np.concatenate([indices for indices, _ in batches])],
-        validation_probability=shipped.validation.probability if recipe.model.looks == 2 else None,
+        validation_probability=shipped.validation.probability,
+        tta=shipped.tta,
         recipe=asdict(recipe),
         data=data,
         recipe_name=_recipe_to_start_from(recipe, folder),
@@ -114,25 +124,25 @@ def diagnose_run(
 def summary_of(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
     """A run in a few lines, for people."""
     test = metrics["test"]
-    accuracy = test["accuracy"]
     return [
-        f"Test accuracy {accuracy['value']:.1%} on {test['n']:,} pictures that nothing was "
-        f"learned from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
-        *_answers(test["answers"], metrics["trust"]["neither"]["strangers"]),
+        *headline_sentences(metrics),
+        *_answers(test, metrics["trust"]["neither"]["strangers"]),
         *metrics["diagnosis"]["sentences"],
         f"Run folder: {folder} (open {folder / REPORT} in a browser)",
     ]
 
 
-def _answers(answers: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> list[str]:
+def _answers(test: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> list[str]:
     """What the model does with pictures that it had better not answer."""
+    answers, lines = test["answers"], []
     error = answers["error"]
-    lines = [
-        f"It answers {answers['answered']['value']:.1%} of them"
-        + ("" if error is None else f", {error['value']:.1%} of these wrongly")
-        + f"; {answers['unsure']['value']:.1%} are unsure, {answers['neither']['value']:.1%} "
-        "too unlike what it learned from."
-    ]
+    if test["n"] >= LEAST_TEST_PICTURES:
+        lines.append(
+            f"Coverage {answers['answered']['value']:.1%}"
+            + ("" if error is None else f" with {error['value']:.1%} error")
+            + f"; {answers['unsure']['value']:.1%} unsure, "
+            f'{answers["neither"]["value"]:.1%} "neither".'
+        )
     if strangers is not None:
         lines.append(
             f"Of {strangers['n']:,} strangers that it was never shown, "
@@ -147,18 +157,49 @@ def _recipe_to_start_from(recipe: Recipe, folder: RunFolder) -> str:
     return recipe.name if unchanged else str(folder / RECIPE)
 
 
-def _record(result: StageResult) -> StageRecord:
-    """A stage as the diagnosis wants it.
+def _records(
+    results: Sequence[StageResult], recipe: Recipe, label: np.ndarray
+) -> list[StageRecord]:
+    """The stages as the diagnosis wants them, all judged alike.
 
-    Its kept epoch has the probabilities that every epoch was judged by: where targets are
-    softened those at their best temperature, not those that the bare network puts out.
+    Epochs of a stage that softens its targets are judged at their best temperature. Where there
+    is such a stage, the others are too: raw losses do not compare with those.
     """
-    kept = result.history[result.kept]["epoch"]
+    is_softened = {stage.name: stage.softens_targets for stage in recipe.stages}
+    if any(is_softened.values()):
+        results = [
+            result if is_softened[result.name] else _at_best_temperature(result, label)
+            for result in results
+        ]
+    return [_record(result) for result in results]
+
+
+def _at_best_temperature(result: StageResult, label: np.ndarray) -> StageResult:
+    """A stage whose losses are those at the best temperature, as far as they are known."""
+    judged = at_best_temperature(result.validation_probability, label)
+    epochs = {
+        epoch: at_best_temperature(probability, label)
+        for epoch, probability in result.epoch_probability.items()
+    }
+    known = {result.kept_epoch: judged, **epochs}
+    history = [
+        {**row, "validation_loss": log_loss(known[row["epoch"]], label)}
+        if row["epoch"] in known
+        else row
+        for row in result.history
+    ]
+    return replace(result, history=history, judged_probability=judged, epoch_probability=epochs)
+
+
+def _record(result: StageResult) -> StageRecord:
+    """A stage as the diagnosis wants it."""
     return StageRecord(
         name=result.name,
         history=result.history,
-        kept_epoch=kept,
-        probability=result.epoch_probability.get(kept, result.validation_probability),
+        kept_epoch=result.kept_epoch,
+        probability=result.judged_probability,
         epoch_probability=result.epoch_probability,
         in_time="penalty" not in result.history[0],
+        share=result.share,
+        is_selected=result.is_kept,
     )

@@ -11,13 +11,13 @@ import numpy as np
 
 from pawsure.data.catalog import Catalog
 from pawsure.evaluation.calibration import at_best_temperature
-from pawsure.evaluation.metrics import log_loss
+from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR, POOLED
 from pawsure.features.views import ORIGINAL, Rows
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.depth import DepthTrial, is_worth_it
-from pawsure.training.interpolation import Point, best_on_line
+from pawsure.training.interpolation import Point, best_on_line, kept_point
 from pawsure.training.prefixes import CutPrefix, Source, scaling_of
 from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
 from pawsure.training.rows import TrainingRows
@@ -39,13 +39,19 @@ class StageResult:
     Attributes:
         name: of the stage.
         history: a row an epoch.
-        kept: number of the row whose weights were kept, from 0.
-        validation_probability: float64 (M, K), of the kept weights.
+        kept: number of the row whose weights the stage ended with, from 0.
+        validation_probability: float64 (M, K), by the weights that the stage ended with,
+            interpolated ones included.
+        judged_probability: the same as epochs are judged: where targets are softened, at the
+            best temperature.
+        validation_loss: of `judged_probability`.
+        validation_accuracy: of the same, in [0, 1].
         epoch_probability: the same after each epoch, by its number; empty for a head that was
             fitted at once.
         depth: the trials that chose where learning starts; empty where it was given.
         interpolation: the places tried between start and end; empty where none were.
-        is_kept: whether its weights were; a stage that keeps its best epoch never leaves the
+        is_kept: whether the network has its weights; False: they were discarded, because the
+            network was no worse before. A stage that keeps its best epoch never leaves the
             network worse than it found it.
     """
 
@@ -53,17 +59,33 @@ class StageResult:
     history: History
     kept: int
     validation_probability: np.ndarray
+    judged_probability: np.ndarray
+    validation_loss: float
+    validation_accuracy: float
     epoch_probability: dict[int, np.ndarray] = field(default_factory=dict)
     depth: list[DepthTrial] = field(default_factory=list)
     interpolation: list[Point] = field(default_factory=list)
     is_kept: bool = True
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights the stage ended with."""
+        return int(self.history[self.kept]["epoch"])
+
+    @property
+    def share(self) -> float:
+        """Of the trained weights, where they were interpolated with the initial ones; else 1."""
+        return kept_point(self.interpolation).share if self.interpolation else 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """For metrics.json."""
         return {
             "name": self.name,
             "is_kept": self.is_kept,
-            "kept_epoch": self.history[self.kept]["epoch"],
+            "kept_epoch": self.kept_epoch,
+            "share": self.share,
+            "validation_loss": self.validation_loss,
+            "validation_accuracy": self.validation_accuracy,
             "history": self.history,
             "depth": [asdict(trial) for trial in self.depth],
             "interpolation": [asdict(point) for point in self.interpolation],
@@ -159,12 +181,24 @@ class Learner:
         self.head = head
         if self.recipe.needs_keras:
             self._classifier().set_head(head.kernel, head.bias)
+        found = head.probabilities(self._validation_rows(source))
         return StageResult(
             name=stage.name,
             history=head.history,
             kept=head.kept,
-            validation_probability=head.probabilities(self._validation_rows(source)),
+            validation_probability=found,
+            **self._judged(stage, found),
         )
+
+    def _judged(self, stage: Stage, found: np.ndarray) -> dict[str, Any]:
+        """How a stage's result is judged, by the rule that its epochs are judged by."""
+        label = self.catalog.label[self._validation]
+        judged = at_best_temperature(found, label) if stage.softens_targets else found
+        return {
+            "judged_probability": judged,
+            "validation_loss": log_loss(judged, label),
+            "validation_accuracy": accuracy(judged, label),
+        }
 
     def _find_depth(
         self,
@@ -181,7 +215,8 @@ class Learner:
         """
         classifier = self._classifier()
         label = self.catalog.label[self._validation]
-        best, best_weights = self._last, classifier.get_weights()
+        before, best_weights = self._last, classifier.get_weights()
+        best: StageResult | None = None
         trials: list[DepthTrial] = []
         for source in sources:
             classifier.set_weights(best_weights)
@@ -189,26 +224,22 @@ class Learner:
             tried = self._train(number, stage, source, name, on_epoch)
             trial = is_worth_it(
                 source.output,
-                None if best is None else at_best_temperature(best.validation_probability, label),
+                None
+                if before is None
+                else at_best_temperature(before.validation_probability, label),
                 at_best_temperature(tried.validation_probability, label),
                 label,
             )
             trials.append(trial)
             if not trial.accepted:
                 break
-            best, best_weights = tried, classifier.get_weights()
-        assert best is not None  # the first trial is accepted when there is nothing before it
+            before = best = tried
+            best_weights = classifier.get_weights()
         classifier.set_weights(best_weights)
-        on_epoch(best.history)
-        return StageResult(
-            name=stage.name,
-            history=best.history,
-            kept=best.kept,
-            validation_probability=best.validation_probability,
-            epoch_probability=best.epoch_probability,
-            interpolation=best.interpolation,
-            depth=trials,
-        )
+        # Where no depth pays, the stage is the trial that was made, and its weights are discarded.
+        shown = tried if best is None else best
+        on_epoch(shown.history)
+        return replace(shown, name=stage.name, depth=trials, is_kept=best is not None)
 
     def _train_or_undo(
         self,
@@ -283,6 +314,7 @@ class Learner:
             epoch_probability=dict(enumerate(state.validation, start=1)),
             interpolation=points,
             validation_probability=found,
+            **self._judged(stage, found),
         )
 
     def _part(self, stage: Stage, source: Source) -> keras.Model:

@@ -112,6 +112,26 @@ def fit_linear_head(
     return LinearHead(kernel=heads[kept][0], bias=heads[kept][1], history=history, kept=kept)
 
 
+def fit_at(
+    rows: np.ndarray, labels: np.ndarray, *, num_labels: int, penalty: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit one head, of a penalty that is known; see `fit_linear_head`.
+
+    Args:
+        rows: embeddings, float32 (N, F).
+        labels: int (N,), in [0, K).
+        num_labels: K.
+        penalty: one of `PENALTIES`, as a rule.
+
+    Returns:
+        Kernel (F, K) and bias (K,), float32.
+    """
+    scale = float(np.sqrt((rows**2).mean())) or 1.0
+    with threadpool_limits(1):
+        weights = logistic.fit(rows / scale, labels, num_labels=num_labels, penalty=penalty)
+    return (weights[:-1] / scale).astype(np.float32), weights[-1].astype(np.float32)
+
+
 def _picked(num_rows: int, seed: int) -> np.ndarray:
     if num_rows <= MOST_ROWS:
         return np.arange(num_rows)

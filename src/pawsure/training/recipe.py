@@ -68,10 +68,13 @@ class SplitRecipe:
         validation: chooses and calibrates.
         test: touched once, at the end. Taken from the training pictures where the data give
             validation but no test split.
+        minimum: different pictures of each label that each of them has at least, or a sixth of
+            the label where that is fewer; see `pawsure.data.split.assign_splits`.
     """
 
     validation: float = 0.1
     test: float = 0.1
+    minimum: int = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -387,6 +390,7 @@ def _check(recipe: Recipe) -> None:
         "split.validation and split.test must be above 0 and leave something to train on; "
         f"got {split.validation} and {split.test}.",
     )
+    need(split.minimum >= 0, f"split.minimum must be 0 or more; got {split.minimum}.")
     trust = recipe.trust
     need(
         0 <= trust.max_error <= 1,

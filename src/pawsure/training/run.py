@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,8 @@ from pawsure.data.entries import Source
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
+from pawsure.evaluation.headline import headline
+from pawsure.evaluation.selected import Selected
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR
 from pawsure.features.prune import VARIABLE, prune
@@ -27,6 +30,7 @@ from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.report.build import write_report
 from pawsure.report.predictions import FILE_NAME as ANSWERS
 from pawsure.report.predictions import write_answers
+from pawsure.training.cross_validation import cross_validate
 from pawsure.training.figures import diagnose_run, measure_run, summary_of
 from pawsure.training.finished import Run
 from pawsure.training.interpolation import kept_point
@@ -199,9 +203,7 @@ class _Training:
                 f"The data have {len(catalog.labels)} labels ({', '.join(catalog.labels)}); "
                 "a sigmoid head is for two. Take --recipe default, or --set head=softmax."
             )
-        catalog = assign_splits(
-            catalog, seed=recipe.seed, validation=recipe.split.validation, test=recipe.split.test
-        )
+        catalog = assign_splits(catalog, seed=recipe.seed, **asdict(recipe.split))
         self._audit = summarise(grouped, catalog)
         for sentence in self._audit.sentences():
             self._say(sentence)
@@ -316,12 +318,11 @@ class _Training:
                 f"{'deeper pays' if trial.accepted else 'no more than noise'}."
             )
         if result.interpolation:
-            self._say(_on_the_way_back(result))
-        kept = result.history[result.kept]
+            self._say(_interpolated(result))
         self._say(
-            f"{result.name}: validation accuracy {kept['validation_accuracy']:.2%}, "
-            f"loss {kept['validation_loss']:.4f}"
-            + ("." if result.is_kept else ", no better than before it: its weights are not kept.")
+            f"{result.name}: validation accuracy {result.validation_accuracy:.2%}, "
+            f"loss {result.validation_loss:.4f}"
+            + ("." if result.is_kept else ", no better than before it: its weights are discarded.")
         )
 
     def _ship_and_measure(
@@ -341,25 +342,32 @@ class _Training:
             say=self._say,
             progress=self.progress,
         )
+        with self._timed("cross-validation"):
+            crossed = cross_validate(
+                catalog, learner.prefix.prefix, seed=self.recipe.seed, progress=self.progress
+            )
         with self._timed("measure"):
-            measured = measure_run(self.folder, shipped, catalog, strangers, self.progress)
+            measured = measure_run(self.folder, shipped, catalog, strangers, crossed, self.progress)
         with self._timed("diagnose"):
             diagnosis = diagnose_run(self.folder, self.recipe, results, shipped, catalog, data)
+        self._say(Selected.from_dict(diagnosis["selected"]).sentence())
         write_answers(
             self.folder / ANSWERS,
             catalog,
             {"validation": shipped.validation, "test": measured.test},
             data=data,
         )
-        return {
+        metrics = {
             **measured.figures,
             "stages": [result.to_dict() for result in results],
             "counts": catalog.counts(),
             "unreadable": catalog.problems(),
+            "selected": diagnosis["selected"],
             "diagnosis": diagnosis,
             "audit": self._audit.to_dict(),
             "data": data,
         }
+        return {"headline": headline(metrics).to_dict(), **metrics}
 
     def _close(self, metrics: dict[str, Any], source: Source) -> Run:
         assert self.folder is not None
@@ -452,14 +460,13 @@ class _KerasImport:
             self._thread.join()
 
 
-def _on_the_way_back(result: StageResult) -> str:
-    point, end = kept_point(result.interpolation), result.interpolation[0]
-    if point == end:
-        return f"{result.name}: no weights on the way back to its start are better than its end."
+def _interpolated(result: StageResult) -> str:
+    if result.share == 1:
+        return f"{result.name}: weight interpolation did not help."
+    loss, end = kept_point(result.interpolation).validation_loss, result.interpolation[0]
     return (
-        f"{result.name}: its weights are taken {point.share:.0%} of the way from where they "
-        f"started: validation loss {point.validation_loss:.4f}, at the end "
-        f"{end.validation_loss:.4f}."
+        f"{result.name}: interpolated, {result.share:.0%} trained and {1 - result.share:.0%} "
+        f"initial weights: validation loss {loss:.4f}, before {end.validation_loss:.4f}."
     )
 
 

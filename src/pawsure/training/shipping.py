@@ -35,9 +35,11 @@ class Shipped:
         validation: what the file says of every validation picture.
         parity: by check, how far the file is from the network that learned; JSON-ready.
         trust: what was fitted for it.
+        tta: whether the file uses test-time augmentation.
     """
 
     validation: Predictions
+    tta: bool
     parity: dict[str, Any]
     trust: Trust
 
@@ -130,7 +132,7 @@ def ship(
         if recipe.needs_keras:
             classifier().save(scaling, folder / KERAS_FILE)
         trust.check(validation)
-    return Shipped(validation=validation, parity=checks, trust=trust)
+    return Shipped(validation=validation, tta=looks_twice, parity=checks, trust=trust)
 
 
 def _what_it_brings(one: Predictions, two: Predictions) -> tuple[bool, str]:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol
 
 from pawsure.errors import MissingExtraError, UsageError
+from pawsure.evaluation.selected import Selected
 from pawsure.progress import NO_PROGRESS, Progress
 
 EXPERIMENT = "pawsure"
@@ -191,6 +192,7 @@ class TensorBoard:
             figures = {key: value for key, value in _figures(metrics)}
             lines = ["| figure | value |", "| --- | --- |"]
             lines += [f"| {key} | {value:.4f} |" for key, value in figures.items()]
+            lines += ["", _selected(metrics)]
             self._files["validation"].text("figures", "\n".join(lines))
         for file in self._files.values():
             file.close()
@@ -304,6 +306,7 @@ class MLflow:
         """Add the final figures, and close the run as finished or failed."""
         if metrics is not None:
             self._log(dict(_figures(metrics)), step=0)
+            self._client.set_tag(self._run, "selected", _selected(metrics))
             self._client.log_text(self._run, json.dumps(metrics, indent=2), "metrics.json")
         self._client.set_terminated(self._run, "FAILED" if metrics is None else "FINISHED")
 
@@ -322,15 +325,27 @@ class MLflow:
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The figures of each split, such as test_accuracy and the ends of its interval."""
-    for split in ("validation", "test"):
-        for name, figure in metrics.get(split, {}).items():
+    """The figures of each split, such as test_accuracy and the ends of its interval.
+
+    `test_n` stands beside them, and those of cross-validation where there are few test pictures.
+    """
+    for split in ("validation", "test", "cross_validation"):
+        figures = metrics.get(split) or {}
+        if "n" in figures:
+            yield f"{split}_n", float(figures["n"])
+        for name, figure in figures.items():
             if not isinstance(figure, Mapping) or "value" not in figure:
                 continue
             yield f"{split}_{name}", float(figure["value"])
             for end in ("low", "high"):
                 if figure.get(end) is not None:
                     yield f"{split}_{name}_{end}", float(figure[end])
+
+
+def _selected(metrics: Mapping[str, Any]) -> str:
+    """Which weights the model file has: curves show every stage, discarded ones too."""
+    record = metrics.get("selected")
+    return Selected.from_dict(record).sentence() if record else ""
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
