@@ -181,7 +181,8 @@ class Predictor:
             return list(self.predict_many(picture))
         one = as_picture(picture)
         pixels = images.read(one, size_px=self.size_px)
-        return self._answer_of(one, self.predict_batch(pixels[np.newaxis]), 0)
+        outputs = self.predict_batch(pixels[np.newaxis])
+        return _with_picture(self.answer(outputs, 0, path=path_of(one)), one)
 
     def predict_paths(
         self,
@@ -300,7 +301,8 @@ class Predictor:
         except PictureError as exc:
             return Failure(path=path_of(picture), error=exc.reason)
         outputs = self.predict_batch(pixels[np.newaxis])
-        return self._answer_of(picture, outputs, 0, evidence=evidence)
+        answer = self.answer(outputs, 0, path=path_of(picture), evidence=evidence)
+        return _with_picture(answer, picture)
 
     def _in_order(
         self, pictures: Sequence[images.Picture], batch: PredictedBatch, *, evidence: bool
@@ -311,16 +313,10 @@ class Predictor:
             if at in reasons:
                 yield Failure(path=path_of(picture), error=reasons[at])
             else:
-                yield self._answer_of(picture, batch.outputs, row, evidence=evidence)
+                path = path_of(picture)
+                answer = self.answer(batch.outputs, row, path=path, evidence=evidence)
+                yield _with_picture(answer, picture)
                 row += 1
-
-    def _answer_of(
-        self, picture: images.Picture, outputs: Outputs, row: int, *, evidence: bool = True
-    ) -> Answer:
-        """`answer`, which knows its picture."""
-        path = path_of(picture)
-        answer = self.answer(outputs, row, path=path, evidence=evidence)
-        return answer if path is not None else replace(answer, picture=picture)
 
     def answer(
         self, outputs: Outputs, row: int, *, path: str | None = None, evidence: bool = True
@@ -375,6 +371,11 @@ def load(path: str | Path | Run | None = None, *, threads: int | None = None) ->
             )
         path = path.model_file
     return Predictor(find_model(path), threads=threads)
+
+
+def _with_picture(answer: Answer, picture: images.Picture) -> Answer:
+    """The answer; one without a path keeps its picture, to be shown with it."""
+    return answer if answer.path is not None else replace(answer, picture=picture)
 
 
 def _shortened(labels: Sequence[str]) -> str:
