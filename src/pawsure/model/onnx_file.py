@@ -75,9 +75,7 @@ def parse_entry(content: bytes) -> tuple[str, str]:
 
 def metadata_field(key: str, value: str) -> bytes:
     """A metadata entry as a field of the outermost message."""
-    return _bytes_field(
-        PROPERTY, _bytes_field(1, key.encode()) + _bytes_field(2, value.encode())
-    )
+    return _bytes_field(PROPERTY, _bytes_field(1, key.encode()) + _bytes_field(2, value.encode()))
 
 
 def with_checksum(content: bytes) -> bytes:
