@@ -6,6 +6,7 @@
     │   ├── RunFolderError     the run folder exists, or is not one
     │   ├── WeightsError       weights that can't be had or don't fit
     │   ├── MissingExtraError  an optional dependency is not installed
+    │   ├── StorageError       a file can't be written, or went away while it was used
     │   └── ShapeError         arrays that do not go together (also a ValueError)
     ├── PictureError           one picture can't be read                   exit code 3
     ├── DataError              the data as a whole can't be used           exit code 4
@@ -20,6 +21,8 @@ A message says what happened, what was expected and found, and the way out.
 """
 
 from __future__ import annotations
+
+import errno
 
 
 class PawsureError(Exception):
@@ -51,6 +54,54 @@ class MissingExtraError(UsageError):
             f"This needs '{module}', which is not installed. "
             f"Install it with: pip install 'pawsure[{extra}]'"
         )
+
+
+class StorageError(UsageError):
+    """A file can't be written, or went away or was damaged while it was used."""
+
+    @classmethod
+    def of(cls, error: OSError) -> StorageError:
+        """What an error of the system means, and what to do about it."""
+        place = error.filename
+        name = place.decode(errors="replace") if isinstance(place, bytes) else place
+        if isinstance(error, FileNotFoundError):
+            return cls(
+                f"There is no {name or 'such file'} (any more). Was it moved or removed while "
+                "pawsure used it? Put it back, or start again."
+            )
+        if not cls.is_about_writing(error):
+            return cls(f"{name or 'A file'} can't be read or written: {cls.reason(error)}.")
+        return cls(
+            f"{name or 'A file'} can't be written: {cls.reason(error)}. Make room or allow it, or "
+            "choose another place: --out for results, PAWSURE_CACHE for the cache."
+        )
+
+    @staticmethod
+    def reason(error: OSError) -> str:
+        """Why, in a few words."""
+        if error.errno in _NO_ROOM:
+            return "no space left"
+        return (error.strerror or str(error) or type(error).__name__).lower()
+
+    @staticmethod
+    def is_about_writing(error: OSError) -> bool:
+        """Whether another folder would help: no room, no permission, or no such place."""
+        return error.errno in _NO_ROOM | _NOT_ALLOWED
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EIO,
+    errno.ENXIO,
+    errno.ENOTSUP,
+}
 
 
 class ShapeError(UsageError, ValueError):

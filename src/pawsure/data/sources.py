@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def open_source(
         DownloadError: a data set that was named is not in the cache and can't be fetched.
         ManifestError: a manifest lacks a column, or a row is malformed.
     """
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))  # unlike Path's, content with no home folder
     if path.is_dir():
         return FolderSource(path, limits=limits)
     if path.is_file():
@@ -118,15 +119,18 @@ def _begins(path: Path, start: bytes) -> bool:
 
 def _drawn_sample() -> Path:
     """The folder of the sample, drawn the first time it is asked for."""
-    from pawsure.data.cache import cache_dir
+    from pawsure.data.cache import cache_dir, in_cache
     from pawsure.data.files import atomic_folder
     from pawsure.data.sample import draw_sample
 
-    folder = cache_dir() / "sample" / _version_of("pawsure.data.sample")
-    if not folder.is_dir():
-        with atomic_folder(folder) as temporary:
-            draw_sample(temporary)
-    return folder
+    def drawn() -> Path:
+        folder = cache_dir() / "sample" / _version_of("pawsure.data.sample")
+        if not folder.is_dir():
+            with atomic_folder(folder) as temporary:
+                draw_sample(temporary)
+        return folder
+
+    return in_cache(drawn)
 
 
 def _version_of(package: str) -> str:

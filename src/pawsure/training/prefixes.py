@@ -7,14 +7,16 @@ neither Keras nor another export.
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pawsure.data.cache import in_cache
 from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
+from pawsure.data.sealed import read_sealed, write_sealed
 from pawsure.errors import WeightsError
 from pawsure.export.trust import with_features_output
 from pawsure.features.prefix import (
@@ -23,11 +25,13 @@ from pawsure.features.prefix import (
     PIXELS,
     POOLED,
     Prefix,
+    graph_key,
     identity,
     prefixes_dir,
 )
 from pawsure.network.backbones import ZERO_TO_ONE, Scaling, find_backbone
 from pawsure.network.weights import weights_identity
+from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe
 
 if TYPE_CHECKING:
@@ -69,7 +73,7 @@ def scaling_of(model: ModelRecipe) -> Scaling:
 
 
 def prefix_key(model: ModelRecipe, seed: int) -> str | None:
-    """What decides the prefix's outputs, as a short name; needs no Keras.
+    """What decides what is exported, as a short name; needs no Keras.
 
     Returns:
         None while ImageNet weights are yet to be fetched.
@@ -93,29 +97,37 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
 
 
 def find_prefix(
-    model: ModelRecipe, train_froms: Sequence[str | int | float], *, seed: int
+    model: ModelRecipe,
+    train_froms: Sequence[str | int | float],
+    *,
+    seed: int,
+    progress: Progress = NO_PROGRESS,
 ) -> CutPrefix | None:
-    """The prefix that an earlier run exported for these stages, or None."""
+    """The prefix that an earlier run exported for these stages, or None.
+
+    None as well where the files are not what was written: the caller exports them again.
+    """
     key = prefix_key(model, seed)
     if key is None:
         return None
     path = _file(key, train_froms)
-    told = path.with_suffix(".json")
-    if not told.is_file():
-        return None
-    found = json.loads(told.read_text(encoding="utf-8"))
-    return _assemble(
-        key,
-        model.image_size,
-        path if path.is_file() else None,
-        {
-            train_from: tuple(
-                Source(row["output"], row["first"], tuple(row["shape"])) for row in rows
-            )
-            for train_from, rows in zip(train_froms, found["sources"], strict=True)
-        },
-        found["num_familiar"],
-    )
+    described = path.with_suffix(".json")
+    found = read_sealed(described)
+    if found is not None and found["graph"] == (_digest(path) if found["graph"] else ""):
+        return _assemble(
+            model.image_size,
+            path if found["graph"] else None,
+            {
+                train_from: tuple(
+                    Source(row["output"], row["first"], tuple(row["shape"])) for row in rows
+                )
+                for train_from, rows in zip(train_froms, found["sources"], strict=True)
+            },
+            found["num_familiar"],
+        )
+    if described.exists():
+        progress.say(f"The cached frozen layers in {path} are damaged; they are exported again.")
+    return None
 
 
 def export_prefix(
@@ -126,6 +138,8 @@ def export_prefix(
     seed: int,
 ) -> CutPrefix:
     """Find the cuts of these stages, export what comes before them, and keep it.
+
+    Where the cache can't be written, it is kept in a temporary folder.
 
     Args:
         model: the network's recipe.
@@ -140,7 +154,15 @@ def export_prefix(
             f"The ImageNet weights of {model.backbone} were fetched, but are not in Keras's cache."
         )
     sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
-    path = _file(key, train_froms)
+    return in_cache(lambda: _kept(model, backbone, _file(key, train_froms), sources))
+
+
+def _kept(
+    model: ModelRecipe,
+    backbone: keras.Model,
+    path: Path,
+    sources: dict[str | int | float, tuple[Source, ...]],
+) -> CutPrefix:
     outputs = {source.output for each in sources.values() for source in each} - {PIXELS}
     num_familiar = 0
     if outputs:
@@ -148,20 +170,26 @@ def export_prefix(
     rows: list[list[dict[str, Any]]] = [
         [asdict(source) for source in each] for each in sources.values()
     ]
-    told = {"sources": rows, "num_familiar": num_familiar}
-    with atomic_path(path.with_suffix(".json")) as temporary:
-        Path(temporary).write_text(json.dumps(told), encoding="utf-8")
-    return _assemble(key, model.image_size, path if outputs else None, sources, num_familiar)
+    graph = _digest(path) if outputs else ""
+    write_sealed(
+        path.with_suffix(".json"), {"sources": rows, "num_familiar": num_familiar, "graph": graph}
+    )
+    return _assemble(model.image_size, path if outputs else None, sources, num_familiar)
 
 
 def _file(key: str, train_froms: Sequence[str | int | float]) -> Path:
-    folder = prefixes_dir() / key
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{identity(train_froms=list(train_froms))}.onnx"
+    return prefixes_dir() / key / f"{identity(train_froms=list(train_froms))}.onnx"
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; nothing where it can't be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "?"
 
 
 def _assemble(
-    key: str,
     size_px: int,
     path: Path | None,
     sources: dict[str | int | float, tuple[Source, ...]],
@@ -170,6 +198,7 @@ def _assemble(
     shapes = {source.output: source.shape for each in sources.values() for source in each}
     if num_familiar:
         shapes[FAMILIAR] = (num_familiar,)
+    key = "" if path is None else graph_key(path)
     return CutPrefix(
         prefix=Prefix(key=key, size_px=size_px, shapes=shapes, path=path), sources=sources
     )
@@ -215,10 +244,13 @@ def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, pat
         ends[output]() if output in ends else prefix(backbone, cuts[output]).output
         for output in outputs
     ]
-    graph = to_onnx(keras.Model(backbone.input, tensors), scaling=scaling, outputs=outputs)
+    # Keras would number the name by what the process built before, and the graph has it.
+    model = keras.Model(backbone.input, tensors, name=f"{backbone.name}_prefix")
+    graph = to_onnx(model, scaling=scaling, outputs=outputs)
     num_familiar = 0
     if set(outputs) == {POOLED, FEATURE_MAP}:
         graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
     return num_familiar

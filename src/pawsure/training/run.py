@@ -156,7 +156,9 @@ class _Training:
     def _find_prefix(self) -> CutPrefix | None:
         """What an earlier run has exported for these stages."""
         recipe = self.recipe
-        return find_prefix(recipe.model, _train_froms(recipe), seed=recipe.seed)
+        return find_prefix(
+            recipe.model, _train_froms(recipe), seed=recipe.seed, progress=self.progress
+        )
 
     def _export_prefix(self) -> CutPrefix:
         recipe = self.recipe
