@@ -23,6 +23,7 @@ A message says what happened, what was expected and found, and the way out.
 from __future__ import annotations
 
 import errno
+import os
 
 
 class PawsureError(Exception):
@@ -66,15 +67,14 @@ class StorageError(UsageError):
         name = place.decode(errors="replace") if isinstance(place, bytes) else place
         if isinstance(error, FileNotFoundError):
             return cls(
-                f"There is no {name or 'such file'} (any more). Was it moved or removed while "
-                "pawsure used it? Put it back, or start again."
+                f"{name or 'A file'} does not exist, or not any more. If it was moved or removed "
+                "while pawsure used it, put it back; then start again."
             )
-        if not cls.is_about_writing(error):
-            return cls(f"{name or 'A file'} can't be read or written: {cls.reason(error)}.")
-        return cls(
-            f"{name or 'A file'} can't be written: {cls.reason(error)}. Make room or allow it, or "
-            "choose another place: --out for results, PAWSURE_CACHE for the cache."
-        )
+        if error.errno in _NO_ROOM | _NOT_ALLOWED:
+            return cls(
+                f"{name or 'A file'} can't be written or read: {cls.reason(error)}. {_REMEDY}"
+            )
+        return cls(f"{name or 'A file'} can't be written or read: {cls.reason(error)}.")
 
     @staticmethod
     def reason(error: OSError) -> str:
@@ -83,25 +83,31 @@ class StorageError(UsageError):
             return "no space left"
         return (error.strerror or str(error) or type(error).__name__).lower()
 
-    @staticmethod
-    def is_about_writing(error: OSError) -> bool:
-        """Whether another folder would help: no room, no permission, or no such place."""
-        return error.errno in _NO_ROOM | _NOT_ALLOWED
+
+def storage_error(error: BaseException) -> StorageError | None:
+    """The same error as a sentence with a remedy, if it is one of files and disks.
+
+    Libraries that write in C or C++ raise errors of their own, in which the system's words stand.
+    """
+    if isinstance(error, StorageError):
+        return error
+    if isinstance(error, OSError):
+        return None if isinstance(error, _OF_CONNECTIONS) else StorageError.of(error)
+    for number in (*_NO_ROOM, errno.EROFS):
+        if os.strerror(number).lower() in str(error).lower():
+            return StorageError(
+                f"A file can't be written: {os.strerror(number).lower()}. {_REMEDY}"
+            )
+    return None
 
 
+_REMEDY = (
+    "Make room or allow it, or choose another place: --out for results, PAWSURE_CACHE for the "
+    "cache, TMPDIR for temporary files."
+)
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NOT_ALLOWED = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.EIO,
-    errno.ENXIO,
-    errno.ENOTSUP,
-}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_OF_CONNECTIONS = (ConnectionError, TimeoutError)
 
 
 class ShapeError(UsageError, ValueError):

@@ -55,7 +55,7 @@ def write_checksums(folder: Path, names: Iterable[str]) -> None:
         folder: that holds them.
         names: of the files, relative to the folder.
     """
-    noted = _noted(folder) or {}
+    noted = _noted(folder)
     for name in names:
         noted[name] = _sha256(folder / name)
     with atomic_path(folder / CHECKSUMS) as temporary:
@@ -64,24 +64,20 @@ def write_checksums(folder: Path, names: Iterable[str]) -> None:
 
 
 def is_as_noted(path: Path) -> bool:
-    """Whether a file is there and holds what was noted when it was written.
-
-    Where its folder has no checksums at all (an older run, a file of somebody else), that it is
-    there is enough.
-    """
+    """Whether a file holds what was noted when it was written, or nothing was noted of it."""
     noted = _noted(path.parent)
     try:
-        return path.is_file() if noted is None else noted.get(path.name) == _sha256(path)
+        return path.name not in noted or noted[path.name] == _sha256(path)
     except OSError:
         return False
 
 
-def _noted(folder: Path) -> dict[str, str] | None:
-    """SHA-256 by name; None if nothing was ever noted."""
+def _noted(folder: Path) -> dict[str, str]:
+    """SHA-256 by name; empty if nothing was ever noted."""
     try:
         lines = (folder / CHECKSUMS).read_bytes().decode("utf-8", "replace").splitlines()
     except OSError:
-        return None
+        return {}
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
