@@ -67,14 +67,12 @@ class StorageError(UsageError):
         name = place.decode(errors="replace") if isinstance(place, bytes) else place
         if isinstance(error, FileNotFoundError):
             return cls(
-                f"{name or 'A file'} does not exist, or not any more. If it was moved or removed "
-                "while pawsure used it, put it back; then start again."
+                f"{name or 'A file'} is missing. Check the path; if it was moved or removed while "
+                "pawsure used it, start again."
             )
-        if error.errno in _NO_ROOM | _NOT_ALLOWED:
-            return cls(
-                f"{name or 'A file'} can't be written or read: {cls.reason(error)}. {_REMEDY}"
-            )
-        return cls(f"{name or 'A file'} can't be written or read: {cls.reason(error)}.")
+        what = "written" if error.errno in _NO_ROOM | {errno.EROFS} else "read or written"
+        remedy = f" {_REMEDY}" if error.errno in _NO_ROOM | _NOT_ALLOWED else ""
+        return cls(f"{name or 'A file'} can't be {what}: {cls.reason(error)}.{remedy}")
 
     @staticmethod
     def reason(error: OSError) -> str:
@@ -102,8 +100,8 @@ def storage_error(error: BaseException) -> StorageError | None:
 
 
 _REMEDY = (
-    "Make room or allow it, or choose another place: --out for results, PAWSURE_CACHE for the "
-    "cache, TMPDIR for temporary files."
+    "Make room, allow it or choose another place (PAWSURE_CACHE is that of the cache, TMPDIR "
+    "that of temporary files)."
 )
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}

@@ -45,6 +45,7 @@ def test_options_reach_the_run(calls):
     assert result.exit_code == 0, result.stderr
     (call,) = calls
     call.pop("progress")
+    call.pop("on_folder")
     assert call == {
         "data": "photos",
         "recipe": "classic",

@@ -83,10 +83,17 @@ def main() -> None:
     asked = [word for word in sys.argv[1:2] if word in COMMANDS]
     try:
         app_of(asked or COMMANDS)()
+        error = _flushed()
     except SystemExit:
         error = _flushed()
         if error is None:
             raise
+    except OSError as exc:  # of what is shown before a command begins, such as --help
+        error = storage_error(exc)
+        if error is None:
+            raise
+        _flushed()
+    if error is not None:
         screen.note(f"Error: {error}")
         sys.exit(exit_code(error))
 

@@ -133,7 +133,7 @@ def train(
     except StorageError as error:
         if not opened:
             raise
-        raise StorageError(f"{error} Then resume the run: {screen.command(*resuming())}") from error
+        raise StorageError(f"{error} To resume the run: {screen.command(*resuming())}") from error
     if as_json:
         screen.answer_json(
             {"folder": str(run.folder), "model": str(run.model_file), "metrics": run.metrics}

@@ -66,8 +66,10 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             if not path.is_dir():
                 raise
             shutil.rmtree(temporary)
-    except BaseException:
+    except BaseException as exc:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(exc, OSError) and isinstance(exc.filename, (str, Path)):
+            exc.filename = os.fspath(exc.filename).replace(os.fspath(temporary), os.fspath(path))
         raise
     _flush_folder(path.parent)
 
