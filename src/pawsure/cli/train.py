@@ -131,7 +131,7 @@ def train(
             screen.note("Stopped before the run began; give the same command again.")
         raise typer.Exit(ExitCode.STOPPED) from None
     except StorageError as error:
-        if not opened:
+        if not opened or not opened[0].is_dir():
             raise
         raise StorageError(f"{error} To resume the run: {screen.command(*resuming())}") from error
     if as_json:
