@@ -131,3 +131,78 @@ def test_a_run_whose_folder_was_taken_away_ends_in_a_sentence(tmp_path):
     shutil.rmtree(folder.path)
     with pytest.raises(RunFolderError, match=r"recipe\.toml is gone: .*Start the run again"):
         folder.refuse_if_gone()
+
+
+@pytest.fixture
+def exported(tmp_path, monkeypatch):
+    """Finds the frozen layers of a small network, exported already; and where they lie."""
+    pytest.importorskip("keras")
+    from pawsure.features.prefix import prefixes_dir
+    from pawsure.network.backbones import build_backbone
+    from pawsure.training.prefixes import export_prefix, find_prefix
+    from pawsure.training.recipe import HEAD, load_recipe
+
+    monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path / "cache"))
+    keys = {"backbone": "mobilenet_050", "image_size": 32, "weights": "none"}
+    model = load_recipe("fast", keys).model
+
+    def build():
+        return build_backbone(model.backbone, size_px=32, weights="none", seed=0)
+
+    made = export_prefix(model, [HEAD], build, seed=0)
+    return lambda said: find_prefix(model, [HEAD], seed=0, progress=said), made, prefixes_dir()
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".json"])
+def test_damaged_frozen_layers_are_not_used(exported, suffix):
+    find, made, folder = exported
+    assert find(Said()) == made
+    (path,) = folder.rglob(f"*{suffix}")
+    content = path.read_bytes()
+    damaged = [flipped(content, bit) for bit in some_bits(content, 50)]
+    for changed in (*damaged, b"", content[: len(content) // 2]):
+        path.write_bytes(changed)
+        said = Said()
+        assert find(said) is None and "are damaged" in said.lines[0]
+    path.write_bytes(content)
+    assert find(Said()) == made
+
+
+def test_a_damaged_encoder_is_not_used(exported, tmp_path):
+    from pawsure import __version__
+    from pawsure.features.encoders import encoder_file, find_encoder
+
+    _, made, _ = exported
+    described = encoder_file("pets", 32)
+    content = {"pawsure": __version__, "key": made.prefix.key, "path": str(made.prefix.path)}
+    write_sealed(described, content | {"shape": [512]})
+    assert find_encoder("pets", 32).key == made.prefix.key
+    whole = made.prefix.path.read_bytes()
+    for bit in some_bits(whole, 20):
+        made.prefix.path.write_bytes(flipped(whole, bit))
+        assert find_encoder("pets", 32) is None
+    made.prefix.path.write_bytes(whole)
+    text = described.read_bytes()
+    for bit in some_bits(text, 50):
+        described.write_bytes(flipped(text, bit))
+        assert find_encoder("pets", 32) is None
+
+
+def test_the_same_network_is_exported_to_the_same_bytes_whatever_was_built_before(exported):
+    import keras
+
+    from pawsure.features.prefix import graph_key
+    from pawsure.network.backbones import build_backbone
+    from pawsure.training.prefixes import export_prefix
+    from pawsure.training.recipe import HEAD, load_recipe
+
+    _, made, _ = exported
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    keys = {"backbone": "mobilenet_050", "image_size": 32, "weights": "none"}
+    model = load_recipe("fast", keys).model
+
+    def build():
+        return build_backbone(model.backbone, size_px=32, weights="none", seed=0)
+
+    again = export_prefix(model, [HEAD], build, seed=0)
+    assert again.prefix.key == made.prefix.key == graph_key(again.prefix.path)
