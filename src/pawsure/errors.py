@@ -6,6 +6,7 @@
     │   ├── RunFolderError     the run folder exists, or is not one
     │   ├── WeightsError       weights that can't be had or don't fit
     │   ├── MissingExtraError  an optional dependency is not installed
+    │   ├── StorageError       a file can't be written, or went away while it was used
     │   └── ShapeError         arrays that do not go together (also a ValueError)
     ├── PictureError           one picture can't be read                   exit code 3
     ├── DataError              the data as a whole can't be used           exit code 4
@@ -20,6 +21,9 @@ A message says what happened, what was expected and found, and the way out.
 """
 
 from __future__ import annotations
+
+import errno
+import os
 
 
 class PawsureError(Exception):
@@ -54,6 +58,57 @@ class MissingExtraError(UsageError):
             f"Install it with: {install_command(extra)}"
             + (f". Or do without it: {otherwise}" if otherwise else "")
         )
+
+
+class StorageError(UsageError):
+    """A file can't be written, or went away or was damaged while it was used."""
+
+    @classmethod
+    def of(cls, error: OSError) -> StorageError:
+        """What an error of the system means, and what to do about it."""
+        place = error.filename
+        name = place.decode(errors="replace") if isinstance(place, bytes) else place
+        if isinstance(error, FileNotFoundError):
+            return cls(
+                f"{name or 'A file'} is missing. Check the path; if it was moved or removed while "
+                "pawsure used it, start again."
+            )
+        what = "written" if error.errno in _NO_ROOM | {errno.EROFS} else "read or written"
+        remedy = f" {_REMEDY}" if error.errno in _NO_ROOM | _NOT_ALLOWED else ""
+        return cls(f"{name or 'A file'} can't be {what}: {cls.reason(error)}.{remedy}")
+
+    @staticmethod
+    def reason(error: OSError) -> str:
+        """Why, in a few words."""
+        if error.errno in _NO_ROOM:
+            return "no space left"
+        return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def storage_error(error: BaseException) -> StorageError | None:
+    """The same error as a sentence with a remedy, if it is one of files and disks.
+
+    Libraries that write in C or C++ raise errors of their own, in which the system's words stand.
+    """
+    if isinstance(error, StorageError):
+        return error
+    if isinstance(error, OSError):
+        return None if isinstance(error, _OF_CONNECTIONS) else StorageError.of(error)
+    for number in (*_NO_ROOM, errno.EROFS):
+        if os.strerror(number).lower() in str(error).lower():
+            return StorageError(
+                f"A file can't be written: {os.strerror(number).lower()}. {_REMEDY}"
+            )
+    return None
+
+
+_REMEDY = (
+    "Make room, allow it or choose another place (PAWSURE_CACHE is that of the cache, TMPDIR "
+    "that of temporary files)."
+)
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_OF_CONNECTIONS = (ConnectionError, TimeoutError)
 
 
 class ShapeError(UsageError, ValueError):

@@ -268,3 +268,47 @@ def test_a_full_disk_is_named_and_what_there_is_stays(out, monkeypatch):
             answers.write(result_for(str(path)))
         raise full
     assert len(write(out, pictures(), resume=True)) == NUM_PICTURES - 12
+
+
+def check_flipped_rows(out: Path, number: int, monkeypatch) -> None:
+    listed = pictures()
+    whole = out.with_name(f"whole{out.suffix}")
+    write(whole, listed)
+    said: list[str] = []
+    monkeypatch.setattr("pawsure.cli.screen.note", said.append)
+    cut_short(out, listed, 30)
+    kept = {path.name: path.read_bytes() for path in partial_folder(out).iterdir()}
+    rows = KINDS[out.suffix[1:]].name
+    covered = int(kept["checksums"].splitlines()[-1].split()[0])  # behind it rows are dropped
+    for turn in range(number):
+        partial_folder(out).mkdir(exist_ok=True)
+        for name, content in kept.items():
+            (partial_folder(out) / name).write_bytes(content)
+        damaged = bytearray(kept[rows])
+        bit = turn * 7919 % (covered * 8)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (partial_folder(out) / rows).write_bytes(bytes(damaged))
+        said.clear()
+        write(out, listed, resume=True)
+        assert paths_in(out) == paths_in(whole)
+        assert out.suffix == ".parquet" or out.read_bytes() == whole.read_bytes()
+        assert len(said) == 1 and "are damaged from row" in said[0]
+
+
+def test_damaged_rows_are_answered_again(out, monkeypatch):
+    check_flipped_rows(out, 10, monkeypatch)
+
+
+@pytest.mark.slow
+def test_50_flipped_bits_in_rows_are_noticed(out, monkeypatch):
+    check_flipped_rows(out, 50, monkeypatch)
+
+
+def test_a_damaged_description_of_unfinished_answers_is_refused(out):
+    cut_short(out, pictures(), 9)
+    state = partial_folder(out) / "state.json"
+    content = bytearray(state.read_bytes())
+    content[20] ^= 1
+    state.write_bytes(bytes(content))
+    with pytest.raises(UsageError, match="is missing or damaged. Start again"):
+        write(out, pictures(), resume=True)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 from whole_app import app
 
+from pawsure.errors import StorageError
 from pawsure.installation import install_command
 from pawsure.training import entry, run
 
@@ -47,6 +48,7 @@ def test_options_reach_the_run(calls):
     assert result.exit_code == 0, result.stderr
     (call,) = calls
     call.pop("progress")
+    call.pop("on_folder")
     assert call == {
         "data": "photos",
         "recipe": "classic",
@@ -170,3 +172,43 @@ def test_what_was_typed_is_checked_before_the_extra_is_missed(monkeypatch, tmp_p
     assert result.exit_code in (2, 4), result.stderr
     assert said in result.stderr
     assert "not installed" not in result.stderr
+
+
+@pytest.fixture
+def ended_by(monkeypatch, tmp_path):
+    """Trains for a while in a folder with an odd name, and is ended by an error."""
+
+    def train_until(error: BaseException, *words: object, opens: bool = True) -> Result:
+        folder = tmp_path / "my run"
+
+        def run_training(data, *, on_folder, **options):
+            if opens:
+                folder.mkdir()
+                on_folder(folder)
+            raise error
+
+        monkeypatch.setattr(run, "train", run_training)
+        return train("my photos", *words)
+
+    return train_until
+
+
+def test_ctrl_c_says_how_to_resume(ended_by, tmp_path):
+    result = ended_by(KeyboardInterrupt(), "--strict", "--tensorboard", "boards")
+    assert result.exit_code == 130
+    assert result.stderr == (
+        f"Stopped. To resume this run: pawsure train 'my photos' --resume '{tmp_path / 'my run'}' "
+        "--tensorboard boards --strict\n"
+    )
+
+
+def test_ctrl_c_before_the_run_began_says_so(ended_by):
+    result = ended_by(KeyboardInterrupt(), opens=False)
+    assert result.exit_code == 130
+    assert "before the run began; give the same command again" in result.stderr
+
+
+def test_a_full_disk_says_how_to_resume(ended_by):
+    result = ended_by(StorageError("x can't be written: no space left."))
+    assert result.exit_code == 2
+    assert "no space left. To resume the run: pawsure train 'my photos' --resume" in result.stderr

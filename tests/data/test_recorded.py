@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from tiny_runs import tiny_run
 
 from pawsure.data.recorded import recorded_catalog
+from pawsure.data.sealed import write_checksums
 from pawsure.data.sources import open_source
+from pawsure.errors import DataError
 
 
 def test_a_recorded_catalog_is_the_one_that_was_written(tmp_path):
@@ -23,3 +26,12 @@ def test_other_pictures_have_no_recorded_catalog(tmp_path):
     source = open_source(tmp_path / "pictures")
     assert recorded_catalog(folder / "catalog.parquet", source) is None
     assert recorded_catalog(tmp_path / "nothing.parquet", source) is None
+
+
+def test_a_recorded_catalog_that_was_damaged_is_refused(tmp_path):
+    file = tmp_path / "catalog.parquet"
+    file.write_bytes(b"as it was")
+    write_checksums(tmp_path, [file.name])
+    file.write_bytes(b"as it wat")
+    with pytest.raises(DataError, match=r"catalog\.parquet was damaged or changed"):
+        recorded_catalog(file, source=None)

@@ -10,6 +10,7 @@ from tiny_models import FEATURES, SIZE_PX, tiny_backbone, tiny_head
 from pawsure.errors import ExportError
 from pawsure.export.model_file import OUTPUTS, attach_head, two_class_kernel, write_model_file
 from pawsure.model.metadata import ModelMetadata, read_metadata
+from pawsure.model.onnx_file import CHECKSUM_KEY
 
 
 def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -134,7 +135,7 @@ def test_file_describes_itself_to_any_onnx_tool(tmp_path):
     model = onnx.load(tmp_path / "model.onnx")
     assert model.producer_name == "pawsure"
     assert "cat, dog" in model.doc_string and "uint8 RGB (N, 16, 16, 3)" in model.doc_string
-    assert [entry.key for entry in model.metadata_props] == ["pawsure"]
+    assert [entry.key for entry in model.metadata_props] == ["pawsure", CHECKSUM_KEY]
 
 
 def test_metadata_survive_the_file(tmp_path):

@@ -19,6 +19,7 @@ from tiny_models import (
 from pawsure.errors import ModelFileError, PictureError, ShapeError, UsageError
 from pawsure.model.answer import Answer, Failure
 from pawsure.model.predictor import Predictor, load
+from pawsure.model.seal import seal_file
 from pawsure.training.finished import Run
 
 RED, BLUE = (230, 20, 30), (10, 30, 220)
@@ -234,6 +235,7 @@ def test_damaged_graph_inside_a_whole_file_is_a_model_file_error(tmp_path):
     model = onnx.load(path)
     model.graph.node[0].op_type = "Nonsense"
     onnx.save(model, path)
+    seal_file(path)
     with pytest.raises(ModelFileError, match=r"can't be loaded by ONNX Runtime .*Nonsense"):
         Predictor(path)
 
@@ -243,6 +245,7 @@ def test_missing_outputs_are_named(tmp_path):
     model = onnx.load(path)
     del model.graph.output[2:]
     onnx.save(model, path)
+    seal_file(path)
     with pytest.raises(ModelFileError, match="lacks the outputs embedding, evidence"):
         Predictor(path)
 
@@ -252,6 +255,7 @@ def change_metadata(path, **changes):
     content = json.loads(model.metadata_props[0].value) | changes
     model.metadata_props[0].value = json.dumps(content)
     onnx.save(model, path)
+    seal_file(path)
     return path
 
 

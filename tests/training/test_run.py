@@ -116,6 +116,7 @@ def test_a_run_leaves_everything_that_the_contract_names(finished):
         "recipe.toml",
         "report.html",
         "run.log",
+        "checksums.sha256",
     }
     assert json.loads((run.folder / "metrics.json").read_text()) == run.metrics
     assert recipe_from_text((run.folder / "recipe.toml").read_text(), "x").stages[1].views == 2
@@ -472,7 +473,7 @@ def test_going_on_with_other_pictures_is_refused(striped, tmp_path):
 
     folder = RunFolder.create(tmp_path / "run", "some", "seed = 0")
     folder.check_same_data(catalog(0))  # cut off before it was written
-    catalog(0).to_parquet(folder / "catalog.parquet")
+    folder.keep_catalog(catalog(0))
     folder.check_same_data(catalog(0))
     with pytest.raises(RunFolderError, match="not those that the run in .*run began with"):
         folder.check_same_data(catalog(1))

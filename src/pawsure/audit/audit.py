@@ -127,7 +127,7 @@ def _look_at_files(
         thumbnails.look(content, picture)
 
     catalog = build_catalog(data, for_training=False, limits=limits, progress=progress, visit=visit)
-    thumbnails.keep()
+    thumbnails.keep(progress)
     grouped = group_copies(catalog, thumbnails, progress=progress)
     blank = np.zeros(len(catalog), dtype=np.float32)
     rows = catalog.where()

@@ -7,7 +7,6 @@ and Keras is installed, a short process of its own does it once.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import subprocess
@@ -18,11 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from pawsure.data.catalog import Catalog
-from pawsure.data.images import WAY_IN_VERSION
 from pawsure.errors import UsageError
 from pawsure.features.encoders import find_encoder
 from pawsure.features.extract import extract
-from pawsure.features.prefix import POOLED, Prefix, identity
+from pawsure.features.prefix import POOLED, Prefix, graph_key
 from pawsure.features.store import StoredRows
 from pawsure.features.views import ORIGINAL
 from pawsure.installation import install_command
@@ -129,9 +127,8 @@ def _of_model_file(path: Path) -> Encoder:
     predictor = Predictor(path)
     pixels = np.zeros((1, predictor.size_px, predictor.size_px, 3), np.uint8)
     shape = predictor.predict_batch(pixels).embedding.shape[1:]
-    content = hashlib.sha256(predictor.path.read_bytes()).hexdigest()
     prefix = Prefix(
-        key=identity(model_file=content, way_in=WAY_IN_VERSION),
+        key=graph_key(predictor.path),
         size_px=predictor.size_px,
         shapes={_EMBEDDING: shape},
         path=predictor.path,
@@ -158,7 +155,7 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
     except subprocess.TimeoutExpired:
         return f"Exporting a network took longer than {_PATIENCE_S:g} s. Give --model FILE."
     if done.returncode == 0:
-        return ""
+        return "MobileNetV2 was exported, but could not be kept in the cache. Give --model FILE."
     last = (done.stderr.strip() or "no message").splitlines()[-1]
     return f"No network could be exported: {last}"
 

@@ -37,7 +37,7 @@ def grouped_catalog(
     catalog = build_catalog(
         data, for_training=for_training, limits=limits, progress=progress, visit=thumbnails.look
     )
-    thumbnails.keep()
+    thumbnails.keep(progress)
     grouped = group_copies(catalog, thumbnails, progress=progress)
     if for_training:
         check_trainable(grouped.catalog)

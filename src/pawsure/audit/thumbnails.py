@@ -9,7 +9,9 @@ import numpy as np
 from pawsure.audit.fingerprints import THUMBNAIL_PX, THUMBNAILS_VERSION, thumbnail
 from pawsure.data.cache import cache_dir
 from pawsure.data.images import DEFAULT_LIMITS, Limits
-from pawsure.features.store import SEGMENT_ROWS, FeatureStore, StoredRows
+from pawsure.features.prefix import decoder, identity
+from pawsure.features.store import SEGMENT_ROWS, FeatureStore, StoredRows, tell_lost
+from pawsure.progress import NO_PROGRESS, Progress
 
 
 class Thumbnails:
@@ -23,7 +25,8 @@ class Thumbnails:
     """
 
     def __init__(self, *, limits: Limits = DEFAULT_LIMITS) -> None:
-        folder = cache_dir() / "thumbnails" / THUMBNAILS_VERSION
+        version = identity(thumbnails=THUMBNAILS_VERSION, decoder=decoder())
+        folder = cache_dir() / "thumbnails" / version
         self._store = FeatureStore(folder, (THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
         self._limits = limits
         self._lock = threading.Lock()
@@ -40,8 +43,10 @@ class Thumbnails:
         Raises:
             PictureError: it can't be decoded.
         """
-        if content in self._store or content in self._new:
-            return
+        with self._lock:
+            self._store.check([content])
+            if content in self._store or content in self._new:
+                return
         made = thumbnail(data, limits=self._limits)
         with self._lock:
             self._new[content] = made
@@ -49,16 +54,17 @@ class Thumbnails:
             if len(self._new) >= SEGMENT_ROWS:
                 self._flush()
 
-    def keep(self) -> None:
-        """Write what is not written yet."""
+    def keep(self, progress: Progress = NO_PROGRESS) -> None:
+        """Write what is not written yet, and say what became of what earlier runs had written."""
         with self._lock:
             self._flush()
+        tell_lost([self._store], progress)
 
     def rows(self, contents: np.ndarray) -> StoredRows:
         """Thumbnails, uint8 (N, 40, 40) of these contents, read when they are asked for.
 
         Raises:
-            KeyError: one was never looked at.
+            StorageError: one was never looked at, or is gone.
         """
         return self._store.rows(contents)
 

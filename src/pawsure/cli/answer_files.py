@@ -10,11 +10,11 @@ the network in the same company as without the cut, and gets the same answer to 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shlex
 import shutil
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -30,6 +30,7 @@ from pawsure.errors import UsageError
 from pawsure.model.answer import Answer, Failure
 
 _STATE = "state.json"
+_JOURNAL = "checksums"
 _FLUSH_EVERY_S = 1.0
 
 _DIFFERENT = {
@@ -51,12 +52,19 @@ class AnswerFile:
         resumed: how many rows were there already.
     """
 
-    def __init__(self, file: BinaryIO, rows: Rows, kept: _Kept) -> None:
+    def __init__(
+        self, file: BinaryIO, journal: BinaryIO, rows: Rows, kept: _Kept, batch_size: int
+    ) -> None:
         self.tally = kept.tally
         self.resumed = self.tally.total()
         self._file = file
+        self._journal = journal
         self._rows = rows
+        self._batch_size = batch_size
         self._answered = kept.answered
+        self._end, self._checksum = kept.end, kept.checksum
+        if not kept.end:
+            self._append(rows.header())
         self._flushed_at = time.monotonic()
 
     def left(self, pictures: Iterable[Path]) -> Iterator[Path]:
@@ -75,11 +83,19 @@ class AnswerFile:
 
     def write(self, result: Answer | Failure) -> None:
         """Append a row."""
-        self._file.write(self._rows.row(result))
+        self._append(self._rows.row(result))
         self.tally[result.answer if isinstance(result, Answer) else ""] += 1
+        if self.tally.total() % self._batch_size == 0:
+            self._file.flush()
+            self._journal.write(_noted(self._end, self._checksum))
         if time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
             self._file.flush()
             self._flushed_at = time.monotonic()
+
+    def _append(self, content: bytes) -> None:
+        self._file.write(content)
+        self._end += len(content)
+        self._checksum = zlib.crc32(content, self._checksum)
 
 
 @contextmanager
@@ -123,13 +139,23 @@ def answer_file(
 def _rows_file(folder: Path, rows: Rows, settings: dict[str, Any]) -> Iterator[AnswerFile]:
     if _has_rows(folder, rows):
         _check_settings(folder, settings)
-    with (folder / rows.name).open("a+b") as file:
+    batch_size = settings["batch_size"]
+    with (
+        (folder / rows.name).open("a+b") as file,
+        (folder / _JOURNAL).open("a+b", buffering=0) as journal,
+    ):
         _keep_settings(folder, settings)
-        kept = _kept(file, rows, settings["batch_size"])
+        journal.seek(0)
+        notes = [line for line in journal.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        kept = _kept(file, rows, batch_size, notes)
+        if kept.num_batches < len(notes):
+            screen.note(
+                f"The answers in {folder} are damaged from row {kept.tally.total() + 1:,} on; "
+                "those pictures are answered again."
+            )
         file.truncate(kept.end)
-        if not kept.end:
-            file.write(rows.header())
-        yield AnswerFile(file, rows, kept)
+        journal.truncate(sum(map(len, notes[: kept.num_batches])))
+        yield AnswerFile(file, journal, rows, kept, batch_size)
 
 
 def partial_folder(out: Path) -> Path:
@@ -154,25 +180,47 @@ class _Kept:
 
     def __init__(self) -> None:
         self.end = 0
+        self.checksum = 0
+        self.num_batches = 0
         self.tally: Counter[str] = Counter()
         self.answered: np.ndarray | None = None
 
 
-def _kept(file: BinaryIO, rows: Rows, batch_size: int) -> _Kept:
+def _kept(file: BinaryIO, rows: Rows, batch_size: int, notes: list[bytes]) -> _Kept:
     """The rows of whole batches; of each path a hash, 8 bytes, is kept in memory."""
     kept = _Kept()
+    kept.num_batches, kept.end, kept.checksum = _sound_batches(file, notes)
     file.seek(0)
-    records = rows.records(file)
+    records = islice(rows.records(file), kept.num_batches * batch_size)
 
     def marks() -> Iterator[int]:
-        while len(batch := list(islice(records, batch_size))) == batch_size:
-            kept.end = batch[-1].end
-            kept.tally.update(record.answer for record in batch)
-            yield from map(_mark, batch)
+        for record in records:
+            kept.tally[record.answer] += 1
+            yield _mark(record)
 
     answered = np.fromiter(marks(), dtype=np.int64)
     kept.answered = answered if len(answered) else None
     return kept
+
+
+def _sound_batches(file: BinaryIO, notes: list[bytes]) -> tuple[int, int, int]:
+    """How many batches are as they were written, where they end, and their checksum."""
+    file.seek(0)
+    end = checksum = 0
+    for number, note in enumerate(notes):
+        told = note[: note.find(b" ")]
+        there = int(told) if told.isdigit() else 0
+        content = file.read(max(0, there - end))
+        found = zlib.crc32(content, checksum)
+        if not content or note != _noted(end + len(content), found):
+            return number, end, checksum
+        end, checksum = there, found
+    return len(notes), end, checksum
+
+
+def _noted(end: int, checksum: int) -> bytes:
+    """A line of the journal: where a batch ends, and the CRC-32 of all rows up to there."""
+    return b"%d %08x\n" % (end, checksum)
 
 
 def _mark(record: Record) -> int:
@@ -194,13 +242,14 @@ def _refuse_to_lose(folder: Path, rows: Rows) -> None:
 
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Refuse to go on with what was begun otherwise."""
-    try:
-        begun = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+    from pawsure.data.sealed import read_sealed
+
+    begun = read_sealed(folder / _STATE)
+    if begun is None:
         raise UsageError(
             f"{folder / _STATE}, which says what the answers beside it came from, is missing or "
             f"damaged. Start again: {_removal(folder)}"
-        ) from exc
+        )
     for name, told in _DIFFERENT.items():
         if begun.get(name) != settings[name]:
             raise UsageError(
@@ -211,10 +260,9 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:
-    from pawsure.data.files import atomic_path
+    from pawsure.data.sealed import write_sealed
 
-    with atomic_path(folder / _STATE) as temporary:
-        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_sealed(folder / _STATE, settings)
 
 
 @contextmanager

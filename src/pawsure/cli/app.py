@@ -7,8 +7,10 @@ for a picture.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -18,21 +20,26 @@ from typer.core import TyperGroup
 from pawsure import __version__
 from pawsure.cli import screen
 from pawsure.cli.exit_codes import exit_code
-from pawsure.errors import PawsureError
+from pawsure.errors import PawsureError, StorageError, storage_error
 
 COMMANDS = ("train", "evaluate", "predict", "audit", "compare", "export", "serve", "report")
 """In the order of `--help`; each is the function of its name in the module of its name."""
 
 
 class _Commands(TyperGroup):
-    """Turns errors that pawsure raises on purpose into a message and an exit code."""
+    """Turns expected errors, ours and those of files and disks, into a message and a code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except PawsureError as error:
-            screen.note(f"Error: {error}")
-            raise typer.Exit(exit_code(error)) from error
+        except BrokenPipeError:
+            raise  # whoever read the answers has had enough; Typer ends quietly
+        except Exception as error:
+            known = error if isinstance(error, PawsureError) else storage_error(error)
+            if known is None:
+                raise
+            screen.note(f"Error: {known}")
+            raise typer.Exit(exit_code(known)) from error
 
 
 def _show_version(wanted: bool) -> None:
@@ -74,4 +81,33 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     asked = [word for word in sys.argv[1:2] if word in COMMANDS]
-    app_of(asked or COMMANDS)()
+    try:
+        app_of(asked or COMMANDS)()
+        error = _flushed()
+    except SystemExit:
+        error = _flushed()
+        if error is None:
+            raise
+    except OSError as exc:  # of what is shown before a command begins, such as --help
+        error = storage_error(exc)
+        if error is None:
+            raise
+        _flushed()
+    if error is not None:
+        screen.note(f"Error: {error}")
+        sys.exit(exit_code(error))
+
+
+def _flushed() -> StorageError | None:
+    """Have all answers leave; an error where they can't, as on a full disk."""
+    try:
+        sys.stdout.flush()
+    except (AttributeError, ValueError, BrokenPipeError):
+        return None  # closed, or nobody reads
+    except OSError as exc:
+        # Python would try once more at its end, and fail with words of its own.
+        with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        exc.filename = screen.STANDARD_OUTPUT
+        return StorageError.of(exc)
+    return None

@@ -69,6 +69,8 @@ def audit(
     from pawsure.audit.embeddings import find_network
     from pawsure.audit.page import write_page
     from pawsure.audit.table import check_manifest, findings_table, write_manifest, write_table
+    from pawsure.data.cache import check_cache, tell_notes
+    from pawsure.data.files import atomic_folder
     from pawsure.data.sources import open_source
     from pawsure.model.onboard import check_model
 
@@ -80,17 +82,19 @@ def audit(
     if model is not None:
         check_model(model)
     level = None if labels is None else labels.value
+    check_cache()
+    tell_notes(progress)
     source = open_source(data, labels=level, progress=progress)
     if apply is not None:
         check_manifest(apply, source, leave_out=chosen)
     encoder = find_network(model=model, weights=weights, size_px=image_size, progress=progress)
     found = look(source, encoder=encoder, progress=progress)
-    folder.mkdir(parents=True)
     table = findings_table(found)
-    write_table(table, folder / TABLE)
-    write_table(table, folder / CSV)
-    write_page(found, folder / PAGE)
-    _write_summary(found, folder / SUMMARY)
+    with atomic_folder(folder) as made:
+        write_table(table, made / TABLE)
+        write_table(table, made / CSV)
+        write_page(found, made / PAGE)
+        _write_summary(found, made / SUMMARY)
     kept = None if apply is None else write_manifest(found, apply, leave_out=chosen)
     if as_json:
         told = {"folder": str(folder), "manifest": None if apply is None else str(apply)}

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     SOME_PICTURES = 3
     DATA = 4
     MODEL_FILE = 5
+    STOPPED = 130  # by Ctrl+C: 128 + SIGINT, as shells have it
 
 
 # The branches of the tree in pawsure/errors.py; no class stands under two of them.

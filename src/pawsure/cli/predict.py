@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pawsure.cli.evidence_files import EvidenceFolder
     from pawsure.model.predictor import Predictor
 
-_STOPPED = 130  # as shells tell of Ctrl+C: 128 and the number of the signal
 
 _MEASURED = 1_000  # pictures whose names are looked at to line up columns
 _BATCH_SIZE = 8  # that of pawsure.model.predictor, which would take long to import for it
@@ -108,7 +107,7 @@ def predict(
                     progress.advance(_STEPS)
     except KeyboardInterrupt:
         _tell_stopped(tally.total(), total, file)
-        raise typer.Exit(_STOPPED) from None
+        raise typer.Exit(ExitCode.STOPPED) from None
     if drawn is not None:
         screen.note(
             f"{count(len(drawn), 'heat map')} {agreeing(len(drawn), 'is', 'are')} in {evidence}: "

@@ -7,15 +7,22 @@ import shlex
 import sys
 from typing import Any
 
+STANDARD_OUTPUT = "Standard output"
+"""What errors call it."""
+
 
 def answer(line: str) -> None:
     """Show a line of what was asked for; safe to pipe."""
-    print(line)
+    try:
+        print(line)
+    except OSError as exc:
+        exc.filename = exc.filename or STANDARD_OUTPUT
+        raise
 
 
 def answer_json(content: dict[str, Any]) -> None:
     """Show one object as one line of JSON."""
-    print(json.dumps(content))
+    answer(json.dumps(content))
 
 
 def note(line: str) -> None:
@@ -31,7 +38,12 @@ def next_command(why: str, *words: object) -> None:
         words: the command after `pawsure`; quoted where a shell needs it. Words in capitals
             stand for what only the reader knows.
     """
-    note(f"{why}: pawsure {shlex.join(str(word) for word in words)}")
+    note(f"{why}: {command(*words)}")
+
+
+def command(*words: object) -> str:
+    """A command of ours as it is typed into a shell; `words` come after `pawsure`."""
+    return f"pawsure {shlex.join(str(word) for word in words)}"
 
 
 def printable(text: str) -> str:

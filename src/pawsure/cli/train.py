@@ -11,9 +11,10 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
+from pawsure.cli.exit_codes import ExitCode
 from pawsure.cli.labels import LabelsOption
 from pawsure.data.file_names import as_text
-from pawsure.errors import UsageError
+from pawsure.errors import StorageError, UsageError
 from pawsure.progress_bars import terminal_progress
 
 if TYPE_CHECKING:
@@ -104,17 +105,40 @@ def train(
             "--resume goes on in the run's own folder, by its own recipe. "
             f"Leave the other options out: pawsure train {data} --resume {resume}"
         )
-    watched = {"tensorboard": tensorboard, "mlflow": mlflow}
-    run = _train(
-        data,
-        recipe=recipe,
-        out=out,
-        overrides=overrides,
-        resume=resume,
-        strict=strict,
-        labels=None if labels is None else labels.value,
-        **{name: place for name, place in watched.items() if place is not None},
-    )
+    places = {"tensorboard": tensorboard, "mlflow": mlflow}
+    watched = {name: place for name, place in places.items() if place is not None}
+    level = None if labels is None else labels.value
+    opened: list[Path] = []
+
+    def resuming() -> list[object]:
+        """The words of the command that resumes this run; none if it can't be resumed."""
+        options = [word for name, place in watched.items() for word in (f"--{name}", place)]
+        options += ["--strict"] * strict
+        options += [] if level is None else ["--labels", level]
+        return ["train", data, "--resume", opened[0], *options] if opened else []
+
+    try:
+        run = _train(
+            data,
+            recipe=recipe,
+            out=out,
+            overrides=overrides,
+            resume=resume,
+            strict=strict,
+            labels=level,
+            on_folder=opened.append,
+            **watched,
+        )
+    except KeyboardInterrupt:
+        if opened:
+            screen.next_command("Stopped. To resume this run", *resuming())
+        else:
+            screen.note("Stopped before the run began; give the same command again.")
+        raise typer.Exit(ExitCode.STOPPED) from None
+    except StorageError as error:
+        if not opened or not opened[0].is_dir():
+            raise
+        raise StorageError(f"{error} To resume the run: {screen.command(*resuming())}") from error
     if as_json:
         screen.answer_json(
             {"folder": str(run.folder), "model": str(run.model_file), "metrics": run.metrics}

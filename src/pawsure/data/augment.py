@@ -17,6 +17,10 @@ from pawsure.data.images import RESAMPLE
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
+AUGMENTATION_VERSION = 1
+"""Raised when the same strengths and the same chances give another picture."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """How strongly pictures are changed; the defaults leave them as they are.

@@ -80,9 +80,14 @@ class Catalog:
         """The bytes of one picture; safe to call from many threads.
 
         Raises:
-            PictureError: it is gone, too large, or can't be read.
+            PictureError: it is gone, too large, can't be read, or is not what it was when the
+                catalog was made.
         """
-        return self.source.read(self.path[index])
+        data = self.source.read(self.path[index])
+        # Else another picture's features would be kept, and measured, under this one's name.
+        if hashlib.sha256(data).hexdigest() != self.content[index]:
+            raise PictureError("it was changed or replaced after pawsure first looked at it")
+        return data
 
     def where(self, split: str | None = None) -> np.ndarray:
         """int64, the rows of a split that can be used, in order; all splits for None."""

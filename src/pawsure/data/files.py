@@ -23,6 +23,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: the block wrote nothing to the temporary path.
+        OSError: it can't be written; names `path` where the system names nothing.
 
     Example:
         >>> with atomic_path("figures.json") as temporary:  # doctest: +SKIP
@@ -34,8 +35,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as exc:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(exc, OSError) and exc.filename in (None, os.fspath(temporary), temporary):
+            exc.filename = os.fspath(path)  # the name that a person knows
         raise
     _flush_folder(path.parent)
 
@@ -62,8 +66,10 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             if not path.is_dir():
                 raise
             shutil.rmtree(temporary)
-    except BaseException:
+    except BaseException as exc:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(exc, OSError) and isinstance(exc.filename, (str, Path)):
+            exc.filename = os.fspath(exc.filename).replace(os.fspath(temporary), os.fspath(path))
         raise
     _flush_folder(path.parent)
 

@@ -10,7 +10,9 @@ import numpy as np
 from pawsure.data.catalog import Catalog, recorded_fingerprint
 from pawsure.data.entries import SPLITS, Source
 from pawsure.data.file_names import from_text
+from pawsure.data.sealed import is_as_noted
 from pawsure.data.tables import read_table
+from pawsure.errors import DataError
 
 _TEXT = ("path", "content", "format", "problem", "split")
 _NUMBERS = ("num_bytes", "width", "height", "group")
@@ -25,9 +27,17 @@ def recorded_catalog(file: str | Path, source: Source) -> Catalog | None:
 
     Returns:
         None if there is no such file, or a picture that it lists is not in the source.
+
+    Raises:
+        DataError: the file is not what the run wrote.
     """
     if not Path(file).is_file():
         return None
+    if not is_as_noted(Path(file)):
+        raise DataError(
+            f"{file} was damaged or changed after the run wrote it. Restore it, or remove it: "
+            "the pictures are then split again by the run's recipe."
+        )
     table = read_table(file)
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in _NUMBERS}
     columns |= {name: _objects(table[name].to_pylist()) for name in _TEXT}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def _opened(data: str | Path, labels: str | None, limits: Limits, progress: Prog
     if os.path.isfile(path):
         return _open_file(path, limits, labels)
     if str(data) == "sample":
-        return FolderSource(_drawn_sample(), limits=limits, name="sample")
+        return FolderSource(_drawn_sample(progress), limits=limits, name="sample")
     if str(data) in FETCHED_NAMES:
         from pawsure.data.named import open_named  # TLS and all that, for nobody else
 
@@ -167,17 +168,35 @@ def _begins(path: Path, start: bytes) -> bool:
         raise SourceError(f"{path} can't be opened: {exc.strerror}.") from exc
 
 
-def _drawn_sample() -> Path:
-    """The folder of the sample, drawn the first time it is asked for."""
-    from pawsure.data.cache import cache_dir
+def _drawn_sample(progress: Progress) -> Path:
+    """The folder of the sample, drawn the first time it is asked for, and again if damaged."""
+    from pawsure.data.cache import cache_dir, in_cache
     from pawsure.data.files import atomic_folder
     from pawsure.data.sample import draw_sample
+    from pawsure.data.sealed import read_sealed, write_sealed
 
-    folder = cache_dir() / "sample" / _version_of("pawsure.data.sample")
-    if not folder.is_dir():
-        with atomic_folder(folder) as temporary:
-            draw_sample(temporary)
-    return folder
+    def drawn() -> Path:
+        folder = cache_dir() / "sample" / _version_of("pawsure.data.sample")
+        described = folder.with_name(f"{folder.name}.json")
+        if folder.is_dir() and read_sealed(described) != _digests(folder):
+            progress.say(f"The drawn sample in {folder} is damaged or unchecked; drawing it again.")
+            shutil.rmtree(folder)
+        if not folder.is_dir():
+            with atomic_folder(folder) as temporary:
+                draw_sample(temporary)
+                write_sealed(described, _digests(temporary))
+        return folder
+
+    return in_cache(drawn)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by name."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def _version_of(package: str) -> str:

@@ -22,7 +22,14 @@ from onnx import TensorProto, helper, numpy_helper
 from pawsure import __version__
 from pawsure.data.files import atomic_path
 from pawsure.errors import ExportError
-from pawsure.model.metadata import METADATA_KEY, PRODUCER, ModelMetadata, read_metadata
+from pawsure.model.metadata import (
+    FORMAT_VERSION,
+    METADATA_KEY,
+    PRODUCER,
+    ModelMetadata,
+    read_metadata,
+)
+from pawsure.model.onnx_file import with_checksum
 
 INPUT = "image"
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
@@ -141,7 +148,7 @@ def two_class_kernel(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, 
 
 
 def write_model_file(model: onnx.ModelProto, metadata: ModelMetadata, path: str | Path) -> None:
-    """Write a model with its metadata, whole or not at all.
+    """Write a model with its metadata and its checksum, whole or not at all.
 
     The same model and metadata give the same bytes.
 
@@ -160,7 +167,8 @@ def write_model_file(model: onnx.ModelProto, metadata: ModelMetadata, path: str 
     model.producer_version = __version__
     model.doc_string = _describe(metadata)
     del model.metadata_props[:]
-    helper.set_model_props(model, metadata.to_properties())
+    written = replace(metadata, format_version=FORMAT_VERSION)
+    helper.set_model_props(model, written.to_properties())
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as exc:
@@ -169,7 +177,7 @@ def write_model_file(model: onnx.ModelProto, metadata: ModelMetadata, path: str 
             "please report it with the recipe."
         ) from exc
     with atomic_path(path) as temporary:
-        Path(temporary).write_bytes(model.SerializeToString(deterministic=True))
+        Path(temporary).write_bytes(with_checksum(model.SerializeToString(deterministic=True)))
 
 
 def stamp_figures(path: str | Path, figures: Mapping[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pawsure import __version__
 from pawsure.data.cache import cache_dir
 from pawsure.data.images import WAY_IN_VERSION
-from pawsure.features.prefix import POOLED, Prefix
+from pawsure.data.sealed import read_sealed
+from pawsure.features.prefix import POOLED, Prefix, graph_key
 
 
 def encoder_file(weights: str, size_px: int) -> Path:
@@ -26,13 +26,15 @@ def find_encoder(weights: str, size_px: int) -> tuple[Prefix, str] | None:
     Returns:
         The encoder, and the name of its network for people.
     """
+    found = read_sealed(encoder_file(weights, size_px))
+    if found is None or found["pawsure"] != __version__:
+        return None  # not there, damaged, or of another version: it is exported again
+    path = Path(found["path"])
     try:
-        told = json.loads(encoder_file(weights, size_px).read_text(encoding="utf-8"))
-        path = Path(told["path"])
-        if told["pawsure"] != __version__ or not path.is_file():
-            return None
-        shapes = {POOLED: tuple(told["shape"])}
-        title = str(told["title"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, or of another version: it is made anew
-    return Prefix(key=told["key"], size_px=size_px, shapes=shapes, path=path), title
+        key = graph_key(path)
+    except OSError:
+        return None
+    if key != found["key"]:  # damaged, or of another ONNX Runtime
+        return None
+    shapes = {POOLED: tuple(found["shape"])}
+    return Prefix(key=key, size_px=size_px, shapes=shapes, path=path), str(found["title"])

@@ -10,17 +10,13 @@ import numpy as np
 from pawsure.data.file_names import native_path
 from pawsure.data.loader import load_batch
 from pawsure.data.parallel import available_cores, in_order
-from pawsure.features.prefix import PIXELS, Prefix, missing_rows
-from pawsure.features.store import SEGMENT_ROWS, FeatureStore
+from pawsure.errors import StorageError
+from pawsure.features.prefix import BATCH_SIZE, PIXELS, Prefix, graph_key, missing_rows
+from pawsure.features.store import SEGMENT_ROWS, FeatureStore, tell_lost
 from pawsure.features.views import ORIGINAL, View
 from pawsure.progress import NO_PROGRESS, Progress
 
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
-
-BATCH_SIZE = 8
-"""Pictures a forward pass. The first layers put out the most: of 64 pictures it goes out to
-memory and comes back for the next layer, of 8 it stays nearer. Processor time a picture up to
-block_3_project of MobileNetV2: 3.9 and 2.6 ms at 128 pixels, 12.0 and 8.5 ms at 224."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,32 +64,79 @@ def extract(
     indices = np.asarray(indices, dtype=np.int64)
     wanted = [contents[index] for index in indices]
     every_store = [store for by_output in stores.values() for store in by_output.values()]
+    for store in every_store:
+        store.check(wanted)
+    tell_lost(every_store, progress)
     missing = indices[missing_rows(every_store, wanted)]
+    num_missing = len(missing)
     problems: dict[int, str] = {}
-    if len(missing):
-        run = _runner(prefix, outputs)
-        buffers = {view: _Buffer(stores[view]) for view in views}
-        progress.start("Reading features", len(missing))
-        stretches = (missing[at : at + BATCH_SIZE] for at in range(0, len(missing), BATCH_SIZE))
-        workers = workers or available_cores() + 1
-        for done in in_order(
-            lambda some: _computed(read, some, contents, prefix.size_px, views, run),
-            stretches,
-            workers=workers,
-            ahead=2 * workers,
-        ):
-            problems.update(done.problems)
-            for view, rows in zip(views, done.rows, strict=bool(done.contents)):
-                buffers[view].add(done.contents, rows)
-            progress.advance(len(done.contents) + len(done.problems))
-        for buffer in buffers.values():
-            buffer.flush()
-        progress.finish()
+    while len(missing):
+        found = _fill(
+            read, contents, missing, prefix, outputs, stores, views, workers or 0, progress
+        )
+        problems |= found
+        # A picture that can't be read may have a copy that can.
+        missing = _copies_of(found, contents, indices, problems)
+    tell_lost(every_store, progress)
+    if problems:
+        has_row = {content for content in wanted if all(content in each for each in every_store)}
+        problems = {row: why for row, why in problems.items() if contents[row] not in has_row}
     return Extraction(
-        computed=len(missing) - len(problems),
-        reused=len(indices) - len(missing),
+        computed=num_missing - len({contents[index] for index in problems}),
+        reused=len(indices) - num_missing,
         problems=problems,
     )
+
+
+def _fill(
+    read: Callable[[int], bytes],
+    contents: Sequence[str] | np.ndarray,
+    missing: np.ndarray,
+    prefix: Prefix,
+    outputs: Sequence[str],
+    stores: dict[View, dict[str, FeatureStore]],
+    views: Sequence[View],
+    workers: int,
+    progress: Progress,
+) -> dict[int, str]:
+    """Compute rows and keep them; the reason by index of the pictures that can't be read."""
+    problems: dict[int, str] = {}
+    run = _runner(prefix, outputs)
+    buffers = {view: _Buffer(stores[view]) for view in views}
+    progress.start("Reading features", len(missing))
+    stretches = (missing[at : at + BATCH_SIZE] for at in range(0, len(missing), BATCH_SIZE))
+    workers = workers or available_cores() + 1
+    for done in in_order(
+        lambda some: _computed(read, some, contents, prefix.size_px, views, run),
+        stretches,
+        workers=workers,
+        ahead=2 * workers,
+    ):
+        problems.update(done.problems)
+        for view, rows in zip(views, done.rows, strict=bool(done.contents)):
+            buffers[view].add(done.contents, rows)
+        progress.advance(len(done.contents) + len(done.problems))
+    for buffer in buffers.values():
+        buffer.flush()
+    progress.finish()
+    return problems
+
+
+def _copies_of(
+    failed: dict[int, str],
+    contents: Sequence[str] | np.ndarray,
+    indices: np.ndarray,
+    tried: dict[int, str],
+) -> np.ndarray:
+    """For each picture that failed, another of the same content that was not tried yet."""
+    if not failed:
+        return np.array([], dtype=np.int64)
+    wanted = {contents[index] for index in failed}
+    untried: dict[str, int] = {}
+    for index in indices.tolist():
+        if contents[index] in wanted and index not in tried:
+            untried.setdefault(contents[index], index)
+    return np.array(sorted(untried.values()), dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,6 +209,12 @@ def _runner(prefix: Prefix, outputs: Sequence[str]) -> Run:
         return lambda pictures: {PIXELS: pictures}
     from pawsure.onnx_runtime import onnxruntime
 
+    assert prefix.path is not None  # for the type checker: only pixels need no graph
+    if graph_key(prefix.path) != prefix.key:
+        raise StorageError(
+            f"{prefix.path} was changed while it was used. Start the command again; it is made "
+            "again where need be."
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # its warnings mean nothing to who trains
     options.intra_op_num_threads = 1
@@ -174,7 +223,10 @@ def _runner(prefix: Prefix, outputs: Sequence[str]) -> Run:
     )
 
     def run(pictures: np.ndarray) -> dict[str, np.ndarray]:
-        values = session.run(names, {"image": pictures})
-        return {PIXELS: pictures, **dict(zip(names, values, strict=True))}
+        # Fewer pictures may take another way through the runtime, and round otherwise.
+        filled = np.concatenate([pictures, np.repeat(pictures[-1:], BATCH_SIZE, axis=0)])
+        values = session.run(names, {"image": filled[:BATCH_SIZE]})
+        rows = (value[: len(pictures)] for value in values)
+        return {PIXELS: pictures, **dict(zip(names, rows, strict=True))}
 
     return run

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pawsure.data.augment import Augmentation, augment
+from pawsure.data.augment import AUGMENTATION_VERSION, Augmentation, augment
 from pawsure.features.prefix import identity
 
 
@@ -51,7 +51,13 @@ class View:
         """Under which its rows are stored."""
         if self.augmentation is None:
             return "original"
-        strengths = identity(room=ROOM, seed=self.seed, **asdict(self.augmentation))
+        strengths = identity(
+            room=ROOM,
+            seed=self.seed,
+            version=AUGMENTATION_VERSION,
+            numpy=np.__version__,  # its random numbers may be others in another version
+            **asdict(self.augmentation),
+        )
         return f"augmented-{strengths}-{self.number}"
 
     def read_size_px(self, size_px: int) -> int:

@@ -1,25 +1,44 @@
 """What a model file says about itself: labels, sizes, thresholds, recipe, figures.
 
 All of it is one JSON text under one key of the ONNX metadata, so any ONNX tool shows it
-and the file needs no companion. The file is walked here without any ONNX library: naming
-the labels of a model must not cost the start of a runtime, and a file that is no model
-must be told apart from one that was cut short before a runtime answers with an error of
-its own.
+and the file needs no companion. The file is read here without any ONNX library: naming
+the labels of a model must not cost the start of a runtime, and a file that is no model, or
+was cut short or damaged, must be told apart before a runtime answers with an error of its
+own, or with wrong answers.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pawsure import __version__
 from pawsure.errors import ModelFileError, ShapeError
+from pawsure.model.onnx_file import (
+    CHECKSUM_KEY,
+    GRAPH,
+    IR_VERSION,
+    MODEL_FIELDS,
+    OPSET,
+    PRODUCER_NAME,
+    PROPERTY,
+    CutShortError,
+    NotOnnxError,
+    checksum_of,
+    parse_entry,
+    walk,
+)
 
-FORMAT_VERSION = 1
-"""Raised when a reader of an older pawsure could no longer use the file rightly."""
+FORMAT_VERSION = 2
+"""Raised when a reader of an older pawsure could no longer use the file rightly, or when the
+file promises more than before: from 2 on, it ends with its checksum."""
+
+_CHECKSUM_SINCE = 2
 
 METADATA_KEY = "pawsure"
 """The key in the ONNX metadata that holds everything."""
@@ -69,8 +88,25 @@ class ModelMetadata:
         named = all(isinstance(label, str) for label in labels)
         if not named or len(labels) < 2 or len(set(labels)) < len(labels):
             raise ShapeError(f"A model needs two or more different labels; got {list(labels)}.")
-        if self.size_px < 1:
-            raise ShapeError(f"The picture size must be at least 1 pixel; got {self.size_px}.")
+        if type(self.size_px) is not int or self.size_px < 1:
+            raise ShapeError(
+                f"The picture size must be a whole number of pixels, 1 or more; got {self.size_px}."
+            )
+        for name in ("backbone", "recipe", "data_fingerprint", "precision", "pawsure_version"):
+            if not isinstance(getattr(self, name), str):
+                raise ShapeError(f"'{name}' must be a text; got {getattr(self, name)!r}.")
+        if not isinstance(self.figures, dict):
+            raise ShapeError(f"'figures' must be a table; got {self.figures!r}.")
+        thresholds = self.thresholds
+        if (
+            not isinstance(thresholds, dict)
+            or not set(_no_thresholds()) <= set(thresholds)
+            or not all(map(_is_threshold, thresholds.values()))
+        ):
+            raise ShapeError(
+                "The thresholds must be a table of 'unsure_below' and 'neither_below', each a "
+                f"number or nothing; got {thresholds!r}."
+            )
 
     def to_properties(self) -> dict[str, str]:
         """The flat text map that goes into the ONNX metadata."""
@@ -98,11 +134,15 @@ class ModelMetadata:
             _refuse_newer(content, name)
             known = {item.name for item in fields(cls)}
             return cls(**{key: value for key, value in content.items() if key in known})
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
             raise ModelFileError(
                 f"{name} has pawsure metadata that can't be read ({exc}). "
                 "The file is damaged; copy it again or train again."
             ) from exc
+
+
+def _is_threshold(value: object) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value))  # type: ignore[arg-type]
 
 
 def _refuse_newer(content: Mapping[str, Any], name: str) -> None:
@@ -117,27 +157,43 @@ def _refuse_newer(content: Mapping[str, Any], name: str) -> None:
 
 
 def read_metadata(path: str | Path) -> ModelMetadata:
-    """The metadata of a model file, without loading its graph.
+    """The metadata of a model file, without loading its graph; all of the file is checked.
 
     Raises:
-        ModelFileError: there is no such file, or it is not ONNX, was cut short, is not
-            pawsure's, or is of a newer format.
+        ModelFileError: there is no such file, or it is not ONNX, was cut short or damaged, is
+            not pawsure's, or is of a newer format.
     """
-    return ModelMetadata.from_properties(_read_properties(Path(path)), name=str(path))
+    return read_checked(path)[0]
 
 
-# The outermost message of an ONNX file (ModelProto in onnx.proto, ONNX 1.x): field number
-# to wire type, where 0 is a varint and 2 a length and that many bytes.
-_MODEL_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
-_IR_VERSION, _PRODUCER_NAME, _GRAPH, _OPSET, _PROPERTY = 1, 2, 7, 8, 14
+def read_checked(path: str | Path) -> tuple[ModelMetadata, int]:
+    """The metadata of a model file and the checksum of its content.
 
+    Files of formats before 2 may lack a checksum; then there is nothing to check.
 
-class _CutShortError(Exception):
-    """The bytes end inside a field."""
-
-
-class _NotOnnxError(Exception):
-    """The bytes are no ModelProto."""
+    Raises:
+        ModelFileError: see `read_metadata`.
+    """
+    path = Path(path)
+    properties = _read_properties(path)
+    try:
+        checksum, is_whole = checksum_of(path)
+    except OSError as exc:
+        raise ModelFileError(_why_unreadable(path, exc)) from exc
+    if not is_whole and CHECKSUM_KEY in properties:
+        raise ModelFileError(
+            f"{path} is damaged or was changed: its checksum is not that of its content. Copy it "
+            "again or train again. If it was changed on purpose, seal it again: "
+            f"python -m pawsure.model.seal {shlex.quote(str(path))}"
+        )
+    metadata = ModelMetadata.from_properties(properties, name=str(path))
+    if not is_whole and metadata.format_version >= _CHECKSUM_SINCE:
+        raise ModelFileError(
+            f"{path} was cut short or changed: a model file of format {metadata.format_version} "
+            "ends with its checksum, and this one does not. Copy it again. If it was changed on "
+            f"purpose, seal it again: python -m pawsure.model.seal {shlex.quote(str(path))}"
+        )
+    return metadata, checksum
 
 
 def _read_properties(path: Path) -> dict[str, str]:
@@ -148,26 +204,26 @@ def _read_properties(path: Path) -> dict[str, str]:
     producer = b""
     try:
         with path.open("rb") as file:
-            for number, content in _walk(file, _MODEL_FIELDS, wanted=(_PRODUCER_NAME, _PROPERTY)):
+            for number, content in walk(file, MODEL_FIELDS, wanted=(PRODUCER_NAME, PROPERTY)):
                 seen.add(number)
-                if number == _PRODUCER_NAME:
+                if number == PRODUCER_NAME:
                     producer = content
-                elif number == _PROPERTY:
-                    key, value = _parse_entry(content)
+                elif number == PROPERTY:
+                    key, value = parse_entry(content)
                     properties[key] = value
     except OSError as exc:
         raise ModelFileError(_why_unreadable(path, exc)) from exc
-    except _CutShortError as exc:
-        if _IR_VERSION in seen or path.stat().st_size < 2:
+    except CutShortError as exc:
+        if IR_VERSION in seen or path.stat().st_size < 2:
             raise ModelFileError(cut_short) from exc
         raise ModelFileError(_not_onnx(path)) from exc
-    except (_NotOnnxError, UnicodeDecodeError) as exc:
+    except (NotOnnxError, UnicodeDecodeError) as exc:
         raise ModelFileError(_not_onnx(path)) from exc
-    if _IR_VERSION not in seen:
+    if IR_VERSION not in seen:
         raise ModelFileError(cut_short if not seen else _not_onnx(path))
     # Fields are written in the order of their numbers, so a file of ours that ends between
     # two of them lacks the later ones.
-    if not {_GRAPH, _OPSET} <= seen or (producer == PRODUCER.encode() and not properties):
+    if not {GRAPH, OPSET} <= seen or (producer == PRODUCER.encode() and not properties):
         raise ModelFileError(cut_short)
     return properties
 
@@ -185,51 +241,3 @@ def _why_unreadable(path: Path, exc: OSError) -> str:
     if path.is_dir():
         return f"{path} is a folder, not a model file. Give the model.onnx of a run."
     return f"{path} can't be read: {exc.strerror or exc}."
-
-
-def _parse_entry(content: bytes) -> tuple[str, str]:
-    """One StringStringEntryProto: key is field 1, value field 2."""
-    import io
-
-    entry = dict(_walk(io.BytesIO(content), {1: 2, 2: 2}, wanted=(1, 2)))
-    return entry.get(1, b"").decode(), entry.get(2, b"").decode()
-
-
-def _walk(
-    file: BinaryIO, known: Mapping[int, int], *, wanted: tuple[int, ...]
-) -> Iterator[tuple[int, bytes]]:
-    """Yield (field number, content) of one protobuf message; empty content unless wanted.
-
-    Source: protobuf.dev/programming-guides/encoding.
-    """
-    file.seek(0, 2)
-    end = file.tell()
-    file.seek(0)
-    while file.tell() < end:
-        number, wire_type = divmod(_read_varint(file), 8)
-        if known.get(number) != wire_type:
-            raise _NotOnnxError
-        if wire_type == 0:
-            _read_varint(file)
-            yield number, b""
-            continue
-        length = _read_varint(file)
-        if file.tell() + length > end:
-            raise _CutShortError
-        if number in wanted:
-            yield number, file.read(length)
-        else:
-            file.seek(length, 1)
-            yield number, b""
-
-
-def _read_varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            raise _CutShortError
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise _NotOnnxError

@@ -18,7 +18,7 @@ from pawsure.errors import ModelFileError, PictureError, ShapeError, UsageError
 from pawsure.model.answer import Answer, Failure, decide
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.given import as_picture, is_many, path_of
-from pawsure.model.metadata import ModelMetadata, read_metadata
+from pawsure.model.metadata import ModelMetadata, read_checked
 from pawsure.model.onboard import ON_BOARD, find_model
 from pawsure.model.sessions import open_session
 from pawsure.onnx_runtime import onnxruntime
@@ -113,7 +113,7 @@ class Predictor:
         """
         self.path = find_model(path)
         self.threads = threads or os.cpu_count() or 1
-        self.metadata: ModelMetadata = read_metadata(self.path)
+        self.metadata, self._checksum = read_checked(self.path)
         self._session = open_session(self.path, threads)
         self._output_names = _check_signature(self._session, self.metadata, self.path)
 
@@ -289,7 +289,14 @@ class Predictor:
     @cached_property
     def _series_session(self) -> onnxruntime.InferenceSession:
         """For passes of one thread, of which several run side by side."""
-        return self._session if self.threads == 1 else open_session(self.path, 1)
+        if self.threads == 1:
+            return self._session
+        if read_checked(self.path)[1] != self._checksum:
+            raise ModelFileError(
+                f"{self.path} was replaced after it was loaded. Load it again, so that all "
+                "answers come from one model."
+            )
+        return open_session(self.path, 1)
 
     def _run(self, session: onnxruntime.InferenceSession, pictures: np.ndarray) -> Outputs:
         values = session.run(self._output_names, {"image": pictures})

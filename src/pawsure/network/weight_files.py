@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,9 @@ def _read_archive(path: Path) -> Arrays:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
+            damaged = archive.testzip()  # some readers of members pass over their checksums
+        if damaged is not None:
+            raise ValueError(f"'{damaged}' in it does not fit its checksum")
         if "config.json" in members:
             whole = keras.saving.load_model(path, compile=False)
             return {
@@ -154,10 +159,14 @@ def _read_archive(path: Path) -> Arrays:
             }
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as exc:
+    except _DAMAGED_ARCHIVE as exc:
         raise _damaged(path, exc) from exc
 
 
+_DAMAGED_ARCHIVE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError),  # RuntimeError: encrypted
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 def _read_torch(model: keras.Model, path: Path) -> Arrays:
     """Variables by name from a `.pth` file of the published EfficientNet-Lite."""
     backbone = BACKBONES.get(model.name)

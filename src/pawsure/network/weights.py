@@ -104,7 +104,7 @@ def check_weights(weights: str | Path) -> None:
 def keras_models_dir() -> Path:
     """Where Keras keeps weights: `$KERAS_HOME/models`, or `~/.keras/models`."""
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models"
+    return Path(home or os.path.expanduser(os.path.join("~", ".keras"))) / "models"
 
 
 def find_imagenet_file(backbone: Backbone, size_px: int) -> Path | None:

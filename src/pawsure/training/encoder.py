@@ -9,14 +9,14 @@ The audit starts this once; from then on it needs neither Keras nor this.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pawsure import __version__
-from pawsure.data.files import atomic_path
-from pawsure.errors import PawsureError
+from pawsure.data.cache import in_cache
+from pawsure.data.sealed import write_sealed
+from pawsure.errors import PawsureError, StorageError
 from pawsure.features.encoders import encoder_file
 from pawsure.features.prefix import POOLED
 from pawsure.network.backbones import find_backbone
@@ -64,18 +64,15 @@ def export_encoder(weights: str, size_px: int) -> Path:
         return build_backbone(model.backbone, size_px=size_px, weights=weights, seed=0)
 
     cut = find_prefix(model, [HEAD], seed=0) or export_prefix(model, [HEAD], build, seed=0)
-    path = encoder_file(weights, size_px)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    told = {
+    described = {
         "pawsure": __version__,
         "title": find_backbone(backbone).title,
         "key": cut.prefix.key,
         "path": str(cut.prefix.path),
         "shape": list(cut.prefix.shapes[POOLED]),
     }
-    with atomic_path(path) as temporary:
-        Path(temporary).write_text(json.dumps(told), encoding="utf-8")
-    return path
+    in_cache(lambda: write_sealed(encoder_file(weights, size_px), described))
+    return encoder_file(weights, size_px)
 
 
 def main() -> int:
@@ -88,6 +85,9 @@ def main() -> int:
         export_encoder(given.weights, given.size_px)
     except PawsureError as error:
         sys.stderr.write(f"{error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"{StorageError.of(error)}\n")
         return 2
     return 0
 

@@ -6,7 +6,7 @@ minutes: nobody should wait for either to hear that a folder does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def train(
     labels: str | None = None,
     verbose: bool = True,
     progress: Progress | None = None,
+    on_folder: Callable[[Path], None] | None = None,
 ) -> Run:
     """Train a classifier on labelled pictures, measure it, and write its run folder.
 
@@ -60,6 +61,7 @@ def train(
         labels: which folder names the label, "outer", "inner" or "parent", where several could.
         verbose: whether to show progress: bars in a terminal, lines elsewhere.
         progress: told what happens, in place of what `verbose` shows.
+        on_folder: called with the run folder once the run can be resumed from it.
 
     Raises:
         DataError: the pictures can't be trained on, or leak and `strict` is set.
@@ -103,6 +105,7 @@ def train(
             strict=strict,
             labels=labels,
             progress=progress or (python_progress() if verbose else NO_PROGRESS),
+            on_folder=on_folder,
         )
 
 

@@ -20,7 +20,7 @@ from pawsure.training.depth import DepthTrial, is_worth_it
 from pawsure.training.interpolation import Point, best_on_line, kept_point
 from pawsure.training.prefixes import CutPrefix, Source, scaling_of
 from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
-from pawsure.training.rows import TrainingRows
+from pawsure.training.rows import TrainingRows, refuse_losses
 from pawsure.training.teacher import PROBABILITY, teacher_prefix
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ class Learner:
 
     def _validation_rows(self, source: Source) -> Rows:
         """Never augmented; stored already, but for the cuts that `auto` comes to."""
-        extract(
+        done = extract(
             self.catalog.read,
             self.catalog.content,
             self._validation,
@@ -363,5 +363,6 @@ class Learner:
             [source.output],
             progress=self._progress,
         )
+        refuse_losses(self.catalog, done.problems)
         store = self.prefix.prefix.store(source.output, ORIGINAL.name)
         return store.rows(self.catalog.content[self._validation])

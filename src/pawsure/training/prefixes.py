@@ -8,7 +8,7 @@ later run with the same backbone, weights and size needs neither Keras nor anoth
 
 from __future__ import annotations
 
-import json
+import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,8 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pawsure.data.cache import in_cache
 from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
+from pawsure.data.sealed import read_sealed, write_sealed
 from pawsure.errors import MissingExtraError, WeightsError
 from pawsure.export.pool import with_pooled_output
 from pawsure.export.trust import with_features_output
@@ -27,6 +29,7 @@ from pawsure.features.prefix import (
     PIXELS,
     POOLED,
     Prefix,
+    graph_key,
     identity,
     prefixes_dir,
 )
@@ -34,6 +37,7 @@ from pawsure.network.backbones import BACKBONES, ZERO_TO_ONE, Scaling, find_back
 from pawsure.network.frozen import frozen_graph, needs_keras
 from pawsure.network.lite_weights import is_lite
 from pawsure.network.weights import weights_identity
+from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe, load_recipe
 
 if TYPE_CHECKING:
@@ -76,7 +80,7 @@ def scaling_of(model: ModelRecipe) -> Scaling:
 
 
 def prefix_key(model: ModelRecipe, seed: int) -> str | None:
-    """What decides the prefix's outputs, as a short name; needs no Keras.
+    """What decides what is exported, as a short name; needs no Keras.
 
     Returns:
         None while ImageNet weights are yet to be fetched.
@@ -129,29 +133,37 @@ def _without_keras() -> str:
 
 
 def find_prefix(
-    model: ModelRecipe, train_froms: Sequence[str | int | float], *, seed: int
+    model: ModelRecipe,
+    train_froms: Sequence[str | int | float],
+    *,
+    seed: int,
+    progress: Progress = NO_PROGRESS,
 ) -> CutPrefix | None:
-    """The prefix that an earlier run exported for these stages, or None."""
+    """The prefix that an earlier run exported for these stages, or None.
+
+    None as well where the files are not what was written: the caller exports them again.
+    """
     key = prefix_key(model, seed)
     if key is None:
         return None
     path = _file(key, train_froms)
-    told = path.with_suffix(".json")
-    if not told.is_file():
-        return None
-    found = json.loads(told.read_text(encoding="utf-8"))
-    return _assemble(
-        key,
-        model.image_size,
-        path if path.is_file() else None,
-        {
-            train_from: tuple(
-                Source(row["output"], row["first"], tuple(row["shape"])) for row in rows
-            )
-            for train_from, rows in zip(train_froms, found["sources"], strict=True)
-        },
-        found["num_familiar"],
-    )
+    described = path.with_suffix(".json")
+    found = read_sealed(described)
+    if found is not None and found["graph"] == (_digest(path) if found["graph"] else ""):
+        return _assemble(
+            model.image_size,
+            path if found["graph"] else None,
+            {
+                train_from: tuple(
+                    Source(row["output"], row["first"], tuple(row["shape"])) for row in rows
+                )
+                for train_from, rows in zip(train_froms, found["sources"], strict=True)
+            },
+            found["num_familiar"],
+        )
+    if described.exists():
+        progress.say(f"The cached frozen layers in {path} are damaged; they are exported again.")
+    return None
 
 
 def export_prefix(
@@ -162,6 +174,8 @@ def export_prefix(
     seed: int,
 ) -> CutPrefix:
     """Find the cuts of these stages, export what comes before them, and keep it.
+
+    Where the cache can't be written, it is kept in a temporary folder.
 
     Args:
         model: the network's recipe.
@@ -176,22 +190,25 @@ def export_prefix(
     if prefix_needs_keras(model, train_froms):
         require_keras()
     if set(train_froms) == {HEAD}:
-        graph = frozen_graph(
-            find_backbone(model.backbone),
-            model.weights,
-            size_px=model.image_size,
-            scaling=scaling_of(model),
-            build=build,
-        )
-        return _export_whole(model, train_froms, graph, seed=seed)
+        return _export_whole(model, train_froms, _whole_graph(model, build), seed=seed)
     backbone = build()
-    key = _key_of_fetched(model, seed)
     sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
-    path = _file(key, train_froms)
     outputs = {source.output for each in sources.values() for source in each} - {PIXELS}
+    graph = None
     if outputs:
-        _export(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model), path)
-    return _kept(key, model.image_size, path, sources, bool(outputs), 0)
+        graph = _graph(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model))
+    return _store(model, graph, sources, 0, seed=seed)
+
+
+def _whole_graph(model: ModelRecipe, build: Callable[[], keras.Model]) -> onnx.ModelProto:
+    """A frozen backbone, from pixels to `FEATURE_MAP`."""
+    return frozen_graph(
+        find_backbone(model.backbone),
+        model.weights,
+        size_px=model.image_size,
+        scaling=scaling_of(model),
+        build=build,
+    )
 
 
 def _export_whole(
@@ -208,11 +225,36 @@ def _export_whole(
     width = graph.graph.output[0].type.tensor_type.shape.dim[3].dim_value
     graph = with_pooled_output(graph, FEATURE_MAP, POOLED)
     graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
-    key = _key_of_fetched(model, seed)
-    path = _file(key, train_froms)
-    _write(graph, path)
     sources = {train_from: (Source(POOLED, None, (width,)),) for train_from in train_froms}
-    return _kept(key, model.image_size, path, sources, True, num_familiar)
+    return _store(model, graph, sources, num_familiar, seed=seed)
+
+
+def _store(
+    model: ModelRecipe,
+    graph: onnx.ModelProto | None,
+    sources: Mapping[str | int | float, tuple[Source, ...]],
+    num_familiar: int,
+    *,
+    seed: int,
+) -> CutPrefix:
+    """Write a prefix, and what it is for `find_prefix`; None: nothing is frozen."""
+    key = _key_of_fetched(model, seed)
+    rows: list[list[dict[str, Any]]] = [
+        [asdict(source) for source in each] for each in sources.values()
+    ]
+
+    def stored() -> CutPrefix:
+        path = _file(key, list(sources))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if graph is not None:
+            with atomic_path(path) as temporary:
+                Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
+        digest = "" if graph is None else _digest(path)
+        described = {"sources": rows, "num_familiar": num_familiar, "graph": digest}
+        write_sealed(path.with_suffix(".json"), described)
+        return _assemble(model.image_size, path if graph else None, sources, num_familiar)
+
+    return in_cache(stored)
 
 
 def _key_of_fetched(model: ModelRecipe, seed: int) -> str:
@@ -225,32 +267,19 @@ def _key_of_fetched(model: ModelRecipe, seed: int) -> str:
     return key
 
 
-def _kept(
-    key: str,
-    size_px: int,
-    path: Path,
-    sources: Mapping[str | int | float, tuple[Source, ...]],
-    has_file: bool,
-    num_familiar: int,
-) -> CutPrefix:
-    """Write down what an exported prefix is, for `find_prefix`."""
-    rows: list[list[dict[str, Any]]] = [
-        [asdict(source) for source in each] for each in sources.values()
-    ]
-    told = {"sources": rows, "num_familiar": num_familiar}
-    with atomic_path(path.with_suffix(".json")) as temporary:
-        Path(temporary).write_text(json.dumps(told), encoding="utf-8")
-    return _assemble(key, size_px, path if has_file else None, sources, num_familiar)
-
-
 def _file(key: str, train_froms: Sequence[str | int | float]) -> Path:
-    folder = prefixes_dir() / key
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{identity(train_froms=list(train_froms))}.onnx"
+    return prefixes_dir() / key / f"{identity(train_froms=list(train_froms))}.onnx"
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; nothing where it can't be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "?"
 
 
 def _assemble(
-    key: str,
     size_px: int,
     path: Path | None,
     sources: Mapping[str | int | float, tuple[Source, ...]],
@@ -259,6 +288,7 @@ def _assemble(
     shapes = {source.output: source.shape for each in sources.values() for source in each}
     if num_familiar:
         shapes[FAMILIAR] = (num_familiar,)
+    key = "" if path is None else graph_key(path)
     return CutPrefix(
         prefix=Prefix(key=key, size_px=size_px, shapes=shapes, path=path), sources=sources
     )
@@ -284,8 +314,8 @@ def _behind(cut: Cut) -> Source:
     return Source(cut.name, cut.index + 1, cut.shape)
 
 
-def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> None:
-    """Write the prefix up to some cuts."""
+def _graph(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling) -> onnx.ModelProto:
+    """The prefix up to some cuts."""
     from pawsure.network.cuts import find_cuts, prefix
     from pawsure.network.framework import keras
     from pawsure.network.onnx_graph import to_onnx
@@ -299,9 +329,6 @@ def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, pat
         ends[output]() if output in ends else prefix(backbone, cuts[output]).output
         for output in outputs
     ]
-    _write(to_onnx(keras.Model(backbone.input, tensors), scaling=scaling, outputs=outputs), path)
-
-
-def _write(graph: onnx.ModelProto, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
+    # Keras would number the name by what the process built before, and the graph has it.
+    model = keras.Model(backbone.input, tensors, name=f"{backbone.name}_prefix")
+    return to_onnx(model, scaling=scaling, outputs=outputs)

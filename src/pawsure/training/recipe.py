@@ -269,7 +269,22 @@ def _read_table(name: str | Path) -> tuple[dict[str, Any], str]:
             f"There is no recipe '{name}'. Those on board are {', '.join(recipe_names())}; "
             "for one of your own, give the path of a TOML file."
         )
-    return _parse(path.read_text(encoding="utf-8"), path.name), path.stem
+    return _parse(utf8_text(path), path.name), path.stem
+
+
+def utf8_text(path: Path) -> str:
+    """The text of a recipe's file.
+
+    Raises:
+        RecipeError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"{path} is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x}). "
+            "Recipes are TOML, which is UTF-8: save the file in that encoding."
+        ) from error
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 
 from pawsure.data.catalog import Catalog
-from pawsure.data.images import WAY_IN_VERSION
+from pawsure.errors import DataError
 from pawsure.features.extract import extract
-from pawsure.features.prefix import PIXELS, Prefix, identity
+from pawsure.features.prefix import PIXELS, Prefix
 from pawsure.features.views import ORIGINAL, ROOM, LiveRows, Rows, View, ViewedRows
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.recipe import Stage
@@ -77,7 +77,7 @@ class TrainingRows:
     def _stored(self, prefix: Prefix, views: list[View], output: str | None = None) -> list[Rows]:
         """Rows of each view, filled in where they are missing."""
         output = output or self._output
-        extract(
+        done = extract(
             self._catalog.read,
             self._catalog.content,
             self._indices,
@@ -86,11 +86,31 @@ class TrainingRows:
             views=views,
             progress=self._progress,
         )
+        refuse_losses(self._catalog, done.problems)
         return [prefix.store(output, view.name).rows(self._contents) for view in views]
+
+
+def refuse_losses(catalog: Catalog, problems: dict[int, str]) -> None:
+    """Stop when pictures that a stage learns from can't be read any more.
+
+    Args:
+        catalog: of the run.
+        problems: reason by row.
+
+    Raises:
+        DataError: there is one.
+    """
+    if not problems:
+        return
+    row, reason = next(iter(problems.items()))
+    raise DataError(
+        f"{len(problems):,} pictures can't be read any more, though they could when the run "
+        f"began. The first is {catalog.path[row]}: {reason}. Put them back and resume the run, or "
+        "start a new one."
+    )
 
 
 def _roomy_pixels(size_px: int) -> Prefix:
     """No network at all: pictures as they are read, larger than the network takes."""
     side_px = math.ceil(size_px * ROOM)
-    key = identity(pixels=side_px, way_in=WAY_IN_VERSION)
-    return Prefix(key=key, size_px=side_px, shapes={PIXELS: (side_px, side_px, 3)}, path=None)
+    return Prefix(key="", size_px=side_px, shapes={PIXELS: (side_px, side_px, 3)}, path=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from pawsure.audit.grouping import grouped_catalog
 from pawsure.audit.leakage import refuse_leakage
 from pawsure.audit.summary import AuditSummary, summarise
-from pawsure.data.catalog import Catalog
+from pawsure.data.cache import check_cache, tell_notes
+from pawsure.data.catalog import Catalog, check_trainable
 from pawsure.data.entries import Source
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
-from pawsure.errors import DataError
+from pawsure.errors import DataError, PawsureError, storage_error
 from pawsure.evaluation.headline import headline
 from pawsure.evaluation.selected import Selected
 from pawsure.features.extract import extract
@@ -46,7 +47,6 @@ from pawsure.training.recipe import (
     AUTO,
     Recipe,
     load_recipe,
-    recipe_from_text,
     recipe_to_toml,
 )
 from pawsure.training.run_folder import (
@@ -78,6 +78,7 @@ def train(
     strict: bool = False,
     labels: str | None = None,
     progress: Progress = NO_PROGRESS,
+    on_folder: Callable[[Path], None] | None = None,
 ) -> Run:
     """Train a classifier on labelled pictures, measure it, and write its run folder.
 
@@ -92,16 +93,18 @@ def train(
         strict: whether to refuse data whose own splits share copies of pictures.
         labels: which folder names the label, "outer", "inner" or "parent", where several could.
         progress: told what happens.
+        on_folder: called with the run folder once the run can be resumed from it.
 
     Raises:
         DataError: the pictures can't be trained on, or leak and `strict` is set.
         UsageError: the recipe, the weights or the run folder are not right.
+        StorageError: a file can't be written, or went away while it was used.
         ParityError: the exported file disagrees with the network; it is not written.
     """
     folder = None
     if resume is not None:
         folder = RunFolder.reopen(resume)
-        recipe = recipe_from_text((folder / RECIPE).read_text(encoding="utf-8"), str(resume))
+        recipe = folder.recipe()
     elif not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     watchers = make_watchers(
@@ -109,19 +112,36 @@ def train(
         mlflow=mlflow,
         name=Path(resume or out or recipe.name).name,
     )
-    with Watching(watchers, progress) as watching:
-        training = _Training(recipe, watching, progress, strict=strict)
-        return training.run(data, labels, out, folder)
+    try:
+        check_cache()
+        tell_notes(progress)
+        with Watching(watchers, progress) as watching:
+            training = _Training(recipe, watching, progress, strict=strict, on_folder=on_folder)
+            return training.run(data, labels, out, folder)
+    except Exception as error:
+        known = None if isinstance(error, PawsureError) else storage_error(error)
+        if known is None:
+            raise
+        raise known from error
+    finally:
+        tell_notes(progress)
 
 
 class _Training:
     """One run; its steps in the order in which they happen."""
 
     def __init__(
-        self, recipe: Recipe, watching: Watching, progress: Progress, *, strict: bool
+        self,
+        recipe: Recipe,
+        watching: Watching,
+        progress: Progress,
+        *,
+        strict: bool,
+        on_folder: Callable[[Path], None] | None = None,
     ) -> None:
         self.recipe = recipe
         self.strict = strict
+        self.on_folder = on_folder
         self.watching = watching
         self.progress = progress
         self.folder: RunFolder | None = None
@@ -176,7 +196,9 @@ class _Training:
     def _find_prefix(self) -> CutPrefix | None:
         """What an earlier run has exported for these stages."""
         recipe = self.recipe
-        return find_prefix(recipe.model, _train_froms(recipe), seed=recipe.seed)
+        return find_prefix(
+            recipe.model, _train_froms(recipe), seed=recipe.seed, progress=self.progress
+        )
 
     def _export_prefix(self) -> CutPrefix:
         recipe = self.recipe
@@ -254,7 +276,10 @@ class _Training:
         self._say(f"Computed features for {count(computed, 'picture')} ({reused:,} from cache).")
         for row, reason in problems.items():
             self._say(f"Left out {catalog.path[row]}: {reason}")
-        return catalog.with_problems(problems) if problems else catalog
+        if problems:
+            catalog = catalog.with_problems(problems)
+            check_trainable(catalog)
+        return catalog
 
     def _make_room(self) -> None:
         pruned = prune()
@@ -276,7 +301,9 @@ class _Training:
         else:
             folder.check_same_data(catalog)
         self.folder = folder
-        catalog.to_parquet(folder / CATALOG)
+        folder.keep_catalog(catalog)
+        if self.on_folder is not None:
+            self.on_folder(folder.path)
         self.watching.start(recipe)
 
     def _learn(self, catalog: Catalog, prefix: CutPrefix) -> tuple[list[StageResult], Learner]:
@@ -372,6 +399,7 @@ class _Training:
     def _close(self, metrics: dict[str, Any], source: Source) -> Run:
         assert self.folder is not None
         folder = self.folder
+        folder.refuse_if_gone()
         summary = summary_of(folder.path, metrics)
         for line in summary:
             self._log(line)
@@ -380,7 +408,7 @@ class _Training:
             write_report(folder.path, source=source)
         self._write_metrics(metrics)
         self.watching.end(metrics)
-        folder.drop_checkpoints()
+        folder.close(RECIPE, CATALOG, METRICS, ANSWERS)
         return Run(
             folder=folder.path,
             model_file=folder / MODEL_FILE,

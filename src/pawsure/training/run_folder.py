@@ -12,7 +12,9 @@ from typing import Any
 
 from pawsure.data.catalog import Catalog, recorded_fingerprint
 from pawsure.data.files import atomic_path
+from pawsure.data.sealed import CHECKSUMS, is_as_noted, write_checksums
 from pawsure.errors import RunFolderError
+from pawsure.training.recipe import Recipe, recipe_from_text, utf8_text
 
 MODEL_FILE = "model.onnx"
 KERAS_FILE = "model.keras"
@@ -54,6 +56,7 @@ class RunFolder:
                 inner.mkdir()
                 if recipe is not None:
                     cls(inner).write_text(RECIPE, recipe)
+                    write_checksums(inner, [RECIPE])
                 inner.rename(folder)
         except OSError as error:
             raise RunFolderError(f"{folder} can't be made: {error.strerror}.") from error
@@ -87,7 +90,52 @@ class RunFolder:
             )
         if (folder / METRICS).is_file():
             raise RunFolderError(f"The run in {path} came to its end; its model is {MODEL_FILE}.")
+        folder.refuse_damaged(RECIPE)
         return folder
+
+    def recipe(self) -> Recipe:
+        """The recipe that the run began with.
+
+        Raises:
+            RecipeError: it is not one.
+        """
+        return recipe_from_text(utf8_text(self / RECIPE), str(self.path))
+
+    def refuse_damaged(self, name: str) -> None:
+        """Refuse a file that is not what the run wrote.
+
+        Raises:
+            RunFolderError: it is not.
+        """
+        if not is_as_noted(self / name):
+            raise RunFolderError(
+                f"{self / name} was damaged or changed after the run wrote it (its checksum is "
+                f"another one than in {CHECKSUMS}). Restore it, or start a new run without "
+                "--resume."
+            )
+
+    def keep_catalog(self, catalog: Catalog) -> None:
+        """Write down what the run learns from."""
+        catalog.to_parquet(self / CATALOG)
+        write_checksums(self.path, [CATALOG])
+
+    def refuse_if_gone(self) -> None:
+        """Stop a run whose folder was taken away, before it writes half a folder anew.
+
+        Raises:
+            RunFolderError: its recipe or catalog is gone.
+        """
+        gone = [name for name in (RECIPE, CATALOG) if not (self / name).is_file()]
+        if gone:
+            raise RunFolderError(
+                f"{self / gone[0]} is gone: the run folder was moved or removed while the run "
+                "went on. Start the run again."
+            )
+
+    def close(self, *names: str) -> None:
+        """Note the checksums of a finished run, and remove what only an unfinished one needs."""
+        write_checksums(self.path, [name for name in names if (self / name).is_file()])
+        shutil.rmtree(self / CHECKPOINTS, ignore_errors=True)
 
     def check_same_data(self, catalog: Catalog) -> None:
         """Refuse to go on with other pictures, labels or splits than the run began with.
@@ -95,6 +143,7 @@ class RunFolder:
         Raises:
             RunFolderError: they have changed.
         """
+        self.refuse_damaged(CATALOG)
         began_with = recorded_fingerprint(self / CATALOG)
         if began_with not in (None, catalog.fingerprint):
             raise RunFolderError(
@@ -130,10 +179,6 @@ class RunFolder:
     def checkpoint(self, stage: str) -> Path:
         """Where a stage keeps its state while the run goes on."""
         return self / CHECKPOINTS / f"{stage}.npz"
-
-    def drop_checkpoints(self) -> None:
-        """Remove what only an unfinished run needs."""
-        shutil.rmtree(self / CHECKPOINTS, ignore_errors=True)
 
 
 def _first_free(name: str) -> Path:

@@ -74,7 +74,7 @@ def train_stage(
         softened), validation_accuracy, learning_rate, seconds.
     """
     _compile(part, stage, is_sigmoid)
-    state = (load_state(checkpoint) if checkpoint else None) or StageState()
+    state = (load_state(checkpoint, progress) if checkpoint else None) or StageState()
     _restore(part, state)
     while state.epochs_done < stage.epochs and not _out_of_patience(stage, state):
         started = time.perf_counter()

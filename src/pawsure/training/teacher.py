@@ -7,12 +7,10 @@ changed by the same chances, is drawn at both sizes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
-from pawsure.data.images import WAY_IN_VERSION
 from pawsure.errors import RecipeError
-from pawsure.features.prefix import Prefix, identity
+from pawsure.features.prefix import Prefix, graph_key
 from pawsure.model.predictor import Predictor
 
 PROBABILITY = "probability"
@@ -36,9 +34,8 @@ def teacher_prefix(path: str, labels: Sequence[str]) -> Prefix:
             f"The teacher {path} tells {', '.join(teacher.labels)} apart, the data have "
             f"{', '.join(labels)}. Take a model of the same labels, or leave out 'teacher'."
         )
-    content = hashlib.sha256(teacher.path.read_bytes()).hexdigest()
     return Prefix(
-        key=identity(teacher=content, way_in=WAY_IN_VERSION),
+        key=graph_key(teacher.path),
         size_px=teacher.size_px,
         shapes={PROBABILITY: (len(labels),)},
         path=teacher.path,
