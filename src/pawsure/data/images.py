@@ -48,10 +48,10 @@ from typing import IO, TypeAlias
 import numpy as np
 from PIL import Image
 
+from pawsure.data import jpeg
 from pawsure.data.colour import BACKGROUND as BACKGROUND
-from pawsure.data.colour import to_rgb
 from pawsure.data.formats import ends_whole
-from pawsure.data.pillow import check_pixels, open_bytes, translated, turn_of, upright_size
+from pawsure.data.pillow import ByPillow, Opened, check_pixels, open_bytes, translated
 from pawsure.errors import PictureError, ShapeError, UsageError
 
 RESAMPLE = Image.Resampling.BILINEAR
@@ -125,8 +125,8 @@ def probe(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
 def examine(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
     """Read a picture's header, and make sure that the file is not cut short.
 
-    A JPEG or PNG that ends as such files do is believed (40 microseconds); any other file is
-    decoded.
+    A PNG whose checksums are right, and a JPEG whose pixels go on to its end, are believed; any
+    other file is decoded.
 
     Args:
         data: the whole file.
@@ -139,6 +139,8 @@ def examine(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
         info = _info(image)
         if not ends_whole(data, info.format):
             image.load()
+        elif info.format == "JPEG":
+            jpeg.check_marks(data)
         return info
 
 
@@ -156,9 +158,7 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> np.ndarray:
         PictureError: it is no picture, too large, or damaged.
     """
     with translated(), _opened(data, limits) as image:
-        image.load()
-        turn = turn_of(image)
-        rgb = to_rgb(image)
+        rgb, turn = image.rgb(), image.turn()
         return np.array(rgb if turn is None else rgb.transpose(turn))
 
 
@@ -213,11 +213,12 @@ def read(
         source = read_file(source, limits=limits)
     with translated(name=name):
         if isinstance(source, np.ndarray):
-            return _read_image(_from_array(source), size_px, limits)
+            source = _from_array(source)
         if isinstance(source, Image.Image):
-            return _read_image(source, size_px, limits)
+            return _read_image(ByPillow(source), size_px, limits)
         with _opened(bytes(source), limits) as image:
-            return _read_image(image, size_px, limits, box=_decode_smaller(image, size_px))
+            side = math.ceil(size_px * DECODE_MARGIN)
+            return _read_image(image, size_px, limits, box=image.decode_smaller(side))
 
 
 def read_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -263,42 +264,33 @@ def read_stream(file: IO[bytes], *, limits: Limits, num_bytes: int) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes, limits: Limits) -> Iterator[Image.Image]:
+def _opened(data: bytes, limits: Limits) -> Iterator[Opened]:
     """A picture whose header keeps the limits and whose pixels are not decoded yet."""
     if len(data) > limits.max_bytes:
         raise PictureError(
             f"the file has {len(data):,} bytes, more than the limit of {limits.max_bytes:,}; "
             "save it smaller"
         )
-    with open_bytes(data, max_pixels=limits.max_pixels) as image:
-        yield image
+    yield open_bytes(data, max_pixels=limits.max_pixels)
 
 
-def _info(image: Image.Image) -> PictureInfo:
-    width, height = upright_size(image)
-    return PictureInfo(width=width, height=height, format=image.format or "")
-
-
-def _decode_smaller(image: Image.Image, size_px: int) -> tuple[float, float, float, float] | None:
-    """Ask libjpeg for a smaller picture where that is as good; give the box that it fills."""
-    side = math.ceil(size_px * DECODE_MARGIN)
-    chosen = image.draft(None, (side, side))
-    return None if chosen is None else chosen[1]
+def _info(image: Opened) -> PictureInfo:
+    width, height = image.upright_size
+    return PictureInfo(width=width, height=height, format=image.format)
 
 
 def _read_image(
-    image: Image.Image,
+    image: Opened,
     size_px: int,
     limits: Limits,
     *,
     box: tuple[float, float, float, float] | None = None,
 ) -> np.ndarray:
     check_pixels(*image.size, limits.max_pixels)
-    image.load()
-    turn = turn_of(image)
+    rgb, turn = image.rgb(), image.turn()
     # Turned once it is small: the sides are resized on their own, so the order is all one
     # (but for rounding, by one level), and turning twelve million pixels is not free.
-    squashed = _squashed(to_rgb(image), size_px, box)
+    squashed = _squashed(rgb, size_px, box)
     return np.array(squashed if turn is None else squashed.transpose(turn))
 
 

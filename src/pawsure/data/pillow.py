@@ -1,21 +1,30 @@
-"""Pillow, made fit for threads: no races, no warnings, one kind of error."""
+"""Pillow, made fit for threads and for files from anywhere.
+
+No races, no warnings, one kind of error. Pillow is told the format, which the first bytes say,
+and only ever opens what has a header of bounded length; see `pawsure.data.headers`.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from io import BytesIO
+from typing import Protocol
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pawsure.data.formats import sizes_in_icon, why_unknown
+from pawsure.data import jpeg
+from pawsure.data.colour import BACKGROUND, to_levels, to_rgb
+from pawsure.data.formats import format_of, sizes_in_icon, why_unknown
+from pawsure.data.headers import count_pieces
+from pawsure.data.tiff import Tiff, open_tiff
 from pawsure.errors import PawsureError, PictureError
-
-# Drawings, which Pillow hands to Ghostscript or to Windows: nothing that unknown bytes may do.
-_REFUSED = {"EPS": "an EPS drawing", "WMF": "a WMF or EMF drawing"}
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -30,7 +39,17 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_plugins_lock = threading.Lock()
+# Where Pillow's name of a format is not that of its module.
+_MODULES = {"JPEG2000": "Jpeg2K", "WEBP": "WebP", "DIB": "Bmp"}
+
+# Nanoseconds for a pixel (JPEG: besides its bytes), and those whose pixels Pillow unpacks in Python.
+_PIXEL_NS = {"JPEG": 2.0, "JPEG2000": 150.0, "WEBP": 25.0, "AVIF": 40.0}
+_USUAL_PIXEL_NS = 15.0
+_PYTHON_PIXEL_NS = 2000.0
+_IN_PYTHON = ("QOI", "DDS")
+_PIECE_NS = 5000.0
+_COMPRESSED_BYTE_NS = 10.0
+_PASS_NS = 4.0
 
 
 class _Silence:
@@ -87,30 +106,186 @@ def translated(*, name: str | None = None) -> Iterator[None]:
         raise PictureError(_reason(exc), name=name) from exc
 
 
-def open_bytes(data: bytes, *, max_pixels: int) -> Image.Image:
+class Opened(Protocol):
+    """A picture whose header was read and whose pixels are not decoded yet (but for icons).
+
+    Attributes:
+        format: Pillow's name of it, such as "JPEG".
+        size: (width, height) as stored.
+        seconds: that decoding will take, roughly, if not made smaller.
+    """
+
+    format: str
+    size: tuple[int, int]
+    seconds: float
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) after turning, from the header alone."""
+
+    @property
+    def frames(self) -> int:
+        """How many pictures an animation has; 1 for what does not move."""
+
+    def decode_smaller(self, side: int) -> tuple[float, float, float, float] | None:
+        """Ask for no more pixels than leave each side so long; give the box that they fill."""
+
+    def load(self) -> None:
+        """Decode."""
+
+    def rgb(self) -> Image.Image:
+        """The pixels, decoded: mode RGB, as stored."""
+
+    def turn(self) -> Image.Transpose | None:
+        """How to turn them upright; ask after decoding."""
+
+
+class ByPillow:
+    """A picture that Pillow reads."""
+
+    def __init__(self, image: Image.Image, data: bytes = b"", *, pieces: int = 0) -> None:
+        """Take an image; where it comes from a file, the whole of it too."""
+        self._image = image
+        self._data = data
+        self._pieces = pieces
+        self.format = "JPEG" if image.format == "MPO" else image.format or ""
+        self.size = image.size
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        return upright_size(self._image)
+
+    @property
+    def frames(self) -> int:
+        moves = self.format in ("GIF", "PNG", "WEBP", "AVIF")
+        return getattr(self._image, "n_frames", 1) if moves else 1
+
+    @property
+    def seconds(self) -> float:
+        pixels = self.size[0] * self.size[1]
+        each = _PIXEL_NS.get(self.format, _USUAL_PIXEL_NS)
+        in_text = self.format == "PPM" and self._data[1:2] in b"123"
+        packed = self.format in ("BMP", "DIB", "ICO", "CUR") and self._image.info.get("compression")
+        if self.format in _IN_PYTHON or in_text or packed:
+            each = _PYTHON_PIXEL_NS
+        total = pixels * each + self._pieces * _PIECE_NS
+        if self.format == "JPEG":
+            _, passes = jpeg.start_of_scan(self._data)
+            total += len(self._data) * _COMPRESSED_BYTE_NS
+            total += pixels * passes * _PASS_NS if passes > 1 else 0
+        return total / 1e9
+
+    def decode_smaller(self, side: int) -> tuple[float, float, float, float] | None:
+        chosen = self._image.draft(None, (side, side))
+        return None if chosen is None else chosen[1]
+
+    def load(self) -> None:
+        self._image.load()
+        if self.format == "JPEG" and self._data:
+            jpeg.check_whole(self._data, self._image)
+
+    def rgb(self) -> Image.Image:
+        if self.format == "PNG" and self._data:
+            return _png_to_rgb(self._image, self._data)
+        self.load()
+        return to_rgb(self._image)
+
+    def turn(self) -> Image.Transpose | None:
+        return turn_of(self._image)
+
+
+class ByHeader:
+    """A TIFF, of which Pillow only unpacks the bytes."""
+
+    format = "TIFF"
+    frames = 1
+
+    def __init__(self, page: Tiff) -> None:
+        """Take its first page."""
+        self._page = page
+        self._rgb: Image.Image | None = None
+        self.size = page.size
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        width, height = self.size
+        return (height, width) if swaps_sides(self.turn()) else (width, height)
+
+    @property
+    def seconds(self) -> float:
+        return math.prod(self.size) * self._page.pixel_bytes * _USUAL_PIXEL_NS / 1e9
+
+    def decode_smaller(self, side: int) -> None:
+        return None
+
+    def load(self) -> None:
+        if self._rgb is None:
+            self._rgb = self._page.rgb()
+
+    def rgb(self) -> Image.Image:
+        self.load()
+        assert self._rgb is not None
+        return self._rgb
+
+    def turn(self) -> Image.Transpose | None:
+        return _TURNS.get(self._page.orientation)
+
+
+def open_bytes(data: bytes, *, max_pixels: int) -> Opened:
     """Read the header of a picture; to be used within `translated`.
 
     Args:
         data: the whole file.
         max_pixels: how many it may have.
 
-    Returns:
-        An image whose pixels are not decoded yet (but for icons).
-
     Raises:
         PictureError: it is no picture, one of a kind that is refused, or too large.
     """
+    format = format_of(data)
+    if format is None:
+        raise PictureError(why_unknown(data))
+    if format == "TIFF":
+        page = open_tiff(data)
+        check_pixels(*page.size, max_pixels)
+        return ByHeader(page)
+    pieces = count_pieces(data, format)
     for width, height in sizes_in_icon(data):  # before Pillow decodes them on opening
         check_pixels(width, height, max_pixels)
-    Image.preinit()
+    # Not Image.init, which takes a tenth of a second and races with other threads.
+    import_module(f"PIL.{_MODULES.get(format, format.title())}ImagePlugin")
     try:
-        image = _open(data)
+        image = Image.open(BytesIO(data), formats=[format])
     except UnidentifiedImageError as exc:
         raise PictureError(why_unknown(data)) from exc
-    if image.format in _REFUSED:
-        raise PictureError(f"{_REFUSED[image.format]}, which has no pixels; save it as PNG")
     check_pixels(*image.size, max_pixels)
-    return image
+    return ByPillow(image, data, pieces=pieces)
+
+
+def _png_to_rgb(image: Image.Image, data: bytes) -> Image.Image:
+    """Pixels of a PNG, whose colours of 16 bits Pillow cuts to their higher byte."""
+    depth, kind = data[24], data[25]
+    see_through = image.info.get("transparency")
+    if kind == 0 and depth in (2, 4) and isinstance(see_through, int):
+        # Pillow spreads levels over 0 to 255, but not the one that is see-through.
+        image.info["transparency"] = see_through * 255 // ((1 << depth) - 1)
+    tiles = list(image.tile)
+    image.load()
+    if depth != 16 or kind not in (2, 6):
+        return to_rgb(image)
+    higher = np.asarray(image)
+    is_dark = higher[:, :, :3].max() < 64
+    if not is_dark and see_through is None:
+        return to_rgb(image)
+    lower = Image.open(BytesIO(data), formats=["PNG"])
+    # Of each pair of bytes the second, which "16L" takes for the higher one.
+    lower.tile = [tile._replace(args=f"{image.mode};16L") for tile in tiles]
+    lower.load()
+    values = higher.astype(np.uint16) << 8 | np.asarray(lower)
+    levels = higher.copy()
+    levels[:, :, :3] = to_levels(values[:, :, :3])
+    if see_through is not None:
+        levels[(values == np.array(see_through)).all(axis=2)] = BACKGROUND
+    return to_rgb(Image.fromarray(levels))
 
 
 def check_pixels(width: int, height: int, max_pixels: int) -> None:
@@ -123,17 +298,6 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
         raise PictureError(
             f"{width} x {height} pixels are more than the limit of {max_pixels:,}; make it smaller"
         )
-
-
-def _open(data: bytes) -> Image.Image:
-    try:
-        return Image.open(BytesIO(data))
-    except UnidentifiedImageError:
-        # A thread that opens while another one registers Pillow's rarer formats can miss
-        # them (as of Pillow 13), so once more with all of them there.
-        with _plugins_lock:
-            Image.init()
-        return Image.open(BytesIO(data))
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:

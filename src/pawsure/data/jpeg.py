@@ -1,0 +1,132 @@
+"""JPEGs of which a part is missing, although libjpeg decodes them without a word.
+
+libjpeg fills what is missing with grey, or makes noise of the zeros that an interrupted copy
+left, and only counts warnings, which Pillow does not pass on. So whatever looks suspicious, which
+is cheap to see, is put to the test: a scan that was decoded to its end pays no heed to bytes that
+are added behind it, and needs the last that it has.
+"""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from pawsure.data.headers import jpeg_start
+from pawsure.errors import PictureError
+
+start_of_scan = jpeg_start
+
+_ZEROS = bytes(256)  # disks and downloads lose blocks of 512 at least
+_FILL = b"\xff" * 256
+# Within pixels 0xFF is followed by a zero or is a restart mark; else the pixels end there.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_MARKER_OR_RESTART = re.compile(rb"\xff[^\x00\xff]")
+_END = b"\xff\xd9"
+_SCAN = b"\xff\xda"
+_GREYS = {127, 128}  # what libjpeg fills with; inks are inverted
+_ADDED = bytes(range(1, 97))
+_NEEDED_BYTES = 32
+_MOST_GAPS = 8
+
+
+def check_whole(data: bytes, image: Image.Image) -> None:
+    """Make sure that a JPEG lacks none of its pixels; costs next to nothing for most.
+
+    Args:
+        data: the whole file.
+        image: of it, decoded, at any scale.
+
+    Raises:
+        PictureError: a part is missing.
+    """
+    start, _ = start_of_scan(data)
+    if start >= 0 and (_ends_grey(image) or _gaps(data, start)):
+        check_scans(data)
+
+
+def check_marks(data: bytes) -> None:
+    """Make sure that a JPEG's pixels go on to its end; only progressive ones are decoded.
+
+    Args:
+        data: the whole file, which ends as JPEGs do.
+
+    Raises:
+        PictureError: a part is missing.
+    """
+    start, passes = start_of_scan(data)
+    if start < 0:
+        return
+    end = _MARKER.search(data, start + 2)
+    if passes > 1 or end is None or end[0] != _END or _gaps(data, start):
+        check_scans(data)
+
+
+def check_scans(data: bytes) -> None:
+    """Put every scan of a JPEG to the test; takes a few decodes.
+
+    Raises:
+        PictureError: a part is missing.
+    """
+    start, _ = start_of_scan(data)
+    if start < 0:
+        return
+    whole = _decoded(data)
+    gaps = _gaps(data, start)
+    ends = _scan_ends(data, start)
+    fed, at = b"", 0
+    for place in sorted({*gaps, *ends}):
+        fed += data[at:place] + _ADDED
+        at = place
+    if not np.array_equal(_decoded(fed + data[at:]), whole):
+        raise PictureError("truncated: a part of its pixels is missing; copy it anew or remove it")
+    for place in [*gaps, *ends[-1:]]:
+        first = max(place - _NEEDED_BYTES, start + 2 + int.from_bytes(data[start + 2 : start + 4]))
+        kept = data[:first].rstrip(b"\xff")
+        other = bytes(0x55 if byte != 0x55 else 0x2A for byte in data[len(kept) : place])
+        if other and np.array_equal(_decoded(kept + other + data[place:]), whole):
+            raise PictureError("damaged: a part of its pixels is lost; copy it anew or remove it")
+
+
+def _scan_ends(data: bytes, start: int) -> list[int]:
+    ends = []
+    while start >= 0:
+        found = _MARKER.search(data, start + 2)
+        ends.append(found.start() if found else len(data))
+        if found is None or found[0] == _END:
+            break
+        start = data.find(_SCAN, found.start())
+    return ends
+
+
+def _gaps(data: bytes, start: int) -> list[int]:
+    """Where what follows on long runs of one byte ends, up to the end of the picture."""
+    zeros, fill = data.find(_ZEROS, start), data.find(_FILL, start)
+    if zeros < 0 and fill < 0:
+        return []
+    end = data.find(_END, start)
+    end = len(data) if end < 0 else end
+    places = [] if fill < 0 or fill > end else [fill]
+    while 0 <= zeros < end and len(places) < _MOST_GAPS:
+        found = _MARKER_OR_RESTART.search(data, zeros + len(_ZEROS))
+        places.append(found.start() if found else len(data))
+        zeros = data.find(_ZEROS, places[-1])
+    return places
+
+
+def _ends_grey(image: Image.Image) -> bool:
+    """Whether the last pixel is the grey that libjpeg fills with."""
+    last = image.getpixel((image.width - 1, image.height - 1))
+    return set(last if isinstance(last, tuple) else (last,)) <= _GREYS
+
+
+def _decoded(data: bytes) -> np.ndarray | None:
+    """Pixels of a JPEG as libjpeg makes them; None if it does not."""
+    with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+        try:
+            image.load()
+        except OSError:
+            return None
+        return np.asarray(image)
