@@ -7,9 +7,11 @@ allowed at most; what has more is refused. No program writes such files for pict
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from pawsure.errors import PictureError
 
@@ -24,12 +26,13 @@ _NETPBM_HEAD = 64 * 1024
 _TOKENS = re.compile(rb"#[^\r\n]*|[^\s#]+")
 
 
-def count_pieces(data: bytes, format: str) -> int:
+def count_pieces(data: bytes, format: str, *, most: int | None = None) -> int:
     """How many steps Pillow takes in Python to open and load a file.
 
     Args:
         data: the whole file.
-        format: of `pawsure.data.formats.format_of`.
+        format: of `pawsure.data.formats.format_of`; for JPEG see `jpeg_start`.
+        most: counting ends behind it; None: more than `MAX_PIECES` is an error.
 
     Raises:
         PictureError: there are more than `MAX_PIECES`, or the header never ends.
@@ -40,58 +43,102 @@ def count_pieces(data: bytes, format: str) -> int:
     pieces = 0
     try:
         for pieces, _ in enumerate(walk(data)):  # noqa: B007
-            if pieces > MAX_PIECES:
-                raise PictureError(
-                    f"its header is cut into more than {MAX_PIECES:,} pieces; save it anew"
-                )
+            if pieces > (MAX_PIECES if most is None else most):
+                if most is None:
+                    raise _too_many()
+                break
     except (struct.error, IndexError):  # cut short, which Pillow tells better
         pass
     return pieces
 
 
-def jpeg_start(data: bytes) -> tuple[int, int]:
-    """Where the first scan of a JPEG begins, and the number of its scans.
+class JpegStart(NamedTuple):
+    """What there is before the pixels of a JPEG.
 
-    Returns:
-        The place of the marker, -1 if there is none, and an upper bound of the passes.
+    Attributes:
+        pieces: segments, and bytes that belong to none.
+        scan: where the first scan begins; -1 if there is none.
+        passes: scans, as many as there may be.
+        restarts: how many marks its only scan has, from which decoding can go on after
+            damage; None without them.
+    """
+
+    pieces: int
+    scan: int
+    passes: int
+    restarts: int | None = None
+
+
+def jpeg_start(data: bytes, *, most: int | None = None) -> JpegStart:
+    """Go through the segments of a JPEG up to its first scan.
+
+    Args:
+        data: the whole file.
+        most: counting ends behind so many; None: more than `MAX_PIECES` is an error.
 
     Raises:
-        PictureError: it has more than `MAX_PASSES`.
+        PictureError: there are more than `MAX_PIECES`, or more scans than `MAX_PASSES`.
     """
-    start, frame = -1, -1
-    for marker, at in _jpeg_segments(data):
-        if marker in _FRAMES:
-            frame = at
-        if marker == 0xDA:
-            start = at
+    at, end, pieces, frame, interval = 2, len(data) - 4, 0, -1, 0
+    while at < end:
+        pieces += 1
+        if pieces > (MAX_PIECES if most is None else most):
+            if most is None:
+                raise _too_many()
             break
-    if start < 0 or frame < 0 or len(data) < start + 5 or len(data) < frame + 10:
-        return start, 1
-    if data[frame + 1] != 0xC2 and data[start + 4] >= data[frame + 9]:
-        return start, 1  # all colours at once, so libjpeg reads no second scan
-    passes = data.count(b"\xff\xda", start)
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker == 0xFF or marker == 0x00:
+            at += 1
+        elif marker == 0xDA:
+            restarts = (
+                _restarts(data, frame, interval)
+                if interval and 0 < frame < len(data) - 10
+                else None
+            )
+            return JpegStart(pieces, at, _passes(data, at, frame), restarts)
+        elif marker == 0xD9:
+            break
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # these have no length
+            at += 2
+        else:
+            if marker in _FRAMES:
+                frame = at
+            elif marker == 0xDD:
+                interval = data[at + 4] << 8 | data[at + 5] if at + 5 < len(data) else 0
+            at += 2 + max(2, data[at + 2] << 8 | data[at + 3])
+    return JpegStart(pieces, -1, 1)
+
+
+def _passes(data: bytes, scan: int, frame: int) -> int:
+    if (
+        frame < 0
+        or len(data) < frame + 10
+        or (data[frame + 1] != 0xC2 and data[scan + 4] >= data[frame + 9])
+    ):
+        return 1  # all colours at once, so libjpeg reads no second scan
+    passes = data.count(b"\xff\xda", scan)
     if passes > MAX_PASSES:
         raise PictureError(f"a JPEG of {passes:,} passes over its pixels; save it anew")
-    return start, passes
+    return passes
+
+
+def _restarts(data: bytes, frame: int, interval: int) -> int | None:
+    """Marks between every so many units, the squares that colours share."""
+    height, width, colours = struct.unpack_from(">HHB", data, frame + 5)
+    factors = data[frame + 11 : frame + 11 + 3 * colours : 3]
+    if not height or not factors:
+        return None
+    across = 8 if colours == 1 else 8 * max(factor >> 4 for factor in factors)
+    down = 8 if colours == 1 else 8 * max(factor & 15 for factor in factors)
+    units = math.ceil(width / max(1, across)) * math.ceil(height / max(1, down))
+    return math.ceil(units / interval) - 1
 
 
 _FRAMES = frozenset([*range(0xC0, 0xD0)]) - {0xC4, 0xC8, 0xCC}
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """(marker, place) up to the first scan, and one for each byte in between."""
-    at, end = 2, len(data)
-    while at < end - 1:
-        if data[at] != 0xFF or data[at + 1] in (0x00, 0xFF):
-            at += 1
-            yield -1, at
-            continue
-        marker = data[at + 1]
-        yield marker, at
-        if marker in (0xDA, 0xD9):
-            return
-        alone = marker == 0x01 or 0xD0 <= marker <= 0xD8
-        at += 2 if alone else 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+def _too_many() -> PictureError:
+    return PictureError(f"its header is cut into more than {MAX_PIECES:,} pieces; save it anew")
 
 
 def _png_chunks(data: bytes) -> Iterator[int]:
@@ -188,7 +235,6 @@ def _psd_resources(data: bytes) -> Iterator[int]:
 
 
 _WALKS = {
-    "JPEG": _jpeg_segments,
     "PNG": _png_chunks,
     "GIF": _gif_blocks,
     "ICO": _icon_entries,

@@ -48,10 +48,15 @@ from typing import IO, TypeAlias
 import numpy as np
 from PIL import Image
 
-from pawsure.data import jpeg
 from pawsure.data.colour import BACKGROUND as BACKGROUND
-from pawsure.data.formats import ends_whole
-from pawsure.data.pillow import ByPillow, Opened, check_pixels, open_bytes, translated
+from pawsure.data.pillow import (
+    ByPillow,
+    Opened,
+    check_pixels,
+    open_bytes,
+    opens_quickly,
+    translated,
+)
 from pawsure.errors import PictureError, ShapeError, UsageError
 
 RESAMPLE = Image.Resampling.BILINEAR
@@ -137,10 +142,7 @@ def examine(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
     """
     with translated(), _opened(data, limits) as image:
         info = _info(image)
-        if not ends_whole(data, info.format):
-            image.load()
-        elif info.format == "JPEG":
-            jpeg.check_marks(data)
+        image.check_marks()
         return info
 
 
@@ -217,6 +219,33 @@ def read(
         if isinstance(source, Image.Image):
             return _read_image(ByPillow(source), size_px, limits)
         with _opened(bytes(source), limits) as image:
+            side = math.ceil(size_px * DECODE_MARGIN)
+            return _read_image(image, size_px, limits, box=image.decode_smaller(side))
+
+
+def read_if_quick(
+    data: bytes, *, size_px: int, seconds: float, limits: Limits = DEFAULT_LIMITS
+) -> np.ndarray | None:
+    """Read a picture as `read` does, if that is sure not to take long.
+
+    Args:
+        data: the whole file.
+        size_px: the side S, at least 1.
+        seconds: that decoding may take, by a rough estimate from its header.
+        limits: that it must keep.
+
+    Returns:
+        uint8 (S, S, 3), or None if it takes longer.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    with translated():
+        if not opens_quickly(data):
+            return None
+        with _opened(data, limits) as image:
+            if image.seconds > seconds:
+                return None
             side = math.ceil(size_px * DECODE_MARGIN)
             return _read_image(image, size_px, limits, box=image.decode_smaller(side))
 

@@ -14,80 +14,98 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from pawsure.data.headers import jpeg_start
+from pawsure.data.headers import JpegStart
 from pawsure.errors import PictureError
-
-start_of_scan = jpeg_start
 
 _ZEROS = bytes(256)  # disks and downloads lose blocks of 512 at least
 _FILL = b"\xff" * 256
 # Within pixels 0xFF is followed by a zero or is a restart mark; else the pixels end there.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _MARKER_OR_RESTART = re.compile(rb"\xff[^\x00\xff]")
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _END = b"\xff\xd9"
 _SCAN = b"\xff\xda"
-_GREYS = {127, 128}  # what libjpeg fills with; inks are inverted
+_GREYS = {3: {128}, 1: {128}, 4: {127, 128}}  # what libjpeg fills with; inks are inverted
 _ADDED = bytes(range(1, 97))
+# What is put where the last bytes of a scan are. Of plain pictures some mean the same as those.
+_OTHERS = (b"\x55", b"\xa9", b"\xfe", bytes(range(1, 97)), bytes(range(254, 120, -3)))
 _NEEDED_BYTES = 32
 _MOST_GAPS = 8
 
 
-def check_whole(data: bytes, image: Image.Image) -> None:
+def check_whole(data: bytes, image: Image.Image, start: JpegStart) -> None:
     """Make sure that a JPEG lacks none of its pixels; costs next to nothing for most.
 
     Args:
         data: the whole file.
         image: of it, decoded, at any scale.
+        start: of its segments.
 
     Raises:
         PictureError: a part is missing.
     """
-    start, _ = start_of_scan(data)
-    if start >= 0 and (_ends_grey(image) or _gaps(data, start)):
-        check_scans(data)
+    if start.scan >= 0 and (_ends_grey(image) or _gaps(data, start.scan)):
+        check_scans(data, start)
 
 
-def check_marks(data: bytes) -> None:
+def check_marks(data: bytes, start: JpegStart) -> None:
     """Make sure that a JPEG's pixels go on to its end; only progressive ones are decoded.
 
     Args:
         data: the whole file, which ends as JPEGs do.
+        start: of its segments.
 
     Raises:
         PictureError: a part is missing.
     """
-    start, passes = start_of_scan(data)
-    if start < 0:
+    if start.scan < 0:
         return
-    end = _MARKER.search(data, start + 2)
-    if passes > 1 or end is None or end[0] != _END or _gaps(data, start):
-        check_scans(data)
+    _check_restarts(data, start)
+    end = _MARKER.search(data, start.scan + 2)
+    if start.passes > 1 or end is None or end[0] != _END or _gaps(data, start.scan):
+        check_scans(data, start)
 
 
-def check_scans(data: bytes) -> None:
+def check_scans(data: bytes, start: JpegStart) -> None:
     """Put every scan of a JPEG to the test; takes a few decodes.
 
     Raises:
         PictureError: a part is missing.
     """
-    start, _ = start_of_scan(data)
-    if start < 0:
-        return
+    scan = start.scan
     whole = _decoded(data)
-    gaps = _gaps(data, start)
-    ends = _scan_ends(data, start)
+    if whole is None:
+        raise PictureError("damaged: its pixels can't be decoded; copy it anew or remove it")
+    gaps = _gaps(data, scan)
+    ends = _scan_ends(data, scan)
     fed, at = b"", 0
     for place in sorted({*gaps, *ends}):
         fed += data[at:place] + _ADDED
         at = place
     if not np.array_equal(_decoded(fed + data[at:]), whole):
         raise PictureError("truncated: a part of its pixels is missing; copy it anew or remove it")
+    if (whole == whole[0, 0]).all():
+        return  # of one colour, which any bytes may mean
     for place in [*gaps, *ends[-1:]]:
-        first = max(place - _NEEDED_BYTES, start + 2 + int.from_bytes(data[start + 2 : start + 4]))
+        first = max(place - _NEEDED_BYTES, scan + 2 + int.from_bytes(data[scan + 2 : scan + 4]))
         kept = data[:first].rstrip(b"\xff")
-        other = bytes(0x55 if byte != 0x55 else 0x2A for byte in data[len(kept) : place])
-        if other and np.array_equal(_decoded(kept + other + data[place:]), whole):
+        count = place - len(kept)
+        others = [(pattern * count)[:count] for pattern in _OTHERS] if count else []
+        if others and all(
+            np.array_equal(_decoded(kept + other + data[place:]), whole) for other in others
+        ):
             raise PictureError("damaged: a part of its pixels is lost; copy it anew or remove it")
+
+
+def _check_restarts(data: bytes, start: JpegStart) -> None:
+    """Make sure that all restart marks are there, in order; only some cameras write them."""
+    expected = start.restarts
+    if expected is None or start.passes > 1:
+        return
+    end = data.find(_END, start.scan)
+    found = [mark[0] & 7 for mark in _RESTART.findall(data, start.scan, end)]
+    if found != [number % 8 for number in range(expected)]:
+        raise PictureError("damaged: a part of its pixels is lost; copy it anew or remove it")
 
 
 def _scan_ends(data: bytes, start: int) -> list[int]:
@@ -119,7 +137,8 @@ def _gaps(data: bytes, start: int) -> list[int]:
 def _ends_grey(image: Image.Image) -> bool:
     """Whether the last pixel is the grey that libjpeg fills with."""
     last = image.getpixel((image.width - 1, image.height - 1))
-    return set(last if isinstance(last, tuple) else (last,)) <= _GREYS
+    levels = last if isinstance(last, tuple) else (last,)
+    return set(levels) <= _GREYS[len(levels)]
 
 
 def _decoded(data: bytes) -> np.ndarray | None:

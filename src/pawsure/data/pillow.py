@@ -21,8 +21,8 @@ from PIL import Image, UnidentifiedImageError
 
 from pawsure.data import jpeg
 from pawsure.data.colour import BACKGROUND, to_levels, to_rgb
-from pawsure.data.formats import format_of, sizes_in_icon, why_unknown
-from pawsure.data.headers import count_pieces
+from pawsure.data.formats import ends_whole, format_of, sizes_in_icon, why_unknown
+from pawsure.data.headers import JpegStart, count_pieces, jpeg_start
 from pawsure.data.tiff import Tiff, open_tiff
 from pawsure.errors import PawsureError, PictureError
 
@@ -106,8 +106,17 @@ def translated(*, name: str | None = None) -> Iterator[None]:
         raise PictureError(_reason(exc), name=name) from exc
 
 
+# Of files that are opened quickly.
+_FEW_PIECES = 2000
+_SHORT_HEAD_BYTES = 1024 * 1024
+_SMALL_BYTES = 64 * 1024
+_PACKED_TEXTS = (b"zTXt", b"iTXt", b"iCCP")
+
+_NO_JPEG = JpegStart(0, -1, 1)
+
+
 class Opened(Protocol):
-    """A picture whose header was read and whose pixels are not decoded yet (but for icons).
+    """A picture whose header was read and whose pixels are not decoded yet.
 
     Attributes:
         format: Pillow's name of it, such as "JPEG".
@@ -130,8 +139,12 @@ class Opened(Protocol):
     def decode_smaller(self, side: int) -> tuple[float, float, float, float] | None:
         """Ask for no more pixels than leave each side so long; give the box that they fill."""
 
-    def load(self) -> None:
-        """Decode."""
+    def check_marks(self) -> None:
+        """See that the file is whole, as far as its bytes tell without decoding.
+
+        Raises:
+            PictureError: a part is missing.
+        """
 
     def rgb(self) -> Image.Image:
         """The pixels, decoded: mode RGB, as stored."""
@@ -143,11 +156,19 @@ class Opened(Protocol):
 class ByPillow:
     """A picture that Pillow reads."""
 
-    def __init__(self, image: Image.Image, data: bytes = b"", *, pieces: int = 0) -> None:
+    def __init__(
+        self,
+        image: Image.Image,
+        data: bytes = b"",
+        *,
+        pieces: int = 0,
+        jpeg_start: JpegStart = _NO_JPEG,
+    ) -> None:
         """Take an image; where it comes from a file, the whole of it too."""
         self._image = image
         self._data = data
         self._pieces = pieces
+        self._jpeg_start = jpeg_start
         self.format = "JPEG" if image.format == "MPO" else image.format or ""
         self.size = image.size
 
@@ -170,7 +191,7 @@ class ByPillow:
             each = _PYTHON_PIXEL_NS
         total = pixels * each + self._pieces * _PIECE_NS
         if self.format == "JPEG":
-            _, passes = jpeg.start_of_scan(self._data)
+            passes = self._jpeg_start.passes
             total += len(self._data) * _COMPRESSED_BYTE_NS
             total += pixels * passes * _PASS_NS if passes > 1 else 0
         return total / 1e9
@@ -179,15 +200,21 @@ class ByPillow:
         chosen = self._image.draft(None, (side, side))
         return None if chosen is None else chosen[1]
 
-    def load(self) -> None:
+    def check_marks(self) -> None:
+        if not ends_whole(self._data, self.format):
+            self._load()
+        elif self.format == "JPEG":
+            jpeg.check_marks(self._data, self._jpeg_start)
+
+    def _load(self) -> None:
         self._image.load()
-        if self.format == "JPEG" and self._data:
-            jpeg.check_whole(self._data, self._image)
+        if self._jpeg_start.scan >= 0:
+            jpeg.check_whole(self._data, self._image, self._jpeg_start)
 
     def rgb(self) -> Image.Image:
         if self.format == "PNG" and self._data:
             return _png_to_rgb(self._image, self._data)
-        self.load()
+        self._load()
         return to_rgb(self._image)
 
     def turn(self) -> Image.Transpose | None:
@@ -203,7 +230,6 @@ class ByHeader:
     def __init__(self, page: Tiff) -> None:
         """Take its first page."""
         self._page = page
-        self._rgb: Image.Image | None = None
         self.size = page.size
 
     @property
@@ -218,17 +244,30 @@ class ByHeader:
     def decode_smaller(self, side: int) -> None:
         return None
 
-    def load(self) -> None:
-        if self._rgb is None:
-            self._rgb = self._page.rgb()
+    def check_marks(self) -> None:
+        self._page.rgb()
 
     def rgb(self) -> Image.Image:
-        self.load()
-        assert self._rgb is not None
-        return self._rgb
+        return self._page.rgb()
 
     def turn(self) -> Image.Transpose | None:
         return _TURNS.get(self._page.orientation)
+
+
+def opens_quickly(data: bytes) -> bool:
+    """Whether `open_bytes` takes a few milliseconds at most.
+
+    Args:
+        data: the whole file.
+    """
+    format = format_of(data)
+    if format == "JPEG":
+        start = jpeg_start(data, most=_FEW_PIECES)
+        return start.pieces <= _FEW_PIECES and start.scan <= _SHORT_HEAD_BYTES
+    if format in ("PNG", "GIF"):
+        texts = sum(data.count(name) for name in _PACKED_TEXTS) if format == "PNG" else 0
+        return texts <= 16 and count_pieces(data, format, most=_FEW_PIECES) <= _FEW_PIECES
+    return format in (None, "TIFF", "WEBP", "AVIF", "BMP") or len(data) <= _SMALL_BYTES
 
 
 def open_bytes(data: bytes, *, max_pixels: int) -> Opened:
@@ -248,7 +287,8 @@ def open_bytes(data: bytes, *, max_pixels: int) -> Opened:
         page = open_tiff(data)
         check_pixels(*page.size, max_pixels)
         return ByHeader(page)
-    pieces = count_pieces(data, format)
+    start = jpeg_start(data) if format == "JPEG" else _NO_JPEG
+    pieces = start.pieces or count_pieces(data, format)
     for width, height in sizes_in_icon(data):  # before Pillow decodes them on opening
         check_pixels(width, height, max_pixels)
     # Not Image.init, which takes a tenth of a second and races with other threads.
@@ -258,7 +298,7 @@ def open_bytes(data: bytes, *, max_pixels: int) -> Opened:
     except UnidentifiedImageError as exc:
         raise PictureError(why_unknown(data)) from exc
     check_pixels(*image.size, max_pixels)
-    return ByPillow(image, data, pieces=pieces)
+    return ByPillow(image, data, pieces=pieces, jpeg_start=start)
 
 
 def _png_to_rgb(image: Image.Image, data: bytes) -> Image.Image:

@@ -38,10 +38,30 @@ _SUBSAMPLING, _SUBFILE, _SUB_DIRECTORIES, _DNG = 530, 254, 330, 50706
 _READ_TAGS = frozenset(
     # fmt: off
     [
-        _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIP_OFFSETS,
-        _ORIENTATION, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR, _PREDICTOR, _COLOURS,
-        _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES, _INK_SET, _EXTRA, _SAMPLE_FORMAT,
-        _SUBSAMPLING, _SUBFILE, _DNG,
+        _WIDTH,
+        _HEIGHT,
+        _BITS,
+        _COMPRESSION,
+        _PHOTOMETRIC,
+        _FILL_ORDER,
+        _STRIP_OFFSETS,
+        _ORIENTATION,
+        _SAMPLES,
+        _ROWS_PER_STRIP,
+        _STRIP_BYTES,
+        _PLANAR,
+        _PREDICTOR,
+        _COLOURS,
+        _TILE_WIDTH,
+        _TILE_HEIGHT,
+        _TILE_OFFSETS,
+        _TILE_BYTES,
+        _INK_SET,
+        _EXTRA,
+        _SAMPLE_FORMAT,
+        _SUBSAMPLING,
+        _SUBFILE,
+        _DNG,
     ]
     # fmt: on
 )
@@ -389,9 +409,7 @@ def open_tiff(data: bytes) -> Tiff:
     try:
         page = _first_directory(data)
     except (struct.error, IndexError) as exc:
-        raise PictureError(
-            "damaged or cut short: it begins as a TIFF but can't be opened"
-        ) from exc
+        raise PictureError("damaged or cut short: it begins as a TIFF but can't be opened") from exc
     page.check()
     return page
 
