@@ -52,6 +52,17 @@ def count_pieces(data: bytes, format: str, *, most: int | None = None) -> int:
     return pieces
 
 
+def count_packed_texts(data: bytes) -> int:
+    """How many chunks of a PNG unfold to up to a megabyte each."""
+    try:
+        return sum(data[at + 4 : at + 8] in _PACKED_TEXTS for at in _png_chunks(data))
+    except struct.error:
+        return 0
+
+
+_PACKED_TEXTS = (b"zTXt", b"iTXt", b"iCCP")
+
+
 class JpegStart(NamedTuple):
     """What there is before the pixels of a JPEG.
 

@@ -53,6 +53,7 @@ from pawsure.data.pillow import (
     ByPillow,
     Opened,
     check_pixels,
+    check_work,
     open_bytes,
     opens_quickly,
     translated,
@@ -300,7 +301,9 @@ def _opened(data: bytes, limits: Limits) -> Iterator[Opened]:
             f"the file has {len(data):,} bytes, more than the limit of {limits.max_bytes:,}; "
             "save it smaller"
         )
-    yield open_bytes(data, max_pixels=limits.max_pixels)
+    image = open_bytes(data, max_pixels=limits.max_pixels)
+    check_work(image)
+    yield image
 
 
 def _info(image: Opened) -> PictureInfo:

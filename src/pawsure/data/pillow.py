@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from pawsure.data import jpeg
 from pawsure.data.colour import BACKGROUND, to_levels, to_rgb
 from pawsure.data.formats import ends_whole, format_of, sizes_in_icon, why_unknown
-from pawsure.data.headers import JpegStart, count_pieces, jpeg_start
+from pawsure.data.headers import JpegStart, count_packed_texts, count_pieces, jpeg_start
 from pawsure.data.tiff import Tiff, open_tiff
 from pawsure.errors import PawsureError, PictureError
 
@@ -45,11 +45,12 @@ _MODULES = {"JPEG2000": "Jpeg2K", "WEBP": "WebP", "DIB": "Bmp"}
 # Nanoseconds for a pixel (JPEG: besides its bytes), and those whose pixels Pillow unpacks in Python.
 _PIXEL_NS = {"JPEG": 2.0, "JPEG2000": 150.0, "WEBP": 25.0, "AVIF": 40.0}
 _USUAL_PIXEL_NS = 15.0
-_PYTHON_PIXEL_NS = 2000.0
-_IN_PYTHON = ("QOI", "DDS")
+_PYTHON_PIXEL_NS = 4000.0
+_PYTHON_CODECS = frozenset(["qoi", "dds_rgb", "bmp_rle", "ppm", "ppm_plain", "SGI16"])
 _PIECE_NS = 5000.0
 _COMPRESSED_BYTE_NS = 10.0
-_PASS_NS = 4.0
+_PASS_NS = 6.0
+_MOST_SECONDS = 30.0
 
 
 class _Silence:
@@ -110,7 +111,7 @@ def translated(*, name: str | None = None) -> Iterator[None]:
 _FEW_PIECES = 2000
 _SHORT_HEAD_BYTES = 1024 * 1024
 _SMALL_BYTES = 64 * 1024
-_PACKED_TEXTS = (b"zTXt", b"iTXt", b"iCCP")
+_FEW_TEXTS = 16
 
 _NO_JPEG = JpegStart(0, -1, 1)
 
@@ -185,9 +186,8 @@ class ByPillow:
     def seconds(self) -> float:
         pixels = self.size[0] * self.size[1]
         each = _PIXEL_NS.get(self.format, _USUAL_PIXEL_NS)
-        in_text = self.format == "PPM" and self._data[1:2] in b"123"
-        packed = self.format in ("BMP", "DIB", "ICO", "CUR") and self._image.info.get("compression")
-        if self.format in _IN_PYTHON or in_text or packed:
+        tiles = getattr(self._image, "tile", [])
+        if tiles and tiles[0].codec_name in _PYTHON_CODECS:
             each = _PYTHON_PIXEL_NS
         total = pixels * each + self._pieces * _PIECE_NS
         if self.format == "JPEG":
@@ -265,8 +265,8 @@ def opens_quickly(data: bytes) -> bool:
         start = jpeg_start(data, most=_FEW_PIECES)
         return start.pieces <= _FEW_PIECES and start.scan <= _SHORT_HEAD_BYTES
     if format in ("PNG", "GIF"):
-        texts = sum(data.count(name) for name in _PACKED_TEXTS) if format == "PNG" else 0
-        return texts <= 16 and count_pieces(data, format, most=_FEW_PIECES) <= _FEW_PIECES
+        few = count_pieces(data, format, most=_FEW_PIECES) <= _FEW_PIECES
+        return few and (format == "GIF" or count_packed_texts(data) <= _FEW_TEXTS)
     return format in (None, "TIFF", "WEBP", "AVIF", "BMP") or len(data) <= _SMALL_BYTES
 
 
@@ -326,6 +326,19 @@ def _png_to_rgb(image: Image.Image, data: bytes) -> Image.Image:
     if see_through is not None:
         levels[(values == np.array(see_through)).all(axis=2)] = BACKGROUND
     return to_rgb(Image.fromarray(levels))
+
+
+def check_work(image: Opened) -> None:
+    """Refuse a picture that would take longer to decode than anybody waits for one.
+
+    Raises:
+        PictureError: it would take more than half a minute.
+    """
+    if image.seconds > _MOST_SECONDS:
+        raise PictureError(
+            f"decoding it would take about {image.seconds:.0f} seconds; save it as PNG or JPEG, "
+            "or smaller"
+        )
 
 
 def check_pixels(width: int, height: int, max_pixels: int) -> None:

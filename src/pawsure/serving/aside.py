@@ -178,21 +178,29 @@ def _picture(head: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _json(_: dict[str, Any], text: bytes) -> tuple[dict[str, Any], bytes]:
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return {"reason": "The body is not JSON."}, b""
-    try:
-        tensor = content["inputs"][0]
-        levels = levels_of(tensor["data"])
-    except (TypeError, LookupError):  # of another shape, of which the server tells
-        return {"content": content, "has_levels": False}, b""
+        content, levels = split_json(text)
     except ValueError as exc:
         return {"reason": str(exc)}, b""
+    return {"content": content, "has_levels": levels is not None}, levels or b""
+
+
+def split_json(text: bytes) -> tuple[Any, bytes | None]:
+    """Parse JSON with a list of levels at inputs[0].data; see `Aside.read_json`."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError("The body is not JSON.") from exc
+    try:
+        tensor = content["inputs"][0]
+        data = tensor["data"]
+    except (TypeError, LookupError):  # of another shape, of which the server tells
+        return content, None
+    levels = _levels_of(data)
     del tensor["data"]
-    return {"content": content, "has_levels": True}, levels.tobytes()
+    return content, levels.tobytes()
 
 
-def levels_of(data: Any) -> np.ndarray:
+def _levels_of(data: Any) -> np.ndarray:
     """Nested lists of whole numbers from 0 to 255, as flat uint8.
 
     Raises:

@@ -35,6 +35,7 @@ class Work:
         self.settings = settings
         self.metrics = Metrics()
         self.budget = MemoryBudget(settings.max_bytes_in_flight)
+        self.json_aside = Aside()
         self.ready = False
         cores = available_cores()
         # One more than cores: between two steps a worker waits for Python's lock. On two cores
@@ -68,6 +69,7 @@ class Work:
         """Answer what was taken on, then stop."""
         self.ready = False
         await self.batcher.close()
+        self.json_aside.close()
 
     async def answers(self, request: Request, uploads: Sequence[Upload]) -> list[Answer | Refusal]:
         """An answer for each picture, or why there is none, in order.
