@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from starlette.requests import Request
 
 from pawsure.data import images
@@ -61,6 +63,11 @@ class Work:
     def open(self) -> None:
         """Warm the model and take pictures on; call it within the event loop."""
         size_px = self.predictor.size_px
+        # Readers are imported by the first picture of a format: too slow to judge the pace by.
+        for format in ("JPEG", "PNG", "WEBP"):
+            file = BytesIO()
+            Image.new("RGB", (8, 8)).save(file, format)
+            images.read(file.getvalue(), size_px=size_px)
         self.predictor.predict_batch(np.zeros((1, size_px, size_px, 3), np.uint8))
         self.batcher.start()
         self.ready = True
