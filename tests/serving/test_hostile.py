@@ -164,9 +164,11 @@ def test_what_takes_too_long_is_ended_and_the_next_is_done(aside):
         aside.read_picture(slow, size_px=8, limits=images.DEFAULT_LIMITS, seconds=1.0)
     assert time.monotonic() - started < 5
     data = picture("red")
-    assert aside.read_picture(
-        data, size_px=8, limits=images.DEFAULT_LIMITS, seconds=20
-    ).shape == (8, 8, 3)
+    assert aside.read_picture(data, size_px=8, limits=images.DEFAULT_LIMITS, seconds=20).shape == (
+        8,
+        8,
+        3,
+    )
 
 
 def test_a_process_that_breaks_down_is_started_again(aside):

@@ -344,5 +344,5 @@ _SAVED_MODEL_CODE = (
 def _code(metadata: ModelMetadata, runtime: str, run: str) -> str:
     """Python that answers for `picture.jpg`."""
     imports = sorted(["import numpy as np", runtime], key=lambda line: line.split()[1])
-    lines = [*imports, "from PIL import Image, ImageOps", "", picture_code(metadata.size_px), run]
+    lines = [*imports, "from PIL import Image", "", picture_code(metadata.size_px), run]
     return "\n".join([*lines, answer_code(metadata.thresholds)])
