@@ -86,12 +86,12 @@ def check_scans(data: bytes, start: JpegStart) -> None:
         raise PictureError("truncated: a part of its pixels is missing; copy it anew or remove it")
     if (whole == whole[0, 0]).all():
         return  # of one colour, which any bytes may mean
-    for place in [*gaps, *ends[-1:]]:
-        first = max(place - _NEEDED_BYTES, scan + 2 + int.from_bytes(data[scan + 2 : scan + 4]))
-        kept = data[:first].rstrip(b"\xff")
+    for place in gaps if start.passes > 1 else [*gaps, *ends]:
+        body = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4])
+        kept = data[: max(place - _NEEDED_BYTES, body)].rstrip(b"\xff")
         count = place - len(kept)
-        others = [(pattern * count)[:count] for pattern in _OTHERS] if count else []
-        if others and all(
+        others = [(pattern * count)[:count] for pattern in _OTHERS]
+        if count >= _NEEDED_BYTES and all(
             np.array_equal(_decoded(kept + other + data[place:]), whole) for other in others
         ):
             raise PictureError("damaged: a part of its pixels is lost; copy it anew or remove it")

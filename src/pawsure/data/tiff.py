@@ -27,6 +27,10 @@ MAX_TAGS = 1000
 MAX_PARTS = 65_536
 """Strips or tiles of a page."""
 
+MAX_BYTES = 2_000_000_000
+"""Of all samples of a page; 120 million pixels of colour and alpha in 16 bits have half."""
+
+_SMALL_TILE = 1024 * 1024
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q"}
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
@@ -190,6 +194,11 @@ class Tiff:
         part_width, part_height = self._part()
         if part_width < 1 or part_height < 1:
             raise _damaged("tells no size of strips or tiles")
+        num_bytes = width * height * self.pixel_bytes
+        if num_bytes > MAX_BYTES:
+            raise _refused(f"{num_bytes:,} bytes once it is unpacked")
+        if part_width * part_height > 4 * width * height + _SMALL_TILE:
+            raise _refused("tiles much larger than the picture")
         offsets = self.tags.get(_TILE_OFFSETS if self._tiled else _STRIP_OFFSETS, ())
         across, down = math.ceil(width / part_width), math.ceil(height / part_height)
         expected = across * down * self._planes
