@@ -72,12 +72,14 @@ class JpegStart(NamedTuple):
         passes: scans, as many as there may be.
         restarts: how many marks its only scan has, from which decoding can go on after
             damage; None without them.
+        frame: where the segment is that tells of sizes and colours; -1 if there is none.
     """
 
     pieces: int
     scan: int
     passes: int
     restarts: int | None = None
+    frame: int = -1
 
 
 def jpeg_start(data: bytes, *, most: int | None = None) -> JpegStart:
@@ -106,7 +108,7 @@ def jpeg_start(data: bytes, *, most: int | None = None) -> JpegStart:
                 if interval and 0 < frame < len(data) - 10
                 else None
             )
-            return JpegStart(pieces, at, _passes(data, at, frame), restarts)
+            return JpegStart(pieces, at, _passes(data, at, frame), restarts, frame)
         elif marker == 0xD9:
             break
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # these have no length

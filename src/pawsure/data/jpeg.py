@@ -44,7 +44,10 @@ def check_whole(data: bytes, image: Image.Image, start: JpegStart) -> None:
     Raises:
         PictureError: a part is missing.
     """
-    if start.scan >= 0 and (_ends_grey(image) or _gaps(data, start.scan)):
+    if start.scan < 0:
+        return
+    lacks_passes = start.passes > 1 and _lacks_passes(data, start)
+    if lacks_passes or _ends_grey(image) or _gaps(data, start.scan):
         check_scans(data, start)
 
 
@@ -82,11 +85,13 @@ def check_scans(data: bytes, start: JpegStart) -> None:
     for place in sorted({*gaps, *ends}):
         fed += data[at:place] + _ADDED
         at = place
-    if not np.array_equal(_decoded(fed + data[at:]), whole):
+    is_hungry = not np.array_equal(_decoded(fed + data[at:]), whole)
+    if is_hungry or (start.passes > 1 and _lacks_passes(data, start)):
         raise PictureError("truncated: a part of its pixels is missing; copy it anew or remove it")
-    if (whole == whole[0, 0]).all():
-        return  # of one colour, which any bytes may mean
-    for place in gaps if start.passes > 1 else [*gaps, *ends]:
+    # In a later pass a byte may change less than a level; in a plain picture any mean the same.
+    if start.passes > 1 or (whole == whole[0, 0]).all():
+        return
+    for place in [*gaps, *ends]:
         body = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4])
         kept = data[: max(place - _NEEDED_BYTES, body)].rstrip(b"\xff")
         count = place - len(kept)
@@ -106,6 +111,28 @@ def _check_restarts(data: bytes, start: JpegStart) -> None:
     found = [mark[0] & 7 for mark in _RESTART.findall(data, start.scan, end)]
     if found != [number % 8 for number in range(expected)]:
         raise PictureError("damaged: a part of its pixels is lost; copy it anew or remove it")
+
+
+def _lacks_passes(data: bytes, start: JpegStart) -> bool:
+    """Whether some numbers of a progressive JPEG are never told to their last bit.
+
+    Each scan tells of some colours (`data[at + 5 : …: 2]`) the numbers `first` to `last` of every
+    square, all but the lowest `low` bits, where `high` were missing before.
+    """
+    if data[start.frame + 1] != 0xC2:
+        return False
+    count = data[start.frame + 9]
+    missing = {colour: [-1] * 64 for colour in data[start.frame + 10 :][: 3 * count : 3]}
+    at = start.scan
+    while at >= 0 and len(data) > at + 8 + 2 * data[at + 4]:
+        colours = data[at + 5 : at + 5 + 2 * data[at + 4] : 2]
+        first, last, bits = data[at + 5 + 2 * len(colours) :][:3]
+        for colour in colours:
+            if colour in missing and last < 64:
+                missing[colour][first : last + 1] = [bits & 15] * (last + 1 - first)
+        end = _MARKER.search(data, at + 2)
+        at = data.find(_SCAN, end.start()) if end is not None and end[0] != _END else -1
+    return any(any(bits) for bits in missing.values())
 
 
 def _scan_ends(data: bytes, start: int) -> list[int]:
