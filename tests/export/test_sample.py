@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from awkward_pictures import awkward
 from drawn_pictures import encoded, photograph, put
-from png_files import png
 from PIL import Image
+from png_files import png
 
 from pawsure.data import images
 from pawsure.export.folder import picture_code

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from pawsure.errors import PictureError
 
 MAX_PIECES = 100_000
-"""Segments, chunks or blocks; a PNG of 120 million pixels in chunks of 8 KB may have half as many."""
+"""Segments, chunks or blocks; a PNG of 120 million pixels in chunks of 8 KB has half as many."""
 
 MAX_PASSES = 500
 """Scans of one JPEG, each of which goes over all of its pixels; usual are 1 to 15."""

@@ -4,9 +4,14 @@ Training, prediction and everything else read pictures by `read`, so that what w
 is what is used. There is no other preprocessing in pawsure; scaling to a network's range is
 part of its graph.
 
-**What is read.** Every format that Pillow reads but EPS and WMF, drawings that Pillow hands
-to other programs. Of an animation, the first frame. EXIF orientation is applied; how kinds of
-pixel become RGB is told in `pawsure.data.colour`. A truncated picture is an error.
+**What is read.** JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF, JPEG 2000 and a dozen rarer formats; a
+file's first bytes say which (`pawsure.data.formats`). Of an animation, the first frame; of a
+TIFF, the first page, and only kinds of it that are known to come out right (`pawsure.data.tiff`).
+EXIF orientation is applied; `pawsure.data.colour` turns every kind of pixel into RGB.
+
+**What is refused.** A picture that lacks a part, whether the file says so or not
+(`pawsure.data.jpeg`); headers in too many pieces (`pawsure.data.headers`); and what would take
+more than half a minute to decode.
 
 **How it is resized.** To a square, both sides on their own, as Keras's loaders do; bilinear
 with a support that grows with the shrinking (antialiased), as torchvision does. Of Pillow's
@@ -63,7 +68,7 @@ from pawsure.errors import PictureError, ShapeError, UsageError
 RESAMPLE = Image.Resampling.BILINEAR
 """The filter of every resize."""
 
-WAY_IN_VERSION = 1
+WAY_IN_VERSION = 2
 """Raised when the same bytes come out as other pixels, so that stored features are not reused."""
 
 DECODE_MARGIN = 1.25

@@ -85,7 +85,7 @@ def check_scans(data: bytes, start: JpegStart) -> None:
     for place in sorted({*gaps, *ends}):
         fed += data[at:place] + _ADDED
         at = place
-    is_hungry = not np.array_equal(_decoded(fed + data[at:]), whole)
+    is_hungry = _differs(fed + data[at:], whole)
     if is_hungry or (start.passes > 1 and _lacks_passes(data, start)):
         raise PictureError("truncated: a part of its pixels is missing; copy it anew or remove it")
     # In a later pass a byte may change less than a level; in a plain picture any mean the same.
@@ -96,8 +96,8 @@ def check_scans(data: bytes, start: JpegStart) -> None:
         kept = data[: max(place - _NEEDED_BYTES, body)].rstrip(b"\xff")
         count = place - len(kept)
         others = [(pattern * count)[:count] for pattern in _OTHERS]
-        if count >= _NEEDED_BYTES and all(
-            np.array_equal(_decoded(kept + other + data[place:]), whole) for other in others
+        if count >= _NEEDED_BYTES and not any(
+            _differs(kept + other + data[place:], whole) for other in others
         ):
             raise PictureError("damaged: a part of its pixels is lost; copy it anew or remove it")
 
@@ -166,6 +166,11 @@ def _ends_grey(image: Image.Image) -> bool:
     last = image.getpixel((image.width - 1, image.height - 1))
     levels = last if isinstance(last, tuple) else (last,)
     return set(levels) <= _GREYS[len(levels)]
+
+
+def _differs(data: bytes, whole: np.ndarray) -> bool:
+    found = _decoded(data)
+    return found is None or not np.array_equal(found, whole)
 
 
 def _decoded(data: bytes) -> np.ndarray | None:

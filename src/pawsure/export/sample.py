@@ -1,5 +1,8 @@
 """How a picture is read without pawsure: the function whose text is in the README of an export."""
 
+# It is shown to people without types.
+# mypy: ignore-errors
+
 from __future__ import annotations
 
 import inspect
@@ -8,11 +11,10 @@ import numpy as np
 from PIL import Image
 
 
-def read_picture(path, size):  # type: ignore[no-untyped-def]  # reads better without, for most
-    """Read a picture as pawsure does: uint8 RGB (size, size, 3). Pixels it might read otherwise
-    than pawsure are refused: kinds of file that are not listed here, and rare kinds of PNG."""
+def read_picture(path, size):
+    """Give uint8 RGB (size, size, 3) as pawsure does; what might come out otherwise is refused."""
     kinds = ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
-    turns = dict(zip(range(2, 9), (0, 3, 1, 5, 4, 6, 2)))  # EXIF orientation to Image.Transpose
+    turns = dict(enumerate((0, 3, 1, 5, 4, 6, 2), 2))  # EXIF orientation to Image.Transpose
     with Image.open(path, formats=kinds) as image:
         side = -(-size * 5 // 4)
         smaller = image.draft(None, (side, side))  # what libjpeg need not decode in full
@@ -40,6 +42,4 @@ def read_picture(path, size):  # type: ignore[no-untyped-def]  # reads better wi
 
 def reading_code() -> str:
     """The text of `read_picture`."""
-    return inspect.getsource(read_picture).replace(
-        "  # type: ignore[no-untyped-def]  # reads better without, for most", ""
-    )
+    return inspect.getsource(read_picture)

@@ -8,7 +8,6 @@ Triton's "Binary Tensor Data Extension".
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
