@@ -28,6 +28,7 @@ GOOD_CLIENTS = 20
 BAD_CLIENTS = 12
 MORE_S = 0.5
 PATIENCE_S = 60
+TRIES = 3
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,21 @@ def longest_wait_s(address: str, bad: list[tuple[str, str, bytes]], *, least_s: 
     return max(crowd.waits_s)
 
 
+def assert_nobody_waits(address: str, bad: list[tuple[str, str, bytes]]) -> None:
+    """Than beside as many bodies of as many bytes that are refused by their first.
+
+    Bytes have to travel, on a machine that other processes may use too: the least of a few tries.
+    """
+    harmless = [("/v1/predict", "image/jpeg", bytes(len(body))) for _, _, body in bad]
+    more_s = []
+    for _ in range(TRIES):
+        quiet = longest_wait_s(address, harmless, least_s=1.0)
+        more_s.append(longest_wait_s(address, bad, least_s=1.0) - quiet)
+        if more_s[-1] <= MORE_S:
+            return
+    raise AssertionError(f"Good clients waited longer by {more_s} seconds.")
+
+
 def pictures_of(names: list[str], size: int) -> list[tuple[str, str, bytes]]:
     return [("/v1/predict", "image/jpeg", hostile_bodies.ALL[name](size)) for name in names]
 
@@ -116,26 +132,22 @@ def numbers(address: str, size: int) -> tuple[str, str, bytes]:
 
 
 def test_a_dozen_hostile_bodies_hold_nobody_up(address):
-    quiet = longest_wait_s(address, [], least_s=1.0)
     names = ["jpeg_of_empty_segments", "png_of_chunks", "gif_of_blocks", "qoi_of_noise"]
     names += ["bmp_of_runs", "tiff_of_tags", "eps_of_lines", "jpeg_2000_of_boxes"]
     bad = pictures_of(names, 1_000_000) + forms_of(2_000_000)[:2] + [numbers(address, 200_000)] * 2
-    assert longest_wait_s(address, bad, least_s=1.0) <= quiet + MORE_S
+    assert_nobody_waits(address, bad)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", hostile_bodies.ALL)
 def test_a_dozen_of_each_format_hold_nobody_up(address, name):
-    quiet = longest_wait_s(address, [], least_s=1.0)
     bad = pictures_of([name], 19_000_000) * BAD_CLIENTS
-    assert longest_wait_s(address, bad, least_s=2.0) <= quiet + MORE_S
+    assert_nobody_waits(address, bad)
 
 
 @pytest.mark.slow
 def test_a_dozen_forms_and_long_json_hold_nobody_up(address):
-    quiet = longest_wait_s(address, [], least_s=1.0)
-    bad = (forms_of(19_000_000) + [numbers(address, 19_000_000)]) * 2
-    assert longest_wait_s(address, bad, least_s=2.0) <= quiet + MORE_S
+    assert_nobody_waits(address, (forms_of(19_000_000) + [numbers(address, 19_000_000)]) * 2)
 
 
 @pytest.fixture
