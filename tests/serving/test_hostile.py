@@ -184,7 +184,7 @@ def test_what_takes_too_long_is_ended_and_the_next_is_done(aside):
 
 
 def test_a_process_that_breaks_down_is_started_again(aside):
-    aside.start()
+    aside.read_json(b"{}", seconds=20)
     aside._process.kill()
     aside._process.wait()
     content, levels = aside.read_json(b'{"inputs": [{"data": [[1, 255]]}]}', seconds=20)
@@ -200,12 +200,13 @@ def test_the_server_leaves_no_process_behind(tmp_path: Path):
     command = [sys.executable, "-m", "pawsure", "serve", "--port", "0", "--model", str(model)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
-        server.stderr.readline()
+        address = server.stderr.readline().split("page is at ")[1].split(",")[0]
         children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
         if not children.exists():
             server.kill()
             pytest.skip("the system does not tell of children")
-        time.sleep(0.5)
+        large = picture("red", "PNG", size=(3000, 2000))
+        assert post(address, "/v1/predict", "image/png", large)[0] == 200
         tasks = Path(f"/proc/{server.pid}/task").glob("*/children")
         pids = [int(pid) for task in tasks for pid in task.read_text().split()]
         server.terminate()

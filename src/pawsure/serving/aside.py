@@ -45,14 +45,9 @@ class Aside:
     """One process; its methods may be called from any thread, one at a time."""
 
     def __init__(self) -> None:
-        """Nothing runs yet; it starts with `start`, or with the first work."""
+        """Nothing runs yet: it starts with the first work, which most servers never get."""
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the process, which takes a tenth of a second to be ready; does not wait."""
-        with self._lock:
-            self._running()
 
     def close(self) -> None:
         """End the process, whatever it does."""

@@ -283,7 +283,6 @@ class Batcher:
     # In the threads that wait for processes
 
     def _wait_for(self, aside: Aside) -> None:
-        aside.start()
         try:
             while (job := self._next_aside()) is not None:
                 self._decode_aside(aside, *job)

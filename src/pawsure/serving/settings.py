@@ -48,7 +48,7 @@ class ServingSettings:
     wait_s: float = 1.0
     deadline_s: float = 10.0
     aside_s: float = 5.0
-    # Each takes 60 MB.
+    # Each takes 60 MB, once there is something for it to do.
     max_asides: int = 2
     stall_s: float = 10.0
     least_bytes_per_s: int = 16 * 1024
