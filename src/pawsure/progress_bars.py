@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from pawsure.cli import screen
 from pawsure.progress import Progress
+from pawsure.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ class PlainLines:
 
     def say(self, message: str) -> None:
         """Print one line."""
-        print(screen.printable(message), file=sys.stderr, flush=True)
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 class EachPiece:
@@ -103,7 +103,7 @@ class Bar:
 
     def say(self, message: str) -> None:
         """Print one line above the bar."""
-        line = screen.printable(message)
+        line = printable(message)
         self._console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 

@@ -25,3 +25,13 @@ def rounded(value: float) -> float:
     Arithmetic with floats leaves errors in the sixteenth digit; twelve are kept.
     """
     return float(f"{value:.12g}")
+
+
+def printable(text: str) -> str:
+    """Text with everything that could move a terminal's cursor written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from awkward_pictures import awkward
 from tiny_runs import pictures_with_a_spot, tiny_run
 from typer.testing import CliRunner, Result
 from whole_app import app
@@ -71,18 +72,31 @@ def check_readme_code(out: Path, run: Path, tmp_path: Path) -> None:
     """Run the code beside an export, as its reader would."""
     folder = shutil.copytree(out, tmp_path / "export")
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    shutil.copy(run.parent / "pictures" / "red" / "1.png", folder / "picture.jpg")
+    pictures = {name: data for name, data in awkward().items() if name in AWKWARD}
+    pictures["red.png"] = (run.parent / "pictures" / "red" / "1.png").read_bytes()
+    for name, data in pictures.items():
+        (folder / name).write_bytes(data)
     if importlib.util.find_spec("ai_edge_litert") is None:
         ours = "import tensorflow; Interpreter = tensorflow.lite.Interpreter"
         code = code.replace("from ai_edge_litert.interpreter import Interpreter", ours)
+    each = "import shutil, sys\nfor name in sys.argv[2:]:\n    shutil.copy(name, 'picture.jpg')\n"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", f"{each}    exec(sys.argv[1], {{}})", code, *pictures],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    answer = pawsure.load(run)(folder / "picture.jpg")
-    said, probability = done.stdout.split()
-    assert said in (answer.label, answer.answer)
-    assert float(probability) == pytest.approx(answer.probability, abs=0.05)
+    model = pawsure.load(run)
+    for name, line in zip(pictures, done.stdout.splitlines(), strict=True):
+        answer = model(folder / name)
+        said, probability = line.split()
+        assert said in (answer.label, answer.answer), name
+        assert float(probability) == pytest.approx(answer.probability, abs=0.05), name
+
+
+AWKWARD = ("alpha.png", "grey16.png", "grey12.png", "cmyk.jpg", "palette-alpha.png", "turned-6.jpg")
 
 
 def test_people_are_told_the_difference_and_what_to_do_next(run, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pawsure.cli import screen
+from pawsure.wording import printable
 
 
 def test_answers_and_notes_go_apart(capsys):
@@ -16,5 +17,5 @@ def test_next_commands_can_be_pasted(capsys):
 
 
 def test_names_cannot_move_the_cursor():
-    assert screen.printable("a\x1b[2Jb\n.jpg") == r"a\x1b[2Jb\n.jpg"
-    assert screen.printable("Käse 猫.jpg") == "Käse 猫.jpg"
+    assert printable("a\x1b[2Jb\n.jpg") == r"a\x1b[2Jb\n.jpg"
+    assert printable("Käse 猫.jpg") == "Käse 猫.jpg"

@@ -44,7 +44,6 @@ _FORMATS = {
 _SAME = {"MPO": "JPEG", "DIB": "BMP"}  # a JPEG with further pictures in it; a BMP without header
 
 _NEVER_MOVES = b"\xff\xd8"  # how a JPEG begins
-_MANY_PAGES = ("TIFF", "MPO", "ICO", "ICNS")  # not animations
 
 
 class Animations:
@@ -67,8 +66,8 @@ class Animations:
         """
         if data.startswith(_NEVER_MOVES):
             return
-        with translated(), open_bytes(data, max_pixels=self._limits.max_pixels) as image:
-            frames = getattr(image, "n_frames", 1) if image.format not in _MANY_PAGES else 1
+        with translated():
+            frames = open_bytes(data, max_pixels=self._limits.max_pixels).frames
         if frames > 1:
             with self._lock:
                 self._frames[content] = frames

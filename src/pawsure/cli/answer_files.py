@@ -28,6 +28,7 @@ from pawsure.cli import screen
 from pawsure.cli.answer_rows import Record, Rows
 from pawsure.errors import UsageError
 from pawsure.model.answer import Answer, Failure
+from pawsure.wording import printable
 
 _STATE = "state.json"
 _JOURNAL = "checksums"
@@ -305,5 +306,5 @@ def _removal(folder: Path) -> str:
 def _short(value: object) -> str:
     """A setting in a message: long ones by their beginning."""
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    text = screen.printable(text)
+    text = printable(text)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pawsure.cli import screen
 from pawsure.model.answer import NEITHER, Answer, Failure
+from pawsure.wording import printable
 
 
 class WriteAnswer(Protocol):
@@ -28,9 +29,9 @@ def text_lines(paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
     answer_width = max(len(word) for word in (*labels, "unsure", "neither"))
 
     def write(result: Answer | Failure) -> None:
-        path = screen.printable(str(result.path))
+        path = printable(str(result.path))
         if isinstance(result, Failure):
-            screen.note(f"{path}: {screen.printable(result.error)}")
+            screen.note(f"{path}: {printable(result.error)}")
             return
         screen.answer(f"{path:<{path_width}}  {result.answer:<{answer_width}}  {_how_sure(result)}")
 

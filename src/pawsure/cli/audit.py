@@ -11,7 +11,7 @@ from pawsure.cli import screen
 from pawsure.cli.labels import LabelsOption
 from pawsure.errors import UsageError
 from pawsure.progress_bars import terminal_progress
-from pawsure.wording import agreeing, count
+from pawsure.wording import agreeing, count, printable
 
 if TYPE_CHECKING:
     from pawsure.audit.audit import Audit
@@ -144,12 +144,12 @@ def _write_summary(found: Audit, path: Path) -> None:
 def _show(found: Audit) -> None:
     """For people: what it means first, then the worst of each kind by name."""
     summary = found.summary
-    labels = ", ".join(f"{screen.printable(n)} {c:,}" for n, c in list(summary.labels.items())[:8])
+    labels = ", ".join(f"{printable(n)} {c:,}" for n, c in list(summary.labels.items())[:8])
     more = f" and {len(summary.labels) - 8} more" if len(summary.labels) > 8 else ""
     screen.answer(f"{count(summary.pictures, 'picture')}: {labels}{more}")
     sentences = summary.sentences()
     for sentence in sentences:
-        screen.answer(f"  {screen.printable(sentence)}")
+        screen.answer(f"  {printable(sentence)}")
     if not sentences:
         screen.answer("  Nothing was found that needs looking at.")
     _show_leaks(found)
@@ -177,7 +177,7 @@ def _show_leaks(found: Audit) -> None:
     screen.answer(f"Copies across splits{of}:")
     for pair in pairs[:_SHOWN]:
         told = f"  {pair.held_out} ({pair.split}) is {pair.learned} (train)"
-        screen.answer(screen.printable(told))
+        screen.answer(printable(told))
 
 
 def _show_worst(found: Audit, check: str, title: str) -> None:
@@ -191,4 +191,4 @@ def _show_worst(found: Audit, check: str, title: str) -> None:
     screen.answer(f"{title}{of}:")
     for row in rows[:_SHOWN]:
         why = f"  {found.reason[row]}"
-        screen.answer(screen.printable(f"  {found.catalog.path[row]}{why}"))
+        screen.answer(printable(f"  {found.catalog.path[row]}{why}"))

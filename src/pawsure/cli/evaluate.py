@@ -12,7 +12,7 @@ import typer
 from pawsure.cli import screen
 from pawsure.cli.exit_codes import ExitCode
 from pawsure.cli.labels import LabelsOption, Level
-from pawsure.wording import count
+from pawsure.wording import count, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -203,7 +203,7 @@ def _show_comparison(found: dict[str, Any], against: Path) -> None:
     )
     verdict = "no more than noise" if found["p_value"] >= 0.05 else "beyond noise"
     screen.answer(
-        f"Against {screen.printable(str(against))}, on the same pictures "
+        f"Against {printable(str(against))}, on the same pictures "
         f"(its accuracy: {_with_interval(accuracy, '.1%')}):"
     )
     screen.answer(
@@ -244,6 +244,6 @@ def _mistaken(figures: dict[str, Any], label: str) -> str:
 
 def _tell_unreadable(unreadable: list[dict[str, str]]) -> None:
     for picture in unreadable[:20]:
-        screen.note(f"{screen.printable(picture['path'])}: {picture['error']}")
+        screen.note(f"{printable(picture['path'])}: {picture['error']}")
     if len(unreadable) > 20:
         screen.note(f"… and {len(unreadable) - 20:,} more that could not be read; --json has all.")

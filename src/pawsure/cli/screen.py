@@ -44,13 +44,3 @@ def next_command(why: str, *words: object) -> None:
 def command(*words: object) -> str:
     """A command of ours as it is typed into a shell; `words` come after `pawsure`."""
     return f"pawsure {shlex.join(str(word) for word in words)}"
-
-
-def printable(text: str) -> str:
-    """Text with everything that could move a terminal's cursor written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )

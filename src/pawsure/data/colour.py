@@ -9,6 +9,7 @@ BACKGROUND = (255, 255, 255)
 """RGB that see-through pictures are laid on: white, as on the pages they were made for."""
 
 _SIXTEEN_BIT_MODES = frozenset(["I;16", "I;16L", "I;16B", "I;16N"])
+_USUAL_BITS = (8, 10, 12, 14, 16)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -24,15 +25,61 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: Pillow can't convert the mode.
     """
+    # These two state their range, and Pillow brings it to 16 bits.
+    states_range = image.format in ("PPM", "JPEG2000")
     if image.mode in _SIXTEEN_BIT_MODES:
-        return _grey(_from_16_bits(np.asarray(image)))
+        return _sixteen_bit_grey(image, bits=16 if states_range else None)
     if image.mode == "I":
-        return _grey(_from_integers(np.asarray(image), sixteen_bits=image.format == "PPM"))
+        return _grey(to_levels(np.asarray(image), bits=16 if states_range else None))
     if image.mode == "F":
-        return _grey(_from_floats(np.asarray(image)))
+        return _grey(to_levels(np.asarray(image)))
     if image.has_transparency_data:
         return _on_background(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def to_levels(values: np.ndarray, *, bits: int | None = None) -> np.ndarray:
+    """Bring samples of any depth to 0…255, to the nearest level.
+
+    Args:
+        values: of any shape; unsigned, signed or floating.
+        bits: how many of unsigned samples are used; None where the format does not say. Then
+            the range is the smallest usual one that all values fit: of whole numbers 8, 10, 12,
+            14 or 16 bits, of floats 0…1 or 0…255; else they are stretched, smallest to largest.
+
+    Returns:
+        uint8, the same shape.
+    """
+    if values.dtype.kind == "f":
+        return _from_floats(values)
+    if bits == 8 and values.dtype == np.uint8:
+        return values
+    if bits is None:
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65535:
+            return _stretched(values.astype(np.float64))
+        bits = _bits_used(low, high, values.dtype.itemsize)
+    largest = (1 << bits) - 1
+    wide = np.uint32 if bits <= 16 else np.uint64
+    return ((values.astype(wide) * 255 + largest // 2) // largest).astype(np.uint8)
+
+
+def _bits_used(low: int, high: int, itemsize: int) -> int:
+    """Microscopes, X-ray stations and cameras put 10 to 14 bits into the low end of 16."""
+    if itemsize == 1:
+        return 8
+    if itemsize == 2 and low == high:  # one value says nothing of the range
+        return 16
+    return next(bits for bits in _USUAL_BITS if high < 1 << bits)
+
+
+def _sixteen_bit_grey(image: Image.Image, *, bits: int | None) -> Image.Image:
+    values = np.asarray(image)
+    grey = _grey(to_levels(values, bits=bits))
+    see_through = image.info.get("transparency")
+    if isinstance(see_through, int):
+        grey.paste(BACKGROUND, mask=Image.fromarray(values == see_through))
+    return grey
 
 
 def _grey(values: np.ndarray) -> Image.Image:
@@ -47,23 +94,8 @@ def _on_background(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(below, seen).convert("RGB")
 
 
-def _from_16_bits(values: np.ndarray) -> np.ndarray:
-    """0…65535 to 0…255, to the nearest; Pillow's own conversion to "L" cuts off above 255."""
-    return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-
-
-def _from_integers(values: np.ndarray, *, sixteen_bits: bool) -> np.ndarray:
-    """32-bit grey, whose range no format states: 8 or 16 bits if it fits, else stretched."""
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        return _stretched(values.astype(np.float64))
-    if high <= 255 and not sixteen_bits:
-        return values.astype(np.uint8)
-    return _from_16_bits(values)
-
-
 def _from_floats(values: np.ndarray) -> np.ndarray:
-    """Grey of floats, whose range no format states: 0…1 or 0…255 if it fits, else stretched."""
+    """Floats, whose range no format states: 0…1 or 0…255 if it fits, else stretched."""
     values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 255:

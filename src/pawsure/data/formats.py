@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from pathlib import PurePath
 
 READABLE_SUFFIXES = frozenset(
@@ -15,11 +16,9 @@ READABLE_SUFFIXES = frozenset(
         ".cur",
         ".dds",
         ".dib",
-        ".fits",
         ".gif",
         ".icns",
         ".ico",
-        ".im",
         ".j2k",
         ".jfif",
         ".jp2",
@@ -43,8 +42,6 @@ READABLE_SUFFIXES = frozenset(
         ".tif",
         ".tiff",
         ".webp",
-        ".xbm",
-        ".xpm",
     ]
     # fmt: on
 )
@@ -63,12 +60,14 @@ OTHER_PICTURE_SUFFIXES = frozenset(
         ".dng",
         ".eps",
         ".erf",
+        ".fits",
         ".gpr",
         ".heic",
         ".heics",
         ".heif",
         ".hif",
         ".iiq",
+        ".im",
         ".jxl",
         ".kdc",
         ".mef",
@@ -88,6 +87,8 @@ OTHER_PICTURE_SUFFIXES = frozenset(
         ".svg",
         ".wmf",
         ".x3f",
+        ".xbm",
+        ".xpm",
     ]
     # fmt: on
 )
@@ -135,9 +136,31 @@ _SIGNATURES = (
     (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
     (b"8BPS", "PSD"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\0\0\0\x0cjP  ", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\0\0\1\0", "ICO"),
+    (b"icns", "ICNS"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"\x01\xda", "SGI"),
 )
+_NETPBM = re.compile(rb"P[1-6f][\s#]")
+_PCX = re.compile(rb"\n[\x00\x02\x03\x05]\x01[\x01\x02\x04\x08]")
+_DIB_HEADER_SIZES = frozenset([12, 16, 40, 52, 56, 64, 108, 124])
+_TGA_TYPES = frozenset([1, 2, 3, 9, 10, 11])
+_TGA_DEPTHS = frozenset([1, 8, 16, 24, 32])
+
+# Drawings, which Pillow would hand to Ghostscript or to Windows.
+_DRAWINGS = (
+    (b"%!PS", "an EPS drawing"),
+    (b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
+    (b"\xd7\xcd\xc6\x9a", "a WMF or EMF drawing"),
+    (b"\x01\0\0\0", "a WMF or EMF drawing"),
+)
+_SPOKEN = {"JPEG2000": "JPEG 2000", "WEBP": "WebP"}
 
 _PNG_END = b"IEND\xaeB`\x82"  # the last chunk's name and checksum, the same in every file
 _PNG_SIZE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(.{8})", re.DOTALL)
@@ -148,6 +171,56 @@ _JPEG_END = b"\xff\xd9"
 def is_picture_name(path: str | PurePath) -> bool:
     """Whether a file name is that of a picture, readable or not."""
     return PurePath(path).suffix.lower() in PICTURE_SUFFIXES
+
+
+def format_of(data: bytes) -> str | None:
+    """Pillow's name of a file's format, by its first bytes; None for what is not read.
+
+    Pillow itself would ask every format that it knows, some of which parse a whole file in
+    Python before they find that it is none of theirs.
+
+    Args:
+        data: a whole file, or at least its first 64 bytes.
+    """
+    for start, name in _SIGNATURES:
+        if data.startswith(start):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[4:8] == b"ftyp":
+        return "AVIF" if _is_avif(data) else None
+    if _NETPBM.match(data):
+        return "PPM"
+    if _PCX.match(data):
+        return "PCX"
+    if len(data) < 18:
+        return None
+    if data[:4] == b"\0\0\2\0" and data[4:6] != b"\0\0":  # else a TGA
+        return "CUR"
+    size, _, _, planes = struct.unpack_from("<IiiH", data)
+    if size in _DIB_HEADER_SIZES and planes == 1:
+        return "DIB"
+    return "TGA" if _is_tga(data) else None
+
+
+def _is_avif(data: bytes) -> bool:
+    """Whether an ISO media file says that it is AVIF, as its main brand or another."""
+    end = min(struct.unpack_from(">I", data)[0], 256)
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
+    return bool(brands & {b"avif", b"avis"})
+
+
+def _is_tga(data: bytes) -> bool:
+    """TGA has no mark at its beginning, so every field of its header has to make sense."""
+    colours, kind, depth = data[1], data[2], data[16]
+    width, height = struct.unpack_from("<HH", data, 12)
+    return (
+        colours == (kind & 7 == 1)
+        and kind in _TGA_TYPES
+        and depth in _TGA_DEPTHS
+        and bool(width and height)
+        and data[17] & 0xC0 == 0
+    )
 
 
 def why_unknown(data: bytes) -> str:
@@ -164,8 +237,12 @@ def why_unknown(data: bytes) -> str:
             return reason
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "a HEIC picture, which can't be read here; save it as JPEG"
-    if looks_like := _signature(data):
-        return f"damaged or cut short: it begins as a {looks_like} but can't be opened"
+    for start, what in _DRAWINGS:
+        if data.startswith(start):
+            return f"{what}, which has no pixels; save it as PNG"
+    if looks_like := format_of(data):
+        spoken = _SPOKEN.get(looks_like, looks_like)
+        return f"damaged or cut short: it begins as a {spoken} but can't be opened"
     if not any(data[:64]):
         return "not a picture: it begins with zeros; was its copying interrupted?"
     return "not a picture: it is of no format that can be read"
@@ -181,9 +258,21 @@ def ends_whole(data: bytes, format: str) -> bool:
         data: the whole file.
         format: Pillow's name of it.
     """
-    if format in ("JPEG", "MPO"):
+    if format == "JPEG":
         return data.endswith(_JPEG_END)
-    return format == "PNG" and data.endswith(_PNG_END)
+    return format == "PNG" and data.endswith(_PNG_END) and _checksums_are_right(data)
+
+
+def _checksums_are_right(data: bytes) -> bool:
+    """Of every chunk of a PNG."""
+    at = 8
+    view = memoryview(data)
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(view[at : at + 4])
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
+            return False
+        at = end + 4
+    return at == len(data)
 
 
 def sizes_in_icon(data: bytes) -> list[tuple[int, int]]:
@@ -200,12 +289,3 @@ def sizes_in_icon(data: bytes) -> list[tuple[int, int]]:
     wide_first = [struct.unpack(">II", match[1]) for match in _PNG_SIZE.finditer(data)]
     high_first = [struct.unpack(">II", match[1]) for match in _JPEG_2000_SIZE.finditer(data)]
     return wide_first + [(width, height) for height, width in high_first]
-
-
-def _signature(data: bytes) -> str | None:
-    for start, name in _SIGNATURES:
-        if data.startswith(start):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    return "AVIF" if data[4:12] in (b"ftypavif", b"ftypavis") else None

@@ -4,9 +4,14 @@ Training, prediction and everything else read pictures by `read`, so that what w
 is what is used. There is no other preprocessing in pawsure; scaling to a network's range is
 part of its graph.
 
-**What is read.** Every format that Pillow reads but EPS and WMF, drawings that Pillow hands
-to other programs. Of an animation, the first frame. EXIF orientation is applied; how kinds of
-pixel become RGB is told in `pawsure.data.colour`. A truncated picture is an error.
+**What is read.** JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF, JPEG 2000 and a dozen rarer formats; a
+file's first bytes say which (`pawsure.data.formats`). Of an animation, the first frame; of a
+TIFF, the first page, and only kinds of it that are known to come out right (`pawsure.data.tiff`).
+EXIF orientation is applied; `pawsure.data.colour` turns every kind of pixel into RGB.
+
+**What is refused.** A picture that lacks a part, whether the file says so or not
+(`pawsure.data.jpeg`); headers in too many pieces (`pawsure.data.headers`); and what would take
+more than half a minute to decode.
 
 **How it is resized.** To a square, both sides on their own, as Keras's loaders do; bilinear
 with a support that grows with the shrinking (antialiased), as torchvision does. Of Pillow's
@@ -50,16 +55,22 @@ import numpy as np
 from PIL import Image
 
 from pawsure.data.colour import BACKGROUND as BACKGROUND
-from pawsure.data.colour import to_rgb
-from pawsure.data.formats import ends_whole
 from pawsure.data.listing import why_not_searched
-from pawsure.data.pillow import check_pixels, open_bytes, translated, turn_of, upright_size
+from pawsure.data.pillow import (
+    ByPillow,
+    Opened,
+    check_pixels,
+    check_work,
+    open_bytes,
+    opens_quickly,
+    translated,
+)
 from pawsure.errors import PictureError, ShapeError, UsageError
 
 RESAMPLE = Image.Resampling.BILINEAR
 """The filter of every resize."""
 
-WAY_IN_VERSION = 1
+WAY_IN_VERSION = 2
 """Raised when the same bytes come out as other pixels, so that stored features are not reused."""
 
 DECODE_MARGIN = 1.25
@@ -127,8 +138,8 @@ def probe(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
 def examine(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
     """Read a picture's header, and make sure that the file is not cut short.
 
-    A JPEG or PNG that ends as such files do is believed (40 microseconds); any other file is
-    decoded.
+    A PNG whose checksums are right, and a JPEG whose pixels go on to its end, are believed; any
+    other file is decoded.
 
     Args:
         data: the whole file.
@@ -139,8 +150,7 @@ def examine(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
     """
     with translated(), _opened(data, limits) as image:
         info = _info(image)
-        if not ends_whole(data, info.format):
-            image.load()
+        image.check_marks()
         return info
 
 
@@ -158,9 +168,7 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> np.ndarray:
         PictureError: it is no picture, too large, or damaged.
     """
     with translated(), _opened(data, limits) as image:
-        image.load()
-        turn = turn_of(image)
-        rgb = to_rgb(image)
+        rgb, turn = image.rgb(), image.turn()
         return np.array(rgb if turn is None else rgb.transpose(turn))
 
 
@@ -215,11 +223,39 @@ def read(
         source = read_file(source, limits=limits)
     with translated(name=name):
         if isinstance(source, np.ndarray):
-            return _read_image(_from_array(source), size_px, limits)
+            source = _from_array(source)
         if isinstance(source, Image.Image):
-            return _read_image(source, size_px, limits)
+            return _read_image(ByPillow(source), size_px, limits)
         with _opened(bytes(source), limits) as image:
-            return _read_image(image, size_px, limits, box=_decode_smaller(image, size_px))
+            side = math.ceil(size_px * DECODE_MARGIN)
+            return _read_image(image, size_px, limits, box=image.decode_smaller(side))
+
+
+def read_if_quick(
+    data: bytes, *, size_px: int, seconds: float, limits: Limits = DEFAULT_LIMITS
+) -> np.ndarray | None:
+    """Read a picture as `read` does, if that is sure not to take long.
+
+    Args:
+        data: the whole file.
+        size_px: the side S, at least 1.
+        seconds: that decoding may take, by a rough estimate from its header.
+        limits: that it must keep.
+
+    Returns:
+        uint8 (S, S, 3), or None if it takes longer.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    with translated():
+        if not opens_quickly(data):
+            return None
+        with _opened(data, limits) as image:
+            if image.seconds > seconds:
+                return None
+            side = math.ceil(size_px * DECODE_MARGIN)
+            return _read_image(image, size_px, limits, box=image.decode_smaller(side))
 
 
 def read_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -275,42 +311,35 @@ def read_stream(file: IO[bytes], *, limits: Limits, num_bytes: int) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes, limits: Limits) -> Iterator[Image.Image]:
+def _opened(data: bytes, limits: Limits) -> Iterator[Opened]:
     """A picture whose header keeps the limits and whose pixels are not decoded yet."""
     if len(data) > limits.max_bytes:
         raise PictureError(
             f"the file has {len(data):,} bytes, more than the limit of {limits.max_bytes:,}; "
             "save it smaller"
         )
-    with open_bytes(data, max_pixels=limits.max_pixels) as image:
-        yield image
+    image = open_bytes(data, max_pixels=limits.max_pixels)
+    check_work(image)
+    yield image
 
 
-def _info(image: Image.Image) -> PictureInfo:
-    width, height = upright_size(image)
-    return PictureInfo(width=width, height=height, format=image.format or "")
-
-
-def _decode_smaller(image: Image.Image, size_px: int) -> tuple[float, float, float, float] | None:
-    """Ask libjpeg for a smaller picture where that is as good; give the box that it fills."""
-    side = math.ceil(size_px * DECODE_MARGIN)
-    chosen = image.draft(None, (side, side))
-    return None if chosen is None else chosen[1]
+def _info(image: Opened) -> PictureInfo:
+    width, height = image.upright_size
+    return PictureInfo(width=width, height=height, format=image.format)
 
 
 def _read_image(
-    image: Image.Image,
+    image: Opened,
     size_px: int,
     limits: Limits,
     *,
     box: tuple[float, float, float, float] | None = None,
 ) -> np.ndarray:
     check_pixels(*image.size, limits.max_pixels)
-    image.load()
-    turn = turn_of(image)
+    rgb, turn = image.rgb(), image.turn()
     # Turned once it is small: the sides are resized on their own, so the order is all one
     # (but for rounding, by one level), and turning twelve million pixels is not free.
-    squashed = _squashed(to_rgb(image), size_px, box)
+    squashed = _squashed(rgb, size_px, box)
     return np.array(squashed if turn is None else squashed.transpose(turn))
 
 

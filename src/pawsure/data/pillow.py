@@ -1,22 +1,30 @@
-"""Pillow, made fit for threads: no races, no warnings, one kind of error."""
+"""Pillow, made fit for threads and for files from anywhere.
+
+No races, no warnings, one kind of error. Pillow is told the format, which the first bytes say,
+and only ever opens what has a header of bounded length; see `pawsure.data.headers`.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from io import BytesIO
+from typing import Protocol
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pawsure.data import libtiff
-from pawsure.data.formats import sizes_in_icon, why_unknown
+from pawsure.data import jpeg, libtiff
+from pawsure.data.colour import BACKGROUND, to_levels, to_rgb
+from pawsure.data.formats import ends_whole, format_of, sizes_in_icon, why_unknown
+from pawsure.data.headers import JpegStart, count_packed_texts, count_pieces, jpeg_start
+from pawsure.data.tiff import Tiff, open_tiff
 from pawsure.errors import PawsureError, PictureError
-
-# Drawings, which Pillow hands to Ghostscript or to Windows: nothing that unknown bytes may do.
-_REFUSED = {"EPS": "an EPS drawing", "WMF": "a WMF or EMF drawing"}
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -31,7 +39,18 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_plugins_lock = threading.Lock()
+# Where Pillow's name of a format is not that of its module.
+_MODULES = {"JPEG2000": "Jpeg2K", "WEBP": "WebP", "DIB": "Bmp"}
+
+# Nanoseconds for a pixel (of a JPEG: besides its bytes), measured on two cores of a server; rough.
+_PIXEL_NS = {"JPEG": 2.0, "JPEG2000": 150.0, "WEBP": 25.0, "AVIF": 40.0}
+_USUAL_PIXEL_NS = 15.0
+_PYTHON_PIXEL_NS = 4000.0  # where Pillow unpacks pixels in Python
+_PYTHON_CODECS = frozenset(["qoi", "dds_rgb", "bmp_rle", "ppm", "ppm_plain", "SGI16"])
+_PIECE_NS = 5000.0
+_COMPRESSED_BYTE_NS = 10.0
+_PASS_NS = 6.0
+_MOST_SECONDS = 30.0
 
 
 class _Silence:
@@ -88,32 +107,254 @@ def translated(*, name: str | None = None) -> Iterator[None]:
         raise PictureError(_reason(exc), name=name) from exc
 
 
-def open_bytes(data: bytes, *, max_pixels: int) -> Image.Image:
+# Of files that are opened quickly.
+_FEW_PIECES = 2000
+_SHORT_HEAD_BYTES = 1024 * 1024
+_SMALL_BYTES = 64 * 1024
+_FEW_TEXTS = 16
+
+_NO_JPEG = JpegStart(0, -1, 1)
+
+
+class Opened(Protocol):
+    """A picture whose header was read and whose pixels are not decoded yet.
+
+    Attributes:
+        format: Pillow's name of it, such as "JPEG".
+        size: (width, height) as stored.
+    """
+
+    format: str
+    size: tuple[int, int]
+
+    @property
+    def seconds(self) -> float:
+        """That decoding will take, roughly, if not made smaller."""
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) after turning, from the header alone."""
+
+    @property
+    def frames(self) -> int:
+        """How many pictures an animation has; 1 for what does not move."""
+
+    def decode_smaller(self, side: int) -> tuple[float, float, float, float] | None:
+        """Ask for no more pixels than leave each side so long; give the box that they fill."""
+
+    def check_marks(self) -> None:
+        """See that the file is whole, as far as its bytes tell without decoding.
+
+        Raises:
+            PictureError: a part is missing.
+        """
+
+    def rgb(self) -> Image.Image:
+        """The pixels, decoded: mode RGB, as stored."""
+
+    def turn(self) -> Image.Transpose | None:
+        """How to turn them upright; ask after decoding."""
+
+
+class ByPillow:
+    """A picture that Pillow reads."""
+
+    def __init__(
+        self,
+        image: Image.Image,
+        data: bytes = b"",
+        *,
+        pieces: int = 0,
+        jpeg_start: JpegStart = _NO_JPEG,
+    ) -> None:
+        """Take an image; where it comes from a file, the whole of it too."""
+        self._image = image
+        self._data = data
+        self._pieces = pieces
+        self._jpeg_start = jpeg_start
+        self.format = "JPEG" if image.format == "MPO" else image.format or ""
+        self.size = image.size
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) after turning."""
+        return upright_size(self._image)
+
+    @property
+    def frames(self) -> int:
+        """How many pictures an animation has."""
+        moves = self.format in ("GIF", "PNG", "WEBP", "AVIF")
+        return getattr(self._image, "n_frames", 1) if moves else 1
+
+    @property
+    def seconds(self) -> float:
+        """That decoding will take, roughly, if not made smaller."""
+        pixels = self.size[0] * self.size[1]
+        each = _PIXEL_NS.get(self.format, _USUAL_PIXEL_NS)
+        tiles = getattr(self._image, "tile", [])
+        if tiles and tiles[0].codec_name in _PYTHON_CODECS:
+            each = _PYTHON_PIXEL_NS
+        total = pixels * each + self._pieces * _PIECE_NS
+        if self.format == "JPEG":
+            passes = self._jpeg_start.passes
+            total += len(self._data) * _COMPRESSED_BYTE_NS
+            total += pixels * passes * _PASS_NS if passes > 1 else 0
+        return total / 1e9
+
+    def decode_smaller(self, side: int) -> tuple[float, float, float, float] | None:
+        """Ask libjpeg for a smaller picture; None for other formats."""
+        chosen = self._image.draft(None, (side, side))
+        return None if chosen is None else chosen[1]
+
+    def check_marks(self) -> None:
+        """See that the file is whole."""
+        if not ends_whole(self._data, self.format):
+            self._load()
+        elif self.format == "JPEG":
+            jpeg.check_marks(self._data, self._jpeg_start)
+
+    def _load(self) -> None:
+        self._image.load()
+        if self._jpeg_start.scan >= 0:
+            jpeg.check_whole(self._data, self._image, self._jpeg_start)
+
+    def rgb(self) -> Image.Image:
+        """Decode to RGB."""
+        if self.format == "PNG" and self._data:
+            return _png_to_rgb(self._image, self._data)
+        self._load()
+        return to_rgb(self._image)
+
+    def turn(self) -> Image.Transpose | None:
+        """How to turn the pixels upright."""
+        return turn_of(self._image)
+
+
+class ByHeader:
+    """A TIFF, of which Pillow only unpacks the bytes."""
+
+    format = "TIFF"
+    frames = 1
+
+    def __init__(self, page: Tiff) -> None:
+        """Take its first page."""
+        self._page = page
+        self.size = page.size
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) after turning."""
+        width, height = self.size
+        return (height, width) if swaps_sides(self.turn()) else (width, height)
+
+    @property
+    def seconds(self) -> float:
+        """That decoding will take, roughly, if not made smaller."""
+        return math.prod(self.size) * self._page.pixel_bytes * _USUAL_PIXEL_NS / 1e9
+
+    def decode_smaller(self, side: int) -> None:
+        """Ask libjpeg for a smaller picture; None for other formats."""
+        return None
+
+    def check_marks(self) -> None:
+        """See that the file is whole."""
+        self._page.rgb()
+
+    def rgb(self) -> Image.Image:
+        """Decode to RGB."""
+        return self._page.rgb()
+
+    def turn(self) -> Image.Transpose | None:
+        """How to turn the pixels upright."""
+        return _TURNS.get(self._page.orientation)
+
+
+def opens_quickly(data: bytes) -> bool:
+    """Whether `open_bytes` takes a few milliseconds at most.
+
+    Args:
+        data: the whole file.
+    """
+    format = format_of(data)
+    if format == "JPEG":
+        start = jpeg_start(data, most=_FEW_PIECES)
+        return start.pieces <= _FEW_PIECES and start.scan <= _SHORT_HEAD_BYTES
+    if format in ("PNG", "GIF"):
+        few = count_pieces(data, format, most=_FEW_PIECES) <= _FEW_PIECES
+        return few and (format == "GIF" or count_packed_texts(data) <= _FEW_TEXTS)
+    return format in (None, "TIFF", "WEBP", "AVIF", "BMP") or len(data) <= _SMALL_BYTES
+
+
+def open_bytes(data: bytes, *, max_pixels: int) -> Opened:
     """Read the header of a picture; to be used within `translated`.
 
     Args:
         data: the whole file.
         max_pixels: how many it may have.
 
-    Returns:
-        An image whose pixels are not decoded yet (but for icons).
-
     Raises:
         PictureError: it is no picture, one of a kind that is refused, or too large.
     """
+    format = format_of(data)
+    if format is None:
+        raise PictureError(why_unknown(data))
+    if format == "TIFF":
+        libtiff.silence()
+        page = open_tiff(data)
+        check_pixels(*page.size, max_pixels)
+        return ByHeader(page)
+    start = jpeg_start(data) if format == "JPEG" else _NO_JPEG
+    pieces = start.pieces or count_pieces(data, format)
     for width, height in sizes_in_icon(data):  # before Pillow decodes them on opening
         check_pixels(width, height, max_pixels)
-    Image.preinit()
+    # Not Image.init, which takes a tenth of a second and races with other threads.
+    import_module(f"PIL.{_MODULES.get(format, format.title())}ImagePlugin")
     try:
-        image = _open(data)
+        image = Image.open(BytesIO(data), formats=[format])
     except UnidentifiedImageError as exc:
         raise PictureError(why_unknown(data)) from exc
-    if image.format == "TIFF":
-        libtiff.silence()
-    if image.format in _REFUSED:
-        raise PictureError(f"{_REFUSED[image.format]}, which has no pixels; save it as PNG")
     check_pixels(*image.size, max_pixels)
-    return image
+    return ByPillow(image, data, pieces=pieces, jpeg_start=start)
+
+
+def _png_to_rgb(image: Image.Image, data: bytes) -> Image.Image:
+    """Pixels of a PNG, whose colours of 16 bits Pillow cuts to their higher byte."""
+    depth, kind = data[24], data[25]
+    see_through = image.info.get("transparency")
+    if kind == 0 and depth in (2, 4) and isinstance(see_through, int):
+        # Pillow spreads levels over 0 to 255, but not the one that is see-through.
+        image.info["transparency"] = see_through * 255 // ((1 << depth) - 1)
+    tiles = list(getattr(image, "tile", []))
+    image.load()
+    if depth != 16 or kind not in (2, 6):
+        return to_rgb(image)
+    higher = np.asarray(image)
+    is_dark = higher[:, :, :3].max() < 64
+    if not is_dark and see_through is None:
+        return to_rgb(image)
+    lower = Image.open(BytesIO(data), formats=["PNG"])
+    # Of each pair of bytes the second, which "16L" takes for the higher one.
+    lower.tile = [tile._replace(args=f"{image.mode};16L") for tile in tiles]
+    lower.load()
+    values = higher.astype(np.uint16) << 8 | np.asarray(lower)
+    levels = higher.copy()
+    levels[:, :, :3] = to_levels(values[:, :, :3])
+    if see_through is not None:
+        levels[(values == np.array(see_through)).all(axis=2)] = BACKGROUND
+    return to_rgb(Image.fromarray(levels))
+
+
+def check_work(image: Opened) -> None:
+    """Refuse a picture that would take longer to decode than anybody waits for one.
+
+    Raises:
+        PictureError: it would take more than half a minute.
+    """
+    if image.seconds > _MOST_SECONDS:
+        raise PictureError(
+            f"decoding it would take about {image.seconds:.0f} seconds; save it as PNG or JPEG, "
+            "or smaller"
+        )
 
 
 def check_pixels(width: int, height: int, max_pixels: int) -> None:
@@ -126,17 +367,6 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
         raise PictureError(
             f"{width} x {height} pixels are more than the limit of {max_pixels:,}; make it smaller"
         )
-
-
-def _open(data: bytes) -> Image.Image:
-    try:
-        return Image.open(BytesIO(data))
-    except UnidentifiedImageError:
-        # A thread that opens while another one registers Pillow's rarer formats can miss
-        # them (as of Pillow 13), so once more with all of them there.
-        with _plugins_lock:
-            Image.init()
-        return Image.open(BytesIO(data))
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:

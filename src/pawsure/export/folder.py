@@ -9,6 +9,7 @@ from typing import Any
 
 from pawsure import __version__
 from pawsure.export.agreement import Agreement
+from pawsure.export.sample import reading_code
 from pawsure.model.metadata import ModelMetadata
 from pawsure.wording import count
 
@@ -139,8 +140,8 @@ def answer_code(thresholds: dict[str, float | None]) -> str:
 def picture_code(size_px: int) -> str:
     """The lines of a README's code that read `picture.jpg` into `pixels`, and the labels."""
     return (
-        'picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")\n'
-        f"pixels = np.asarray(picture.resize(({size_px}, {size_px}), Image.Resampling.BILINEAR))\n"
+        f"\n{reading_code()}\n\n"
+        f'pixels = read_picture("picture.jpg", {size_px})\n'
         'labels = open("labels.txt", encoding="utf-8").read().splitlines()'
     )
 

@@ -308,6 +308,6 @@ _SAVED_MODEL_CODE = (
 
 def _code(metadata: ModelMetadata, runtime: str, run: str) -> str:
     """Python that answers for `picture.jpg`."""
-    imports = [runtime, "import numpy as np", "from PIL import Image, ImageOps"]
+    imports = [runtime, "import numpy as np", "from PIL import Image"]
     lines = [*imports, "", picture_code(metadata.size_px), run]
     return "\n".join([*lines, answer_code(metadata.thresholds)])

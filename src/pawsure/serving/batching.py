@@ -5,7 +5,8 @@ and each does what is most useful next: decode a picture that waits, or, when a 
 nothing is left to decode, run the model over what is decoded. So no more threads want the cores
 than there are cores, nobody hands a picture on while a worker is free to finish it, alone a
 picture goes through by itself, and under load batches grow by themselves; nothing sleeps in the
-hope of company. A picture that takes long to decode holds up one worker, and no other picture.
+hope of company. A picture that takes long to decode is put aside, for processes that wait for
+such (`pawsure.serving.aside`); it holds up no worker, and no picture but those of its kind.
 
 Room is bounded twice: by a number of pictures, and by the time that the pictures in hand will
 take at the pace of the last answers. What is given up (its client left, its deadline passed)
@@ -26,11 +27,18 @@ from typing import TypeAlias
 import numpy as np
 
 from pawsure.model.predictor import Outputs
+from pawsure.serving.aside import Aside
 from pawsure.serving.metrics import Metrics
 from pawsure.serving.refusals import Busy
 
 Row: TypeAlias = tuple[Outputs, int]
 """The outputs of a whole batch, and which row is meant."""
+
+Later: TypeAlias = Callable[[Aside, float], np.ndarray]
+"""Gives the pixels with the help of a process, in so many seconds or not at all."""
+
+Load: TypeAlias = Callable[[], "np.ndarray | Later"]
+"""Gives uint8 (S, S, 3), or what does if that takes long."""
 
 # What each picture leaves of those before it in the pace; after 200, half a second, a tenth.
 _KEPT = 0.99
@@ -43,11 +51,12 @@ class Ticket:
         future: gives the `Row`, or raises what decoding raised, or `Busy` when too late.
     """
 
-    __slots__ = ("deadline", "future", "load", "pixels", "since")
+    __slots__ = ("aside", "deadline", "future", "load", "pixels", "since")
 
-    def __init__(self, load: Callable[[], np.ndarray], deadline_s: float) -> None:
-        """Take what gives the pixels, uint8 (S, S, 3); it is called in a decoding thread."""
-        self.load: Callable[[], np.ndarray] | None = load
+    def __init__(self, load: Load, deadline_s: float) -> None:
+        """Take what gives the pixels; it is called in a decoding thread."""
+        self.load: Load | None = load
+        self.aside = False
         self.pixels: np.ndarray | None = None
         self.since = time.monotonic()
         self.deadline = self.since + deadline_s
@@ -72,6 +81,8 @@ class Batcher:
         metrics: Metrics,
         workers: int = 1,
         passes: int = 1,
+        asides: int = 1,
+        aside_s: float = 5.0,
     ) -> None:
         """Set up; `start` starts the threads.
 
@@ -83,6 +94,8 @@ class Batcher:
             metrics: to tell what happens.
             workers: threads that decode and call `run`.
             passes: calls of `run` at once.
+            asides: processes for pictures that take long.
+            aside_s: seconds that one may take there.
         """
         self._run = run
         self._batch_size = batch_size
@@ -93,25 +106,39 @@ class Batcher:
             threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
             for number in range(workers)
         ]
+        self._aside_s = aside_s
+        self._asides = [Aside() for _ in range(asides)]
+        self._waiters = [
+            threading.Thread(target=self._wait_for, args=[aside], name=f"aside-{n}", daemon=True)
+            for n, aside in enumerate(self._asides)
+        ]
+        self._later: deque[tuple[Ticket, Later]] = deque()
+        self._late_change = threading.Condition()
         self._encoded: deque[Ticket] = deque()
         self._ready: deque[Ticket] = deque()
         self._passes_left = passes
         self._change = threading.Condition()
-        self._closing = False
+        self._closing = self._closing_aside = False
         self._paced_s = 0.0
         self._paced_pictures = 0.0
         self._last_done = 0.0
         self.waiting = 0
+        self._aside_waiting = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Start the workers; call it within the event loop."""
         self._loop = asyncio.get_running_loop()
-        for worker in self._workers:
-            worker.start()
+        for thread in [*self._workers, *self._waiters]:
+            thread.start()
 
     async def close(self) -> None:
-        """Finish what was taken on, then end the threads."""
+        """Finish what was taken on, then end the threads and processes."""
+        with self._late_change:
+            self._closing_aside = True
+            self._late_change.notify_all()
+        for waiter in self._waiters:
+            await asyncio.to_thread(waiter.join)
         with self._change:
             self._closing = True
             self._change.notify_all()
@@ -122,7 +149,8 @@ class Batcher:
         """How long the pictures in hand will take, by the pace of the last answers."""
         if not self._paced_pictures:
             return 0.0
-        return self.waiting * self._paced_s / self._paced_pictures
+        ahead = self.waiting - self._aside_waiting
+        return ahead * self._paced_s / self._paced_pictures
 
     def lack_of_room(self, num_pictures: int = 1) -> Busy | None:
         """The refusal, when so many more pictures would have to wait too long."""
@@ -137,13 +165,11 @@ class Batcher:
         if busy is not None:
             raise busy
 
-    def submit(
-        self, loads: Sequence[Callable[[], np.ndarray]], *, deadline_s: float
-    ) -> list[Ticket]:
+    def submit(self, loads: Sequence[Load], *, deadline_s: float) -> list[Ticket]:
         """Take on the pictures of one request, all or none.
 
         Args:
-            loads: each gives uint8 (S, S, 3), or raises; called in a decoding thread.
+            loads: each gives the pixels, or raises; called in a decoding thread.
             deadline_s: seconds until they are given up.
 
         Raises:
@@ -189,10 +215,21 @@ class Batcher:
         except Exception as exc:  # whatever it is, it is the answer to this one picture
             self._hand_back([(ticket, exc)])
             return
+        if callable(pixels):
+            self._put_aside(ticket, pixels)
+            return
         self._metrics.decode_s.observe(time.monotonic() - started)
         ticket.pixels = pixels
         with self._change:
             self._ready.append(ticket)
+
+    def _put_aside(self, ticket: Ticket, later: Later) -> None:
+        ticket.aside = True
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._count_aside, 1)
+        with self._late_change:
+            self._later.append((ticket, later))
+            self._late_change.notify()
 
     def _take_batch(self) -> list[Ticket]:
         self._passes_left -= 1
@@ -232,6 +269,9 @@ class Batcher:
         A batch that nobody waited for says how long an answer takes, not how many could be
         given; it counts only while nothing better is known.
         """
+        tickets = [ticket for ticket in tickets if not ticket.aside]
+        if not tickets:
+            return
         busy = tickets[0].since < self._last_done
         if busy or not self._paced_pictures:
             seconds = max(0.0, done - max(self._last_done, tickets[0].since))
@@ -239,6 +279,38 @@ class Batcher:
             self._paced_s = kept * self._paced_s + seconds
             self._paced_pictures = kept * self._paced_pictures + len(tickets)
         self._last_done = max(self._last_done, done)
+
+    # In the threads that wait for processes
+
+    def _wait_for(self, aside: Aside) -> None:
+        try:
+            while (job := self._next_aside()) is not None:
+                self._decode_aside(aside, *job)
+        finally:
+            aside.close()
+
+    def _next_aside(self) -> tuple[Ticket, Later] | None:
+        with self._late_change:
+            while not self._later:
+                if self._closing_aside:
+                    return None
+                self._late_change.wait()
+            return self._later.popleft()
+
+    def _decode_aside(self, aside: Aside, ticket: Ticket, later: Later) -> None:
+        if self._given_up(ticket):
+            return
+        started = time.monotonic()
+        try:
+            pixels = later(aside, min(self._aside_s, ticket.deadline - started))
+        except Exception as exc:  # as in `_decode`
+            self._hand_back([(ticket, exc)])
+            return
+        self._metrics.decode_s.observe(time.monotonic() - started)
+        ticket.pixels = pixels
+        with self._change:
+            self._ready.append(ticket)
+            self._change.notify()
 
     # In either
 
@@ -258,9 +330,13 @@ class Batcher:
 
     # In the event loop
 
+    def _count_aside(self, more: int) -> None:
+        self._aside_waiting += more
+
     def _deliver(self, results: list[tuple[Ticket, Row | Exception]]) -> None:
         for ticket, result in results:
             self.waiting -= 1
+            self._aside_waiting -= ticket.aside
             ticket.pixels = None
             if ticket.future.done():
                 self._metrics.dropped.add()

@@ -8,7 +8,6 @@ Triton's "Binary Tensor Data Extension".
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from fastapi import APIRouter, Request, Response
 from pawsure import __version__
 from pawsure.model.predictor import Outputs
 from pawsure.serving import intake
+from pawsure.serving.aside import Crashed, TookTooLong, split_json
 from pawsure.serving.batching import Row
 from pawsure.serving.refusals import BadRequest, NoSuchThing, TooLarge
 from pawsure.serving.schemas import (
@@ -40,7 +40,8 @@ _HEAD_LENGTH = "inference-header-content-length"
 # A level as JSON takes up to four characters, "255,"; the rest is room for names.
 _JSON_BYTES_PER_VALUE = 5
 _JSON_BYTES_BESIDE = 64 * 1024
-_DEEPEST_SHAPE = 4
+# Parsed in a millisecond. Longer ones hold Python's lock all the while, for up to a second.
+_SHORT_JSON_BYTES = 64 * 1024
 
 _NOT_HERE: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorBody, "description": "There is no such model here."}
@@ -151,7 +152,10 @@ def open_inference_routes(work: Work) -> APIRouter:
                 request, share, work.settings, max_bytes=_max_bytes(work)
             )
             head_length = request.headers.get(_HEAD_LENGTH)
-            asked = await asyncio.to_thread(understand, body, head_length, work)
+            if len(body) - _binary_bytes(body, head_length) > _SHORT_JSON_BYTES:
+                asked = await asyncio.to_thread(understand, body, head_length, work)
+            else:
+                asked = understand(body, head_length, work)
             loads = [_giving(picture) for picture in asked.pictures]
             rows = await work.rows(request, loads)
         return _respond(work, asked, [row for row in rows if isinstance(row, tuple)])
@@ -184,12 +188,8 @@ def understand(body: bytes, head_length: str | None, work: Work) -> Asked:
         BadRequest: it does not keep to the protocol, or to the model's tensors.
         TooLarge: more pictures than one request may have.
     """
-    end = len(body)
-    if head_length is not None:
-        if not (head_length.isascii() and head_length.isdecimal() and int(head_length) <= end):
-            raise BadRequest("Inference-Header-Content-Length is not a length within the body.")
-        end = int(head_length)
-    content = _parsed(body[:end])
+    end = len(body) - _binary_bytes(body, head_length)
+    content, levels = _parsed(body[:end], work)
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise BadRequest("'inputs' has to be a list of one tensor, 'image'.")
@@ -197,23 +197,42 @@ def understand(body: bytes, head_length: str | None, work: Work) -> Asked:
     if request_id is not None and not isinstance(request_id, str):
         raise BadRequest("'id' has to be text.")
     return Asked(
-        pictures=_pictures(inputs[0], body[end:], work),
+        pictures=_pictures(inputs[0], body[end:], levels, work),
         outputs=_wanted(content, _output_shapes(work)),
         request_id=request_id,
     )
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def _binary_bytes(body: bytes, head_length: str | None) -> int:
+    """How many bytes follow on the JSON."""
+    if head_length is None:
+        return 0
+    if not (head_length.isascii() and head_length.isdecimal() and int(head_length) <= len(body)):
+        raise BadRequest("Inference-Header-Content-Length is not a length within the body.")
+    return len(body) - int(head_length)
+
+
+def _parsed(text: bytes, work: Work) -> tuple[dict[str, Any], bytes | None]:
+    """The JSON without its levels, and those; long ones are parsed by another process."""
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise BadRequest("The body is not JSON.") from exc
+        if len(text) > _SHORT_JSON_BYTES:
+            content, levels = work.json_aside.read_json(text, seconds=work.settings.aside_s)
+        else:
+            content, levels = split_json(text)
+    except ValueError as exc:
+        raise BadRequest(str(exc)) from exc
+    except (TookTooLong, Crashed) as exc:
+        raise TooLarge(
+            "The JSON takes too long to parse; send fewer pictures at once, or binary data."
+        ) from exc
     if not isinstance(content, dict):
         raise BadRequest("The body has to be a JSON object with 'inputs'.")
-    return content
+    return content, levels
 
 
-def _pictures(tensor: dict[str, Any], binary: bytes, work: Work) -> np.ndarray:
+def _pictures(
+    tensor: dict[str, Any], binary: bytes, levels: bytes | None, work: Work
+) -> np.ndarray:
     size = work.predictor.size_px
     shape = tensor.get("shape")
     if tensor.get("name") != "image" or tensor.get("datatype") != "UINT8":
@@ -227,29 +246,23 @@ def _pictures(tensor: dict[str, Any], binary: bytes, work: Work) -> np.ndarray:
         raise BadRequest(f"The shape has to be [N, {size}, {size}, 3] with N at least 1.")
     if shape[0] > work.settings.max_pictures:
         raise TooLarge(f"More than {work.settings.max_pictures} pictures; send fewer at once.")
-    return _values(tensor, binary, math.prod(shape)).reshape(shape)
+    return _values(tensor, binary, levels, math.prod(shape)).reshape(shape)
 
 
-def _values(tensor: dict[str, Any], binary: bytes, count: int) -> np.ndarray:
+def _values(tensor: dict[str, Any], binary: bytes, levels: bytes | None, count: int) -> np.ndarray:
     parameters = tensor.get("parameters", {})
     if not isinstance(parameters, dict):
         raise BadRequest("'parameters' has to be an object.")
     announced = parameters.get("binary_data_size")
     if announced is not None:
-        if "data" in tensor or announced != count or len(binary) != count:
+        if levels is not None or announced != count or len(binary) != count:
             raise BadRequest(f"The binary data have to be {count:,} bytes, and the only data.")
         return np.frombuffer(binary, np.uint8)
     if binary:
         raise BadRequest("Binary data follow, but 'binary_data_size' does not tell of them.")
-    try:
-        values = np.array(tensor.get("data"))
-    except ValueError as exc:  # rows of different lengths
-        raise BadRequest("'data' is ragged.") from exc
-    if values.dtype.kind != "i" or values.size != count or values.ndim > _DEEPEST_SHAPE:
+    if levels is None or len(levels) != count:
         raise BadRequest(f"'data' has to be {count:,} whole numbers, as the shape says.")
-    if values.min() < 0 or values.max() > 255:
-        raise BadRequest("Pixels go from 0 to 255.")
-    return values.astype(np.uint8).ravel()
+    return np.frombuffer(levels, np.uint8)
 
 
 def _wanted(content: dict[str, Any], known: dict[str, list[int]]) -> dict[str, bool]:

@@ -24,6 +24,8 @@ class ServingSettings:
         wait_s: a request that would wait longer than this, by the pace of the last answers,
             is refused at once.
         deadline_s: an answer that is not there by then is given up.
+        aside_s: a picture that is not known to be quick may take this long to decode.
+        max_asides: processes that decode such pictures, no more than cores.
         stall_s: an upload may pause for this long.
         least_bytes_per_s: an upload must keep this pace, on the whole.
         head_s: a connection must send a whole request head within this.
@@ -45,6 +47,9 @@ class ServingSettings:
     # People feel a second; whoever can wait longer is told when to ask again.
     wait_s: float = 1.0
     deadline_s: float = 10.0
+    aside_s: float = 5.0
+    # Each takes 60 MB, once there is something for it to do.
+    max_asides: int = 2
     stall_s: float = 10.0
     least_bytes_per_s: int = 16 * 1024
     head_s: float = 10.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from starlette.requests import Request
 
 from pawsure.data import images
 from pawsure.data.cores import available_cores
+from pawsure.data.formats import format_of
 from pawsure.errors import PictureError
 from pawsure.model.answer import Answer
 from pawsure.model.predictor import Predictor
-from pawsure.serving.batching import Batcher, Row, Ticket
+from pawsure.serving.aside import Aside, Crashed, TookTooLong
+from pawsure.serving.batching import Batcher, Later, Load, Row, Ticket
 from pawsure.serving.forms import Upload
 from pawsure.serving.intake import MemoryBudget
 from pawsure.serving.metrics import Metrics
@@ -34,6 +37,7 @@ class Work:
         self.settings = settings
         self.metrics = Metrics()
         self.budget = MemoryBudget(settings.max_bytes_in_flight)
+        self.json_aside = Aside()
         self.ready = False
         cores = available_cores()
         # One more than cores: between two steps a worker waits for Python's lock. On two cores
@@ -47,6 +51,8 @@ class Work:
             metrics=self.metrics,
             workers=workers,
             passes=max(1, min(workers, cores // predictor.threads)),
+            asides=min(cores, settings.max_asides),
+            aside_s=settings.aside_s,
         )
         self.metrics.gauges.update(
             waiting_pictures=("Taken on, not answered.", lambda: self.batcher.waiting),
@@ -57,6 +63,11 @@ class Work:
     def open(self) -> None:
         """Warm the model and take pictures on; call it within the event loop."""
         size_px = self.predictor.size_px
+        # Readers are imported by the first picture of a format: too slow to judge the pace by.
+        for format in ("JPEG", "PNG", "WEBP"):
+            file = BytesIO()
+            Image.new("RGB", (8, 8)).save(file, format)
+            images.read(file.getvalue(), size_px=size_px)
         self.predictor.predict_batch(np.zeros((1, size_px, size_px, 3), np.uint8))
         self.batcher.start()
         self.ready = True
@@ -65,6 +76,7 @@ class Work:
         """Answer what was taken on, then stop."""
         self.ready = False
         await self.batcher.close()
+        self.json_aside.close()
 
     async def answers(self, request: Request, uploads: Sequence[Upload]) -> list[Answer | Refusal]:
         """An answer for each picture, or why there is none, in order.
@@ -76,17 +88,14 @@ class Work:
         limits = images.Limits(
             max_bytes=self.settings.max_picture_bytes, max_pixels=self.settings.max_pixels
         )
-        read = partial(images.read, size_px=self.predictor.size_px, limits=limits)
-        loads = [partial(_read_or_refuse, read, bytes(upload.data)) for upload in uploads]
+        loads = [_load(bytes(upload.data), self.predictor.size_px, limits) for upload in uploads]
         results = await self.rows(request, loads)
         return [
             result if isinstance(result, Refusal) else self._answer(result, upload.name)
             for upload, result in zip(uploads, results, strict=True)
         ]
 
-    async def rows(
-        self, request: Request, loads: Sequence[Callable[[], np.ndarray]]
-    ) -> list[Row | Refusal]:
+    async def rows(self, request: Request, loads: Sequence[Load]) -> list[Row | Refusal]:
         """The model's outputs for each picture, or why there are none.
 
         Raises:
@@ -133,22 +142,45 @@ def _checked(result: Row | BaseException) -> Row | Refusal:
     return result
 
 
-def _read_or_refuse(read: Callable[[bytes], np.ndarray], data: bytes) -> np.ndarray:
+def _load(data: bytes, size_px: int, limits: images.Limits) -> Load:
+    """What decodes a picture, in a worker's thread if that is quick."""
+
+    def load() -> np.ndarray | Later:
+        with _refusing(data):
+            pixels = images.read_if_quick(data, size_px=size_px, limits=limits, seconds=_QUICK_S)
+        return later if pixels is None else pixels
+
+    def later(aside: Aside, seconds: float) -> np.ndarray:
+        with _refusing(data):
+            return aside.read_picture(data, size_px=size_px, limits=limits, seconds=seconds)
+
+    return load
+
+
+@contextmanager
+def _refusing(data: bytes) -> Iterator[None]:
+    """Turn what stands against a picture into a refusal."""
     try:
-        return read(data)
+        yield
     except PictureError as exc:
         raise _kind_of(exc, data)(_sentence(exc.reason)) from exc
+    except TookTooLong as exc:
+        raise TooLarge(_sentence("it takes too long to decode; make it smaller")) from exc
+    except Crashed as exc:
+        raise Unreadable(_sentence("damaged: its decoder broke down; save it anew")) from exc
 
 
 def _kind_of(error: PictureError, data: bytes) -> type[Refusal]:
-    """Too large, damaged, or no picture at all; asked only of those that can't be read."""
-    try:
-        info = images.probe(data, limits=images.Limits(max_bytes=len(data) + 1, max_pixels=10**12))
-    except PictureError as exc:
-        bomb = isinstance(exc.__cause__, Image.DecompressionBombError)
-        return TooLarge if bomb else NotAPicture
-    too_large = "more than the limit" in error.reason and info.width * info.height > 0
-    return TooLarge if too_large else Unreadable
+    """Too large, damaged, or no picture that is read at all; nothing is opened once more."""
+    if "more than the limit" in error.reason or "more than can be read" in error.reason:
+        return TooLarge
+    no_picture = format_of(data) is None or error.reason.startswith(_NO_PICTURE)
+    return NotAPicture if no_picture else Unreadable
+
+
+_NO_PICTURE = ("damaged or cut short: it begins", "a TIFF of a kind that is not read")
+# A worker is held up by it; twelve such pictures at once keep two cores for a quarter of a second.
+_QUICK_S = 0.05
 
 
 def _sentence(reason: str) -> str:

@@ -142,3 +142,45 @@ give([Array.from(colourMap()), Array.from(heatMap(given.evidence, 60, 40))]);"""
     theirs = np.asarray(heat_map(evidence, 60, 40)).astype(int)
     # A value on the border of two of the 511 colours may fall to either.
     assert np.abs(ours - theirs).max() <= 4
+
+
+KINDS = """
+import { checkBright, isDeepPng, whyRefused } from "./page/kinds.js";
+give(given.names.map((name) => {
+  const bytes = new Uint8Array(readFileSync(name));
+  return [whyRefused(bytes), isDeepPng(bytes)];
+}).concat([given.brightest.map((level) => {
+  const rows = (from, count) => new Uint8Array(count * 4 * 8).fill(level);
+  try {
+    checkBright({ width: 8, height: 9, rows });
+    return "";
+  } catch (error) {
+    return error.message;
+  }
+})]));"""
+
+
+def test_kinds_that_browsers_decode_otherwise_are_refused(tmp_path):
+    picture = photograph(width=60, height=40)
+    deep = Image.fromarray(np.asarray(picture.convert("L"), np.uint16) * 257)
+    files = {
+        "plain.jpg": encoded(picture),
+        "grey.jpg": encoded(picture.convert("L")),
+        "print.jpg": encoded(picture.convert("CMYK")),
+        "plain.png": encoded(picture, "PNG"),
+        "deep.png": encoded(deep, "PNG"),
+        "page.tif": encoded(picture, "TIFF"),
+        "empty": b"",
+        "cut.jpg": encoded(picture)[:30],
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    given = {"names": list(files), "brightest": [0, 63, 64, 255]}
+    *found, dark = run_javascript(tmp_path, KINDS, given)
+    why = {name: sentence for name, (sentence, _) in zip(files, found, strict=True)}
+    assert {name for name, sentence in why.items() if sentence} == {"page.tif"}
+    assert "Save it as PNG" in why["page.tif"]
+    assert {name for name, (_, is_deep) in zip(files, found, strict=True) if is_deep} == {
+        "deep.png"
+    }
+    assert [bool(sentence) for sentence in dark] == [True, True, False, False]

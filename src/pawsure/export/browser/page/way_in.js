@@ -2,6 +2,7 @@
 // decode becomes RGB bytes of the size the network takes. Turned upright, laid on white where it
 // is see-through, colour profiles left aside, squashed to a square.
 
+import { checkBright, isDeepPng, whyRefused } from "./kinds.js";
 import { isJpeg, orientationOf } from "./orientation.js";
 import { resize } from "./resize.js";
 
@@ -28,10 +29,13 @@ function checkReading() {
 export async function read(file, size) {
   checkReading();
   const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
+  const refused = whyRefused(head);
+  if (refused) throw new Error(refused);
   const bitmap = await decoded(file);
   try {
     const orientation = orientationOf(head);
     const picture = asStored(bitmap, orientation);
+    if (isDeepPng(head)) checkBright(picture);
     const square = resize(picture, size, isJpeg(head) ? reductionOf(picture, size) : 1);
     return turned(square, size, orientation);
   } finally {
