@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.errors import WeightsError
+from pawsure.export.foreign import content_hash, declared, foreign_graph, standardised
+from pawsure.export.pool import with_pooled_output
 from pawsure.export.trust import with_features_output
 from pawsure.features.prefix import (
     FAMILIAR,
@@ -28,7 +30,7 @@ from pawsure.features.prefix import (
 )
 from pawsure.network.backbones import ZERO_TO_ONE, Scaling, find_backbone
 from pawsure.network.weights import weights_identity
-from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe
+from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe, Standardisation, is_file
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +66,21 @@ class CutPrefix:
 
 
 def scaling_of(model: ModelRecipe) -> Scaling:
-    """How pixels are scaled for the network."""
+    """How pixels are scaled for the network.
+
+    Raises:
+        WeightsError: a file that says nothing of it, nor does the recipe.
+    """
+    if isinstance(model.scaling, Standardisation):
+        return standardised(model.scaling.mean, model.scaling.deviation)
+    if is_file(model.backbone) and model.scaling == "backbone":
+        scaling = declared(model.backbone).scaling
+        if scaling is None:
+            raise WeightsError(
+                f"{model.backbone} does not say how pixels are scaled. Say it in the recipe: "
+                'model.scaling = { mean = […], deviation = […] }, or "unit".'
+            )
+        return scaling
     return ZERO_TO_ONE if model.scaling == "unit" else find_backbone(model.backbone).scaling
 
 
@@ -77,6 +93,15 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
     Raises:
         WeightsError: the weights can't be had.
     """
+    if is_file(model.backbone):
+        return identity(
+            file=content_hash(model.backbone),
+            output=model.output,
+            image_size=model.image_size,
+            scaling=asdict(scaling_of(model)),
+            converter=CONVERTER_VERSION,
+            way_in=WAY_IN_VERSION,
+        )
     weights = weights_identity(
         find_backbone(model.backbone), model.weights, size_px=model.image_size, seed=seed
     )
@@ -133,6 +158,8 @@ def export_prefix(
         build: makes the backbone in Keras with its starting weights.
         seed: decides the starting weights when they are drawn.
     """
+    if is_file(model.backbone):
+        return _export_file(model, train_froms, seed=seed)
     backbone = build()
     key = prefix_key(model, seed)
     if key is None:  # fetched, but not to where Keras's cache was looked for
@@ -152,6 +179,33 @@ def export_prefix(
     with atomic_path(path.with_suffix(".json")) as temporary:
         Path(temporary).write_text(json.dumps(told), encoding="utf-8")
     return _assemble(key, model.image_size, path if outputs else None, sources, num_familiar)
+
+
+def _export_file(
+    model: ModelRecipe, train_froms: Sequence[str | int | float], *, seed: int
+) -> CutPrefix:
+    """The network of an ONNX file up to its pooled features; no Keras."""
+    key = prefix_key(model, seed)
+    assert key is not None
+    graph = foreign_graph(
+        model.backbone, size_px=model.image_size, scaling=scaling_of(model), output=model.output
+    )
+    width = graph.graph.output[0].type.tensor_type.shape.dim[3].dim_value
+    graph = with_pooled_output(graph, FEATURE_MAP, POOLED)
+    graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
+    path = _file(key, train_froms)
+    with atomic_path(path) as temporary:
+        Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
+    sources: dict[str | int | float, tuple[Source, ...]] = {
+        each: (Source(POOLED, 0, (width,)),) for each in train_froms
+    }
+    told = {
+        "sources": [[asdict(source) for source in each] for each in sources.values()],
+        "num_familiar": num_familiar,
+    }
+    with atomic_path(path.with_suffix(".json")) as temporary:
+        Path(temporary).write_text(json.dumps(told), encoding="utf-8")
+    return _assemble(key, model.image_size, path, sources, num_familiar)
 
 
 def _file(key: str, train_froms: Sequence[str | int | float]) -> Path:
