@@ -35,7 +35,10 @@ def compare(
         str, typer.Argument(metavar="DATA", help="Labelled pictures, as for 'pawsure train'.")
     ],
     backbones: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Which to try; else all there are.")
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="Which to try, by name or ONNX file; else all names there are."
+        ),
     ] = None,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Also run all stages of the recipe with each.")
@@ -82,6 +85,8 @@ def compare(
     screen.note(f"The table and the plot are in {folder}.")
     best = comparison.candidates[0].backbone
     size = [] if image_size is None else ["--image-size", image_size]
+    if best.lower().endswith(".onnx"):
+        size = ["--recipe", "fast"]  # it stays frozen, and has a size of its own
     screen.next_command("To train the most accurate", "train", data, "--backbone", best, *size)
 
 

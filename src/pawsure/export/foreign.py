@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.compose
 import onnx.inliner
 import onnx.version_converter
 from onnx import TensorProto, helper, numpy_helper
@@ -142,12 +141,17 @@ def foreign_graph(
     if given.name not in {name for node in model.graph.node for name in node.input}:
         raise WeightsError(f"The output '{taken}' of {path} does not depend on the picture.")
 
-    model = onnx.compose.add_prefix(model, _PREFIX)
+    _put_prefix(model.graph)
     for candidate in (model, _with_free_batch(model)):
         graph = _between(candidate, given, scaling, size_px, path)
-        trouble, values = _try(graph, size_px)
+        trouble, values = _try(graph, size_px, path)
         if values is not None:
-            return _as_feature_map(graph, values, given, path)
+            graph = _as_feature_map(graph, values, given, path)
+            try:
+                onnx.checker.check_model(graph)
+            except onnx.checker.ValidationError as exc:
+                raise _not_accepted(path, exc) from exc
+            return graph
     raise WeightsError(
         f"{path} can't be run on several pictures of {size_px} pixels at once: {trouble}. "
         "Export it with a dynamic batch."
@@ -310,15 +314,21 @@ def _with_weights(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         for place in reversed(range(len(model.graph.input))):
             if model.graph.input[place].name in constants:
                 del model.graph.input[place]
-        onnx.checker.check_model(model)
     except WeightsError:
         raise
     except Exception as exc:  # the libraries' own errors are of many kinds
-        first = (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
-        raise WeightsError(f"{path} is not a network that ONNX accepts: {first}.") from exc
+        raise _not_accepted(path, exc) from exc
     for field in (model.metadata_props, model.graph.value_info, model.training_info):
         del field[:]
     return model
+
+
+def _not_accepted(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{path} is not a network that ONNX accepts: {_first_line(error)}.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _refuse_custom(nodes: Sequence[onnx.NodeProto], path: Path) -> None:
@@ -331,6 +341,28 @@ def _refuse_custom(nodes: Sequence[onnx.NodeProto], path: Path) -> None:
         for attribute in node.attribute:
             for inner in (*attribute.graphs, attribute.g):
                 _refuse_custom(inner.node, path)
+
+
+def _put_prefix(graph: onnx.GraphProto) -> None:
+    """Begin every name with `_PREFIX`, in place, so that none is one of a model file's own.
+
+    Inner graphs take constants from around them, so theirs have to change alike, which
+    `onnx.compose.add_prefix` leaves out.
+    """
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = _PREFIX + value.name
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = _PREFIX + sparse.values.name
+    for node in graph.node:
+        node.name = _PREFIX + (node.name or node.output[0])
+        for names in (node.input, node.output):
+            # An input that is left out has an empty name.
+            names[:] = [_PREFIX + name if name else "" for name in names]
+        for attribute in node.attribute:
+            for inner in attribute.graphs:
+                _put_prefix(inner)
+            if attribute.HasField("g"):
+                _put_prefix(attribute.g)
 
 
 # What goes in
@@ -517,8 +549,12 @@ def _free_first(tensor: onnx.TensorProto, is_shape: bool) -> None:
         tensor.CopyFrom(numpy_helper.from_array(free, name))
 
 
-def _try(graph: onnx.ModelProto, size_px: int) -> tuple[str, np.ndarray | None]:
-    """Features of two pictures at once; none, and why, where they are not those of each alone."""
+def _try(graph: onnx.ModelProto, size_px: int, path: Path) -> tuple[str, np.ndarray | None]:
+    """Features of two pictures at once; none, and why, where they are not those of each alone.
+
+    Raises:
+        WeightsError: ONNX Runtime does not take the network at all.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -529,12 +565,15 @@ def _try(graph: onnx.ModelProto, size_px: int) -> tuple[str, np.ndarray | None]:
         session = onnxruntime.InferenceSession(
             graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
+    except Exception as exc:  # ONNX Runtime raises classes of its own, none of them public
+        raise _not_accepted(path, exc) from exc
+    try:
         both, *alone = (
             np.asarray(session.run(None, {"image": some})[0])
             for some in (pictures, pictures[:1], pictures[1:])
         )
-    except Exception as exc:  # ONNX Runtime raises classes of its own, none of them public
-        return (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip("."), None
+    except Exception as exc:
+        return _first_line(exc), None
     expected = np.concatenate([each.reshape(1, -1) for each in alone]).astype(np.float64)
     found = both.reshape(len(both), -1).astype(np.float64) if both.ndim else both
     if found.shape != expected.shape:

@@ -22,7 +22,7 @@ from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
 from pawsure.features.extract import extract
-from pawsure.features.prefix import FAMILIAR
+from pawsure.features.prefix import FAMILIAR, FEATURE_MAP, Prefix
 from pawsure.features.prune import VARIABLE, prune
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.report.build import write_report
@@ -35,6 +35,7 @@ from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix
 from pawsure.training.recipe import (
     AUTO,
     Recipe,
+    is_file,
     load_recipe,
     recipe_from_text,
     recipe_to_toml,
@@ -140,7 +141,9 @@ class _Training:
             RunFolder.check_free(out)  # before minutes are spent
         source = open_source(data, progress=self.progress)
         prefix = self._find_prefix()
-        with _KerasImport(wanted=self.recipe.needs_keras or prefix is None) as keras_import:
+        is_named = not is_file(self.recipe.model.backbone)
+        wants_keras = is_named and (self.recipe.needs_keras or prefix is None)
+        with _KerasImport(wanted=wants_keras) as keras_import:
             catalog = self._catalog(source)
             self._check_teachers(catalog)
             strangers = self._strangers(catalog)
@@ -168,6 +171,8 @@ class _Training:
                 seed=recipe.seed,
             )
         self._say(f"Exported the frozen part of {recipe.model.backbone}, for this and later runs.")
+        if is_file(recipe.model.backbone):
+            self._say(_what_it_gives(prefix.prefix))
         return prefix
 
     def _catalog(self, source: Source) -> Catalog:
@@ -437,6 +442,26 @@ class _KerasImport:
     def wait_if(self, needed: bool) -> None:
         if needed and self._thread is not None:
             self._thread.join()
+
+
+def _what_it_gives(prefix: Prefix) -> str:
+    """What was taken for the features of a file."""
+    import onnx
+
+    assert prefix.path is not None
+    graph = onnx.load(prefix.path).graph
+    sizes = next(
+        [dim.dim_value for dim in output.type.tensor_type.shape.dim[1:]]
+        for output in graph.output
+        if output.name == FEATURE_MAP
+    )
+    height, width, features = sizes
+    places = f"at {height} × {width} places" if height * width > 1 else "without places"
+    maps = "" if height * width > 1 else " There are no heat maps with it."
+    return (
+        f"It takes pictures of {prefix.size_px} pixels and gives {features:,} features "
+        f"{places}.{maps}"
+    )
 
 
 def _on_the_way_back(result: StageResult) -> str:

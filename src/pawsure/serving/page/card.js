@@ -46,7 +46,6 @@ export function show(item) {
   find(".again").hidden = !(state === "failed" && item.passing);
   const hasMap = state === "done" && Boolean(item.answer.evidence);
   find(".picture").disabled = !hasMap;
-  find(".hint").hidden = state === "done" && !hasMap;
   find(".picture").setAttribute("aria-label", `Heat map of ${item.name}: where the model found ${state === "done" ? item.answer.label : "it"}`);
   showHeat(item);
 }
