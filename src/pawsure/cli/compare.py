@@ -156,7 +156,7 @@ def _show(comparison: Comparison) -> None:
     table.add_column("pictures/s", justify="right")
     table.add_column("MB", justify="right")
     for one in comparison.candidates:
-        table.add_row(*_row(one, tuned))
+        table.add_row(*_row(one, tuned, comparison.image_size))
     # Piped, a table is as wide as it needs to be; a terminal says how wide it is.
     console = Console(width=None if _is_terminal() else 120)
     console.print(table)
@@ -165,10 +165,11 @@ def _show(comparison: Comparison) -> None:
             screen.note(f"{one.title} was not fine-tuned: {one.note}")
 
 
-def _row(one: Candidate, tuned: bool) -> list[str]:
+def _row(one: Candidate, tuned: bool, size_px: int) -> list[str]:
+    own_size = f" ({one.size_px} pixels)" if one.size_px not in (0, size_px) else ""
     cells = [
         "★" if one.is_unbeaten else "",
-        one.backbone,
+        one.backbone + own_size,
         f"{one.accuracy:.1%}",
         f"{one.interval.low:.1%} – {one.interval.high:.1%}",
         "=" if one.p_value >= 0.05 else "",

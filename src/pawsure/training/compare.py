@@ -65,6 +65,7 @@ class Candidate:
         pictures_per_s: forward passes of the exported file on this machine, from pixels.
         size_mb: of the exported file, in 10^6 bytes.
         seconds: that the features and the head took.
+        size_px: side of the pictures that it saw; 0: that of the comparison.
         is_unbeaten: no other is at least as good at both accuracy and speed and better at one.
         note: what went wrong with fine-tuning, if it did.
     """
@@ -81,6 +82,7 @@ class Candidate:
     pictures_per_s: float = 0.0
     size_mb: float
     seconds: float
+    size_px: int = 0
     is_unbeaten: bool = False
     note: str = ""
 
@@ -260,6 +262,7 @@ class _Trial:
             log_loss=log_loss(probability, label),
             size_mb=file.stat().st_size / 1e6,
             seconds=round(seconds, 2),
+            size_px=model.image_size,
         )
         self._progress.say(f"{candidate.title}: {candidate.accuracy:.1%} in {seconds:.1f} s.")
         return _Probe(candidate=candidate, right=right, predictor=Predictor(file))

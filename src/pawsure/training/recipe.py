@@ -34,6 +34,8 @@ WHOLE = "all"
 """`train_from` of a stage in which every layer learns."""
 
 
+_FROZEN = "{} stays frozen, so only a head can learn (optimizer = 'logistic'). Take --recipe fast."
+
 OWN = "own"
 """`weights` of a network whose file holds them."""
 
@@ -238,7 +240,8 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
         _override(table, key, value, title)
     if isinstance(table.get("model"), dict):
         own = {} if str(name) in recipe_names() else _read_table(name)[0].get("model", {})
-        _settle_file(table["model"], {*own, *(key.rpartition(".")[2] for key in overrides or {})})
+        given = {*own, *(key.rpartition(".")[2] for key in overrides or {})}
+        _settle_file(table["model"], given, table.get("stages", ()))
     return _build(Recipe, {"name": title, **table}, title)
 
 
@@ -275,17 +278,20 @@ def is_file(backbone: str) -> bool:
     return backbone.lower().endswith(".onnx")
 
 
-def _settle_file(model: dict[str, Any], given: set[str]) -> None:
+def _settle_file(model: dict[str, Any], given: set[str], stages: Any) -> None:
     """Take what is not given of an ONNX file from the file itself, in place.
 
     Args:
         model: the raw table of the network.
         given: its keys that whoever trains has chosen; the others are those of a recipe for
             other backbones.
+        stages: the raw tables of the stages.
     """
     backbone = model.get("backbone")
     if not isinstance(backbone, str) or not is_file(backbone):
         return
+    if any(isinstance(stage, dict) and stage.get("optimizer") != LOGISTIC for stage in stages):
+        raise RecipeError(_FROZEN.format(backbone))
     from pawsure.export.foreign import declared
 
     told = declared(backbone)
@@ -499,11 +505,7 @@ def _check(recipe: Recipe) -> None:
             "scaling is of pixels from 0 to 1: divide mean and deviation by 255.",
         )
     if is_file(model.backbone):
-        need(
-            not recipe.needs_keras,
-            f"{model.backbone} stays frozen, so every stage has optimizer = '{LOGISTIC}'. Take "
-            "--recipe fast.",
-        )
+        need(not recipe.needs_keras, _FROZEN.format(model.backbone))
         need(model.head == "softmax", "a frozen ONNX file goes with head = 'softmax'.")
     else:
         need(not model.output, f"output is for an ONNX file; got it with {model.backbone}.")
