@@ -142,20 +142,30 @@ def foreign_graph(
         raise WeightsError(f"The output '{taken}' of {path} does not depend on the picture.")
 
     _put_prefix(model.graph)
-    for candidate in (model, _with_free_batch(model)):
-        graph = _between(candidate, given, scaling, size_px, path)
-        trouble, values = _try(graph, size_px, path)
-        if values is not None:
-            graph = _as_feature_map(graph, values, given, path)
-            try:
-                onnx.checker.check_model(graph)
-            except onnx.checker.ValidationError as exc:
-                raise _not_accepted(path, exc) from exc
-            return graph
-    raise WeightsError(
-        f"{path} can't be run on several pictures of {size_px} pixels at once: {trouble}. "
-        "Export it with a dynamic batch."
-    )
+    graph = _between(model, given, scaling, size_px, path)
+    try:
+        session = _session(graph)
+    except Exception as exc:  # ONNX Runtime raises classes of its own, none of them public
+        raise _not_accepted(path, exc) from exc
+    trouble, values = _try(session, size_px)
+    if values is None:  # perhaps for the only reason that a batch of 1 is written into it
+        try:
+            freed = _between(_with_free_batch(model), given, scaling, size_px, path)
+            _, values = _try(_session(freed), size_px)
+        except Exception:
+            values = None  # the first trouble is the one to tell
+        graph = freed if values is not None else graph
+    if values is None:
+        raise WeightsError(
+            f"{path} can't be run on several pictures of {size_px} pixels at once ({trouble}); "
+            "export it with a dynamic batch."
+        )
+    graph = _as_feature_map(graph, values, given, path)
+    try:
+        onnx.checker.check_model(graph)
+    except onnx.checker.ValidationError as exc:
+        raise _not_accepted(path, exc) from exc
+    return graph
 
 
 # Reading
@@ -549,31 +559,28 @@ def _free_first(tensor: onnx.TensorProto, is_shape: bool) -> None:
         tensor.CopyFrom(numpy_helper.from_array(free, name))
 
 
-def _try(graph: onnx.ModelProto, size_px: int, path: Path) -> tuple[str, np.ndarray | None]:
-    """Features of two pictures at once; none, and why, where they are not those of each alone.
-
-    Raises:
-        WeightsError: ONNX Runtime does not take the network at all.
-    """
+def _session(graph: onnx.ModelProto) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
+    options.log_severity_level = 4  # what it has to say is in its errors
+    return onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _try(session: Any, size_px: int) -> tuple[str, np.ndarray | None]:
+    """Features of two pictures at once; none, and why, where they are not those of each alone."""
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (2, size_px, size_px, 3), dtype=np.uint8)
-    try:
-        session = onnxruntime.InferenceSession(
-            graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as exc:  # ONNX Runtime raises classes of its own, none of them public
-        raise _not_accepted(path, exc) from exc
     try:
         both, *alone = (
             np.asarray(session.run(None, {"image": some})[0])
             for some in (pictures, pictures[:1], pictures[1:])
         )
     except Exception as exc:
-        return _first_line(exc), None
+        node = re.search(rf"Name:'(?:{_PREFIX})?([^']+)'", str(exc))
+        return f"it stops at its node '{node[1]}'" if node else _first_line(exc), None
     expected = np.concatenate([each.reshape(1, -1) for each in alone]).astype(np.float64)
     found = both.reshape(len(both), -1).astype(np.float64) if both.ndim else both
     if found.shape != expected.shape:
