@@ -80,7 +80,7 @@ def test_it_trains_to_a_model_file_that_agrees_with_what_was_measured(trained, p
     assert run.metrics["test"]["accuracy"]["value"] == 1.0
     assert run.metrics["parity"]["stored"]["max_difference"] < 0.02
     model = Predictor(run.model_file)
-    assert model.size_px == SIZE_PX
+    assert (model.size_px, model.metadata.backbone) == (SIZE_PX, "net.onnx")
     assert {model(photos / label / "0.png").label for label in COLOURS} == set(COLOURS)
 
 

@@ -37,6 +37,7 @@ from pawsure.training.recipe import (
     ModelRecipe,
     Recipe,
     Stage,
+    backbone_name,
     is_file,
     recipe_to_toml,
     with_backbone,
@@ -347,7 +348,7 @@ class _Trial:
         metadata = ModelMetadata(
             labels=self._catalog.labels,
             size_px=model.image_size,
-            backbone=model.backbone,
+            backbone=backbone_name(model),
             recipe=recipe_to_toml(self._as_written(model)),
             data_fingerprint=self._catalog.fingerprint,
         )

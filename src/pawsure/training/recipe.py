@@ -278,6 +278,11 @@ def is_file(backbone: str) -> bool:
     return backbone.lower().endswith(".onnx")
 
 
+def backbone_name(model: ModelRecipe) -> str:
+    """What a model file calls its backbone: of a file the name, and not where it lay."""
+    return Path(model.backbone).name if is_file(model.backbone) else model.backbone
+
+
 def _settle_file(model: dict[str, Any], given: set[str], stages: Any) -> None:
     """Take what is not given of an ONNX file from the file itself, in place.
 
