@@ -63,8 +63,9 @@ class ModelRecipe:
         weights: what the backbone starts from: imagenet, pets, none, or a file; "own" with an
             ONNX file, which has its own.
         scaling: "backbone" scales pixels to the range that the weights were trained on;
-            "unit" to [0, 1] whatever they were trained on, as many scripts do; or mean and
-            deviation, for an ONNX file that does not say how it was trained.
+            "unit" to [0, 1] whatever they were trained on, as many scripts do. For an ONNX file
+            that does not say how it was trained also "imagenet", by ImageNet's mean and
+            deviation, or a mean and deviation of its own.
         output: the tensor of an ONNX file that holds the features, by its name; "": its only
             output.
         head: "softmax" with a unit a label, or "sigmoid" with one unit for two labels.
@@ -77,7 +78,7 @@ class ModelRecipe:
     backbone: str = "mobilenet_v2"
     image_size: int = 128
     weights: str = "imagenet"
-    scaling: Literal["backbone", "unit"] | Standardisation = "backbone"
+    scaling: Literal["backbone", "unit", "imagenet"] | Standardisation = "backbone"
     output: str = ""
     head: Literal["softmax", "sigmoid"] = "softmax"
     dropout: float = 0.0
@@ -258,7 +259,7 @@ def with_backbone(model: ModelRecipe, backbone: str) -> ModelRecipe:
             model,
             backbone=backbone,
             output="",
-            scaling="backbone" if isinstance(model.scaling, Standardisation) else model.scaling,
+            scaling="unit" if model.scaling == "unit" else "backbone",
             weights="imagenet" if is_own else model.weights,
         )
     from pawsure.export.foreign import declared
@@ -321,9 +322,9 @@ def _settle_file(model: dict[str, Any], given: set[str], stages: Any) -> None:
         model["scaling"] = "backbone"
         if told.scaling is None and not told.takes_bytes:
             raise RecipeError(
-                f"{backbone} does not say how pixels are scaled. Say it, as for networks trained "
-                "on ImageNet: --set 'model.scaling={mean=[0.485, 0.456, 0.406], "
-                "deviation=[0.229, 0.224, 0.225]}', or --set model.scaling=unit for 0 to 1."
+                f"{backbone} does not say how pixels are scaled. Say it: --set scaling=imagenet "
+                "(ImageNet's mean and deviation), --set scaling=unit (0 to 1), or "
+                "--set 'model.scaling={mean=[0.5, 0.5, 0.5], deviation=[0.5, 0.5, 0.5]}'."
             )
     if "output" not in given and told.output:
         model["output"] = told.output
@@ -495,6 +496,10 @@ def _check(recipe: Recipe) -> None:
     need(recipe.seed >= 0, f"seed must be 0 or more; got {recipe.seed}.")
     need(model.image_size >= 1, f"image_size must be at least 1; got {model.image_size}.")
     scaling = model.scaling
+    need(
+        scaling != "imagenet" or is_file(model.backbone),
+        f"scaling imagenet is for an ONNX file as the backbone; {model.backbone} has its own.",
+    )
     if isinstance(scaling, Standardisation):
         need(
             is_file(model.backbone),
