@@ -18,7 +18,7 @@ from whole_app import app
 import pawsure
 from pawsure.errors import RecipeError, UsageError, WeightsError
 from pawsure.model.predictor import Predictor
-from pawsure.network.backbones import MINUS_ONE_TO_ONE, ZERO_TO_ONE
+from pawsure.network.backbones import IMAGENET_STANDARDISED, MINUS_ONE_TO_ONE, ZERO_TO_ONE
 from pawsure.serving.app import create_app
 from pawsure.training.compare import compare_backbones
 from pawsure.training.prefixes import prefix_key, scaling_of
@@ -171,6 +171,8 @@ def test_what_is_said_in_the_recipe_comes_first(tmp_path):
     words = load_recipe("fast", {**given, "model.scaling": "unit"}).model
     assert (words.image_size, words.output) == (64, "embedding")
     assert scaling_of(words) == ZERO_TO_ONE
+    usual = load_recipe("fast", {**given, "scaling": "imagenet"}).model
+    assert scaling_of(usual) == IMAGENET_STANDARDISED
     table = {"mean": [0, 0, 0], "deviation": [1, 1, 1]}
     model = load_recipe("fast", {**given, "model.scaling": table}).model
     assert model.scaling == Standardisation(mean=(0.0, 0.0, 0.0), deviation=(1.0, 1.0, 1.0))
@@ -207,6 +209,8 @@ def test_recipes_that_teach_the_backbone_are_refused_with_the_way_out(tmp_path, 
 def test_keys_of_files_are_refused_with_other_backbones():
     with pytest.raises(RecipeError, match="output is for an ONNX file"):
         load_recipe("fast", {"output": "features"})
+    with pytest.raises(RecipeError, match="imagenet is for an ONNX file"):
+        load_recipe("fast", {"scaling": "imagenet"})
     table = {"mean": [0.5] * 3, "deviation": [0.5] * 3}
     with pytest.raises(RecipeError, match="is for an ONNX file"):
         load_recipe("fast", {"model.scaling": table})

@@ -28,7 +28,12 @@ from pawsure.features.prefix import (
     identity,
     prefixes_dir,
 )
-from pawsure.network.backbones import ZERO_TO_ONE, Scaling, find_backbone
+from pawsure.network.backbones import (
+    IMAGENET_STANDARDISED,
+    ZERO_TO_ONE,
+    Scaling,
+    find_backbone,
+)
 from pawsure.network.weights import weights_identity
 from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe, Standardisation, is_file
 
@@ -73,12 +78,14 @@ def scaling_of(model: ModelRecipe) -> Scaling:
     """
     if isinstance(model.scaling, Standardisation):
         return standardised(model.scaling.mean, model.scaling.deviation)
+    if model.scaling == "imagenet":
+        return IMAGENET_STANDARDISED
     if is_file(model.backbone) and model.scaling == "backbone":
         scaling = declared(model.backbone).scaling
         if scaling is None:
             raise WeightsError(
                 f"{model.backbone} does not say how pixels are scaled. Say it in the recipe: "
-                'model.scaling = { mean = […], deviation = […] }, or "unit".'
+                'model.scaling = "imagenet", "unit" or { mean = […], deviation = […] }.'
             )
         return scaling
     return ZERO_TO_ONE if model.scaling == "unit" else find_backbone(model.backbone).scaling
