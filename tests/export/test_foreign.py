@@ -126,10 +126,37 @@ def test_a_batch_that_is_written_into_a_reshape_is_freed(tmp_path):
     np.testing.assert_allclose(found[:, 0, 0], features_of(path, "NCHW"), atol=1e-5)
 
 
-def test_a_batch_that_cannot_be_freed_is_refused(tmp_path):
+def test_a_larger_batch_is_freed_too(tmp_path):
     path = save(tmp_path, network(batch=4, gives="pooled", reshape_batch=4))
-    with pytest.raises(WeightsError, match="several pictures.*dynamic batch"):
-        foreign_graph(path, size_px=SIZE_PX, scaling=HALVES)
+    graph = foreign_graph(path, size_px=SIZE_PX, scaling=HALVES)
+    assert run(graph, {"image": pictures()}, "feature_map").shape == (3, 1, 1, FEATURES)
+
+
+def test_a_class_token_of_one_row_is_repeated_for_each_picture(tmp_path):
+    model = network(batch=1, gives="tokens")
+    flat = next(each for each in model.graph.initializer if each.name == "flat")
+    flat.CopyFrom(numpy_helper.from_array(np.array([1, FEATURES, 16], np.int64), "flat"))
+    reshape = next(node for node in model.graph.node if node.op_type == "Reshape")
+    reshape.attribute.append(helper.make_attribute("allowzero", 1))
+    token = np.random.default_rng(0).normal(0, 1, (1, 1, FEATURES)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(token, "token"))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(3, np.int64), "ones"))
+    mean = next(node for node in model.graph.node if node.op_type == "ReduceMean")
+    mean.CopyFrom(helper.make_node("Expand", ["token", "ones"], ["class"]))
+    path = save(tmp_path, model)
+    graph = foreign_graph(path, size_px=SIZE_PX, scaling=HALVES)
+    found = run(graph, {"image": pictures()}, "feature_map")
+    expected = features_of(path, "NCHW")[:, 1:].reshape(3, 4, 4, FEATURES)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_batch_that_cannot_be_freed_is_refused(tmp_path):
+    model = network(batch=4, gives="pooled", reshape_batch=4)
+    flat = next(each for each in model.graph.initializer if each.name == "flat")
+    flat.CopyFrom(numpy_helper.from_array(np.array([2, 2 * FEATURES], np.int64), "flat"))
+    with pytest.raises(WeightsError, match=r"several pictures.*dynamic batch\.$") as refused:
+        foreign_graph(save(tmp_path, model), size_px=SIZE_PX, scaling=HALVES)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_network_whose_answers_depend_on_the_batch_is_refused(tmp_path):

@@ -46,6 +46,7 @@ _OLDEST_OPSET = 13  # that the nodes of a model file can be written in
 _IR_VERSION = 8
 _MOST_LEADING_TOKENS = 16  # a class token and registers
 _PREFIX = "backbone/"
+_IMAGE = "image"
 _SAME = 1e-3
 """How far features of a picture may move, relative to the largest, with its place in a batch."""
 
@@ -148,9 +149,9 @@ def foreign_graph(
     except Exception as exc:  # ONNX Runtime raises classes of its own, none of them public
         raise _not_accepted(path, exc) from exc
     trouble, values = _try(session, size_px)
-    if values is None:  # perhaps for the only reason that a batch of 1 is written into it
+    if values is None:  # perhaps for the only reason that a batch is written into it
         try:
-            freed = _between(_with_free_batch(model), given, scaling, size_px, path)
+            freed = _between(_with_free_batch(model, given.batch), given, scaling, size_px, path)
             _, values = _try(_session(freed), size_px)
         except Exception:
             values = None  # the first trouble is the one to tell
@@ -387,12 +388,14 @@ class _Input:
         kind: ONNX's number of its type.
         is_nchw: channels come before height and width.
         sides: height and width in pixels; 0 where any will do.
+        batch: pictures at once; 1 where any number will do.
     """
 
     name: str
     kind: int
     is_nchw: bool
     sides: tuple[int, int]
+    batch: int
 
 
 def _only_input(graph: onnx.GraphProto, path: Path) -> _Input:
@@ -421,7 +424,13 @@ def _only_input(graph: onnx.GraphProto, path: Path) -> _Input:
     if height and width and height != width:
         raise WeightsError(f"{path} takes pictures of {width} x {height}; only squares are read.")
     side = height or width
-    return _Input(name=inputs[0].name, kind=tensor.elem_type, is_nchw=is_nchw, sides=(side, side))
+    return _Input(
+        name=inputs[0].name,
+        kind=tensor.elem_type,
+        is_nchw=is_nchw,
+        sides=(side, side),
+        batch=sizes[0] or 1,
+    )
 
 
 def _told(model: onnx.ModelProto) -> dict[str, Any]:
@@ -481,7 +490,7 @@ def _between(
         before.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
-    pixels = "image"
+    pixels = _IMAGE
     if given.is_nchw:
         pixels = emit("Transpose", [pixels], "scaling/NCHW", perm=[0, 3, 1, 2])
     if given.kind != TensorProto.UINT8:
@@ -533,30 +542,78 @@ def _choose_output(graph: onnx.GraphProto, output: str, path: Path) -> str:
     return output
 
 
-def _with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose reshapes keep the batch as it comes, where they have 1 for it."""
+def _with_free_batch(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
+    """A copy in which the batch is as it comes where a fixed one is written.
+
+    Reshapes that begin with it take the size over from their input, and constants of one row
+    that are put beside rows of pictures (the class token of a transformer) are repeated. Whether
+    that was right is for whoever runs it to check.
+    """
     model = copy_of(model)
     shapes = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
-    for tensor in model.graph.initializer:
-        _free_first(tensor, tensor.name in shapes)
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if (
-            node.op_type == "Constant"
-            and node.output[0] in shapes
-            and node.attribute[0].HasField("t")
-        ):
-            _free_first(node.attribute[0].t, True)
+        if node.op_type == "Constant" and node.attribute[0].HasField("t"):
+            held[node.output[0]] = node.attribute[0].t
+    rows = _constant_rows(model)
+    for name in shapes & set(held):
+        _free_first(held[name], batch)
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        if node.op_type == "Concat" and node.attribute[0].i > 0:
+            for place, name in enumerate(node.input):
+                if name in rows:
+                    node.input[place] = _repeated(model.graph, name, rows[name])
+        for attribute in node.attribute:
+            if node.op_type == "Reshape" and attribute.name == "allowzero":
+                attribute.i = 0
+        model.graph.node.append(node)
     return model
 
 
-def _free_first(tensor: onnx.TensorProto, is_shape: bool) -> None:
-    if not is_shape:
-        return
+def _constant_rows(model: onnx.ModelProto) -> dict[str, int]:
+    """Tensors of one row that depend on no picture, with their number of axes."""
+    sizes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    constant = set(sizes)
+    for value in onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info:
+        sizes[value.name] = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    for node in model.graph.node:
+        if constant.issuperset(filter(None, node.input)):
+            constant.update(node.output)
+            if node.op_type == "Expand" and not sizes.get(node.output[0]):
+                sizes[node.output[0]] = sizes.get(node.input[0], [])  # of a batch of 1
+    return {
+        name: len(shape)
+        for name, shape in sizes.items()
+        if name in constant and len(shape) > 1 and shape[0] == 1
+    }
+
+
+def _free_first(tensor: onnx.TensorProto, batch: int) -> None:
     shape = numpy_helper.to_array(tensor)
-    if shape.ndim == 1 and len(shape) > 1 and shape[0] == 1:
+    if shape.ndim == 1 and len(shape) > 1 and shape[0] == batch:
         # 0 takes the size over from what is reshaped.
-        name, free = tensor.name, np.array([0, *shape[1:]], np.int64)
-        tensor.CopyFrom(numpy_helper.from_array(free, name))
+        free = np.array([0, *shape[1:]], np.int64)
+        tensor.CopyFrom(numpy_helper.from_array(free, tensor.name))
+
+
+def _repeated(graph: onnx.GraphProto, name: str, rank: int) -> str:
+    """Add nodes that repeat a constant of one row for each picture; the result's name."""
+    made = f"{name}/repeated"
+    if any(made in node.output for node in graph.node):
+        return made
+    ones = numpy_helper.from_array(np.ones(rank - 1, np.int64), f"{name}/ones")
+    first = numpy_helper.from_array(np.zeros(1, np.int64), f"{name}/first")
+    graph.initializer.extend([ones, first])
+    for kind, inputs, output, attributes in (
+        ("Shape", [_IMAGE], f"{name}/sizes", {}),
+        ("Gather", [f"{name}/sizes", first.name], f"{name}/batch", {"axis": 0}),
+        ("Concat", [f"{name}/batch", ones.name], f"{name}/shape", {"axis": 0}),
+        ("Expand", [name, f"{name}/shape"], made, {}),
+    ):
+        graph.node.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+    return made
 
 
 def _session(graph: onnx.ModelProto) -> Any:
