@@ -581,7 +581,7 @@ def _constant_rows(model: onnx.ModelProto) -> dict[str, int]:
     for node in model.graph.node:
         if constant.issuperset(filter(None, node.input)):
             constant.update(node.output)
-            if node.op_type == "Expand" and not sizes.get(node.output[0]):
+            if node.op_type == "Expand" and 0 in sizes.get(node.output[0], [0]):
                 sizes[node.output[0]] = sizes.get(node.input[0], [])  # of a batch of 1
     return {
         name: len(shape)
