@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pawsure.export.browser.site import write_page
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="there is no Node.js")
@@ -20,7 +21,8 @@ def run_javascript(folder: Path, code: str, given: dict[str, Any]) -> Any:
 
     The modules of the page lie beside it.
     """
-    shutil.copytree(str(files("pawsure.export.browser").joinpath("page")), folder / "page")
+    (folder / "page").mkdir()
+    write_page(folder / "page")
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "given.json").write_text(json.dumps(given))
     head = (

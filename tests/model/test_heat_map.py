@@ -5,7 +5,15 @@ import pytest
 from PIL import Image
 
 from pawsure.errors import ShapeError
-from pawsure.model.heat_map import LEAST_SCALE, MOST_OPAQUE, colour_map, heat_map, overlay
+from pawsure.model.evidence import spread
+from pawsure.model.heat_map import (
+    LEAST_SCALE,
+    MOST_OPAQUE,
+    colour_map,
+    heat_map,
+    overlay,
+    standing_out,
+)
 
 
 def oklab(rgb: np.ndarray) -> np.ndarray:
@@ -68,11 +76,65 @@ def test_nothing_is_drawn_where_nothing_was_said_and_the_picture_stays_visible()
     assert np.asarray(flat)[..., 3].max() == 0
 
 
+def peak(size: int, height: float, *, elsewhere: float = 0.0) -> np.ndarray:
+    """A map that is the same everywhere but in one place."""
+    evidence = np.full((size, size), elsewhere)
+    evidence[1, 1] += height
+    return evidence
+
+
 def test_little_evidence_is_not_blown_up():
-    little, much = (heat_map(np.full((2, 2), value), 4, 4) for value in (0.2, 20.0))
-    assert np.asarray(little)[..., 3].max() < 30
-    assert np.asarray(much)[..., 3].max() > 150
+    little, much = (np.asarray(heat_map(peak(4, height), 40, 40)) for height in (0.2, 20.0))
+    assert little[..., 3].max() < 15
+    assert much[..., 3].max() == round(255 * MOST_OPAQUE)
     assert np.exp(LEAST_SCALE) == pytest.approx(0.9 / 0.1)
+
+
+@pytest.mark.parametrize("size", [4, 7, 14])
+@pytest.mark.parametrize("elsewhere", [-4.0, 0.0, 4.0, 20.0])
+def test_only_what_stands_out_is_drawn_whatever_all_places_share(size, elsewhere):
+    share = standing_out(peak(size, 30.0, elsewhere=elsewhere), 120, 120)
+    middle = round(1.5 / size * 120)
+    assert share[middle, middle] == 1
+    assert np.abs(share[90:, 90:]).max() < 0.05
+    assert (share > 0.05).mean() < 0.55
+
+
+def test_the_noise_of_a_flat_map_is_not_drawn():
+    flat = np.random.default_rng(3).normal(12, 0.15, (7, 7))
+    assert np.asarray(heat_map(flat, 90, 60))[..., 3].max() < 40
+
+
+def test_warm_places_spoke_for_the_label_and_blue_ones_against_it():
+    rng = np.random.default_rng(5)
+    for typical in (-6, 0, 6):
+        evidence = rng.normal(typical, 5, (7, 7))
+        share = standing_out(evidence, 7 * 9, 7 * 9)
+        values = spread(evidence, 7 * 9, 7 * 9)
+        assert (values[share > 0] > 0).all()
+        assert (values[share < 0] < 0).all()
+        assert np.abs(share).max() == 1
+
+
+def test_one_extreme_place_does_not_hide_the_others():
+    evidence = np.zeros((14, 14))
+    evidence[2:6, 2:6] = 6.0
+    evidence[10, 10] = 60.0
+    assert standing_out(evidence, 140, 140)[40, 40] > 0.3
+
+
+def test_the_size_at_which_it_is_drawn_changes_no_colour():
+    evidence = np.random.default_rng(6).normal(2, 4, (4, 4))
+    small, large = (standing_out(evidence, size, size) for size in (40, 200))
+    np.testing.assert_allclose(large[2::5, 2::5], small, atol=1e-6)
+
+
+def test_the_rest_of_the_photograph_stays_as_it_is():
+    photograph = Image.effect_noise((120, 90), 60).convert("RGB")
+    drawn = np.asarray(overlay(photograph, peak(4, 30.0, elsewhere=5.0)))
+    same = (drawn == np.asarray(photograph)).all(axis=2)
+    assert same.mean() > 0.4
+    assert not same[34, 45]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK"])

@@ -9,12 +9,14 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.labels import LabelsOption
+from pawsure.cli.settings import read_setting
 from pawsure.errors import UsageError
 from pawsure.progress_bars import terminal_progress
 from pawsure.wording import agreeing, count, printable
 
 if TYPE_CHECKING:
     from pawsure.audit.audit import Audit
+    from pawsure.audit.embeddings import Encoder, NoEncoder
 
 EXAMPLE = "Example: pawsure audit my-folder --out audits/mine --apply clean.csv"
 
@@ -58,6 +60,19 @@ def audit(
         typer.Option(min=32, help="Side that pictures are judged at; 224 by default."),
     ] = None,
     labels: LabelsOption = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Judge them by a network in an ONNX file."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="What the file of --backbone does not say: scaling, output or image_size, as "
+            "for 'pawsure train'.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Find unreadable files, copies, leakage, wrong labels and pictures out of place.
@@ -87,7 +102,15 @@ def audit(
     source = open_source(data, labels=level, progress=progress)
     if apply is not None:
         check_manifest(apply, source, leave_out=chosen)
-    encoder = find_network(model=model, weights=weights, size_px=image_size, progress=progress)
+    encoder: Encoder | NoEncoder
+    if backbone is not None:
+        if model is not None or weights is not None:
+            raise UsageError("Give one of --backbone, --model and --weights.")
+        encoder = _of_file(backbone, image_size, settings or [])
+    elif settings:
+        raise UsageError("--set is for the file of --backbone.")
+    else:
+        encoder = find_network(model=model, weights=weights, size_px=image_size, progress=progress)
     found = look(source, encoder=encoder, progress=progress)
     table = findings_table(found)
     with atomic_folder(folder) as made:
@@ -111,6 +134,24 @@ def audit(
             f"{agreeing(kept[1], 'is', 'are')} left out."
         )
         screen.next_command("To train on them", "train", apply)
+
+
+def _of_file(path: str, size_px: int | None, settings: list[str]) -> Encoder:
+    """A network in an ONNX file, as `pawsure train --backbone` takes it."""
+    from pawsure.audit.embeddings import Encoder
+    from pawsure.extras import needing
+
+    if not path.lower().endswith(".onnx"):
+        raise UsageError(f"--backbone takes an ONNX file here; got '{path}'.")
+    given = dict(read_setting(text) for text in settings)
+    if size_px is not None:
+        given["image_size"] = size_px
+    with needing("train"):
+        from pawsure.features.prefix import POOLED
+        from pawsure.training.encoder import file_encoder
+
+        prefix = file_encoder(path, given)
+    return Encoder(prefix, POOLED, f"{path}, {prefix.size_px} pixels")
 
 
 def _free_folder(out: Path | None) -> Path:

@@ -37,7 +37,10 @@ def compare(
         str, typer.Argument(metavar="DATA", help="Labelled pictures, as for 'pawsure train'.")
     ],
     backbones: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Which to try; else all there are.")
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="Which to try, by name or ONNX file; else all names there are."
+        ),
     ] = None,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Also run all stages of the recipe with each.")
@@ -91,6 +94,8 @@ def compare(
         "--weights": weights,
         "--labels": None if labels is None else labels.value,
     }
+    if best.lower().endswith(".onnx"):  # it stays frozen, and has a size and weights of its own
+        chosen |= {"--recipe": "fast", "--image-size": None, "--weights": None}
     options = [word for pair in chosen.items() if pair[1] is not None for word in pair]
     screen.next_command("To train the most accurate", "train", data, "--backbone", best, *options)
 
@@ -172,7 +177,7 @@ def _show(comparison: Comparison) -> None:
     table.add_column("pictures/s", justify="right")
     table.add_column("MB", justify="right")
     for one in comparison.candidates:
-        table.add_row(*_row(one, tuned))
+        table.add_row(*_row(one, tuned, comparison.image_size))
     # Piped, a table is as wide as it needs to be; a terminal says how wide it is.
     console = Console(width=None if _is_terminal() else 120)
     console.print(table)
@@ -181,10 +186,11 @@ def _show(comparison: Comparison) -> None:
             screen.note(f"{one.title} was not fine-tuned: {one.note}")
 
 
-def _row(one: Candidate, tuned: bool) -> list[str]:
+def _row(one: Candidate, tuned: bool, size_px: int) -> list[str]:
+    own_size = f" ({one.size_px} pixels)" if one.size_px not in (0, size_px) else ""
     cells = [
         "★" if one.is_unbeaten else "",
-        one.backbone,
+        one.backbone + own_size,
         f"{one.accuracy:.1%}",
         f"{one.interval.low:.1%} – {one.interval.high:.1%}",
         "=" if one.p_value >= 0.05 else "",

@@ -82,6 +82,11 @@ def predict(
     total = count_pictures(paths, passed)
     # A pass of its own on each core answers most; for a single picture all cores share one.
     predictor = load(model, threads=None if total == 1 else 1)
+    if evidence is not None and not predictor.tells_places:
+        raise UsageError(
+            f"{predictor.path.name} has no heat maps: its network gives one set of features for "
+            "the whole picture. Leave --evidence out."
+        )
     if resume and file is not None and _finished(file):
         return
     tally: Counter[str] = Counter()

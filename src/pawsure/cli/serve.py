@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import ipaddress
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +32,26 @@ def serve(
         str | None,
         typer.Option(envvar="PAWSURE_TOKEN", help="Clients must show it as a bearer token."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Answer to this host name too, such as one that a proxy passes on "
+            "(*.example.org for all under it). Repeatable.",
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="Prefix under which a proxy serves this, as /pets."),
+    ] = "",
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Let pages of this origin ask, such as https://example.org (* for all). "
+            "Repeatable; without it, browsers let no other site's page read an answer.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Most pictures a forward pass.")] = 4,
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Most pictures taken on at once; others get a 503.")
@@ -61,6 +80,7 @@ def serve(
             raise MissingExtraError(module, "serve")
 
     from pawsure.model.predictor import load
+    from pawsure.serving.hosts import is_loopback
     from pawsure.serving.server import serve as serve_model
     from pawsure.serving.settings import ServingSettings
 
@@ -73,8 +93,12 @@ def serve(
         max_pictures=min(32, max_waiting),
         batch_size=batch_size,
         token=token,
-        local_only=_is_loopback(host),
+        local_only=is_loopback(host),
+        allowed_hosts=tuple(allow_host or ()),
+        root_path=root_path,
+        cors_origins=tuple(cors or ()),
     )
+    open_to_all = not is_loopback(host) and token is None
     predictor = load(model, threads=threads)
     serve_model(
         predictor,
@@ -83,26 +107,17 @@ def serve(
         port=port,
         settings=settings,
         log_requests=log_requests,
-        on_ready=lambda address: _announce(address, host, token),
+        on_ready=lambda address: _announce(address, host, token, open_to_all=open_to_all),
     )
 
 
-def _announce(address: str, host: str, token: str | None) -> None:
+def _announce(address: str, host: str, token: str | None, *, open_to_all: bool) -> None:
     screen.note(f"The page is at {address}, what programs may ask at {address}/docs.")
-    if not _is_loopback(host) and token is None:
+    if open_to_all:
         screen.note(f"Whoever reaches {host} may ask: there is no --token.")
     shown = "" if token is None else "-H 'Authorization: Bearer TOKEN' "
     screen.note(f"To ask it: curl {shown}-F pictures=@PICTURE {address}/v1/predict")
     screen.note("Ctrl+C ends it.")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _name_of(path: Path) -> str:

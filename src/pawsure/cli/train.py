@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
 from pawsure.cli.exit_codes import ExitCode
 from pawsure.cli.labels import LabelsOption
+from pawsure.cli.settings import read_setting as _setting
 from pawsure.data.file_names import as_text
 from pawsure.errors import StorageError, UsageError
 from pawsure.progress_bars import terminal_progress
@@ -43,7 +43,11 @@ def train(
         int | None, typer.Option(min=1, help="Side of the square that pictures are resized to.")
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="The network to start from, such as mobilenet_v2.")
+        str | None,
+        typer.Option(
+            help="The network to start from: a name such as mobilenet_v2, or an ONNX file, "
+            "with --recipe fast."
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Where it starts: imagenet, pets, none, or a file.")
@@ -167,14 +171,3 @@ def _share(text: str) -> float:
     if not 0 <= share <= 1:
         raise UsageError(f"--max-error takes a share such as 0.5% or 0.005; got '{text}'.")
     return share
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """One `key=value`, the value read as TOML where it is TOML, else as text."""
-    key, equals, value = (part.strip() for part in text.partition("="))
-    if not (key and equals and value):
-        raise UsageError(f"--set takes KEY=VALUE, such as --set seed=7; got '{text}'.")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value

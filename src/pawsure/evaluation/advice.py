@@ -110,6 +110,11 @@ def _toml(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _is_file(recipe: Mapping[str, Any]) -> bool:
+    """Whether the backbone is a file, which stays as it is."""
+    return recipe.get("model", {}).get("weights") == "own"
+
+
 def _stages(recipe: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return recipe.get("stages", ())
 
@@ -169,7 +174,7 @@ def _lower_rate(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fo
 
 def _own_scaling(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     model = recipe.get("model", {})
-    if model.get("scaling") == "unit" and model.get("weights") != "none":
+    if not _is_file(recipe) and model.get("scaling") == "unit" and model.get("weights") != "none":
         why = "The weights were trained on another range of pixel values than they are given."
         yield why, {"model.scaling": "backbone"}, ""
 
@@ -182,7 +187,7 @@ def _longer(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]
 
 
 def _deeper(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
-    stages = _stages(recipe)
+    stages = () if _is_file(recipe) else _stages(recipe)
     if stages and all(stage.get("train_from") == "head" for stage in stages):
         why = "Only the head learned; layers before it can learn what the pictures need."
         yield why, {}, "pawsure train DATA"
@@ -191,7 +196,7 @@ def _deeper(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]
 def _larger_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     now = recipe.get("model", {}).get("image_size")
     larger = next((size for size in SIZES_PX if now and size > now), None)
-    if larger:
+    if larger and not _is_file(recipe):
         yield (
             f"At {larger} pixels it would see more than at {now}.",
             {"model.image_size": larger},

@@ -34,13 +34,24 @@ def drop_unneeded(graph: onnx.GraphProto, names: set[str]) -> None:
     nodes = []
     for node in reversed(graph.node):  # in ONNX, each node comes after what it needs
         if wanted.intersection(node.output):
-            wanted.update(node.input)
+            wanted.update(node.input, _taken_inside(node))
             nodes.append(node)
     constants = [item for item in graph.initializer if item.name in wanted]
     nodes.reverse()
     for field, content in ((graph.node, nodes), (graph.initializer, constants)):
         del field[:]
         field.extend(content)
+
+
+def _taken_inside(node: onnx.NodeProto) -> set[str]:
+    """What the bodies of a node (of If, Loop or Scan) may take from around them."""
+    taken: set[str] = set()
+    for attribute in node.attribute:
+        for body in (*attribute.graphs, attribute.g):
+            taken.update(output.name for output in body.output)
+            for inner in body.node:
+                taken.update(inner.input, _taken_inside(inner))
+    return taken
 
 
 def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -32,7 +32,8 @@ class Answer:
             None when the model file can't tell.
         evidence: float32 (h, w), what each place of the picture says for `label` rather
             than for the other labels; below 0 where it speaks against it. See
-            `pawsure.model.evidence.relative_evidence`. Not part of the JSON.
+            `pawsure.model.evidence.relative_evidence`. Not part of the JSON. None where the
+            network tells no places apart.
         picture: what was given, where that was no path, to be shown; not part of the JSON.
 
     In a notebook an answer shows itself: the picture, the evidence over it, words.

@@ -1,9 +1,14 @@
 """Evidence as colour over a picture, with Pillow and NumPy alone.
 
-Warm places spoke for the answer, blue ones against it, and what said nothing stays as it is.
-Lightness rises all the way from the strongest "against" to the strongest "for", in even steps
-(in OKLab), so the map reads in grey, in print, and for eyes that do not tell colours apart.
-The picture beneath is paled first: a ginger cat must not look like evidence.
+Warm places spoke for the answer, blue ones against it, and the rest of the photograph stays as
+it is. Lightness rises all the way from the strongest "against" to the strongest "for", in even
+steps (in OKLab), so the map reads in grey, in print, and for eyes that do not tell colours apart.
+
+What is drawn is what stands out (`standing_out`). Much of a map is often a constant that every
+place has, background included, because the head adds its bias to all of them; drawn from zero,
+such a map is one solid wash.
+
+`serving/page/heat.js` is the same for web pages, with the same constants; a test compares both.
 """
 
 from __future__ import annotations
@@ -18,14 +23,22 @@ from pawsure.errors import ShapeError
 from pawsure.model.evidence import spread
 
 LEAST_SCALE = math.log(9)
-"""The evidence that is drawn at full strength is never less than this: a place that by itself
-would make nine to one of it. Each map runs up to its own largest value, and without this floor
-a picture that says next to nothing would look as decided as any other."""
+"""What is drawn at full strength stands out by no less than this: by itself it would turn even
+odds into nine to one. Without this floor a flat map would be stretched until its noise showed."""
+
+TYPICAL = 50
+"""The percentile of a map that counts as typical of its picture, and is not drawn."""
+
+STRONGEST = 98
+"""The percentile of what stands out that is drawn at full strength; robust against one peak."""
+
+GRID = 32
+"""Percentiles are taken of the map spread over so many places a side, so that they depend
+neither on the network's resolution nor on the size at which the picture is shown."""
 
 MOST_OPAQUE = 0.74
 """Of the strongest evidence; the picture must still be seen through it."""
 
-_COLOUR_KEPT = 0.1  # of the picture's own
 _STEPS = 255  # colours on each side
 
 
@@ -52,8 +65,40 @@ def _colours() -> np.ndarray:
     return (255 * colours).round().astype(np.uint8)
 
 
+def standing_out(evidence: np.ndarray, width: int, height: int) -> np.ndarray:
+    """How much each place of a picture stands out, as it is drawn.
+
+    A place stands out "for" by its evidence above the typical one, or above zero where the
+    typical one is below; "against" by its evidence below both. So warm places did speak for the
+    label, and blue ones against it.
+
+    Args:
+        evidence: float (h, w), of `relative_evidence`.
+        width: of the picture, in pixels.
+        height: the same.
+
+    Returns:
+        float32 (height, width), from -1 (against) to 1 (for); 0 is not drawn.
+
+    Raises:
+        ShapeError: the evidence is something else.
+    """
+    if evidence.ndim != 2 or not evidence.size or not np.isfinite(evidence).all():
+        raise ShapeError(f"Evidence to draw is finite and (h, w); this is {evidence.shape}.")
+
+    grid = spread(evidence, GRID, GRID)
+    typical = float(np.percentile(grid, TYPICAL))
+    strongest = float(np.percentile(np.abs(_beyond(grid, typical)), STRONGEST))
+    values = _beyond(spread(evidence, width, height), typical)
+    return np.clip(values / max(strongest, LEAST_SCALE), -1, 1)
+
+
+def _beyond(values: np.ndarray, typical: float) -> np.ndarray:
+    return np.maximum(values - max(typical, 0), 0) + np.minimum(values - min(typical, 0), 0)
+
+
 def heat_map(evidence: np.ndarray, width: int, height: int) -> Image.Image:
-    """Evidence as a picture of its own, transparent where nothing was said.
+    """Evidence as a picture of its own, transparent where nothing stands out.
 
     Args:
         evidence: float (h, w), of `relative_evidence`.
@@ -66,11 +111,8 @@ def heat_map(evidence: np.ndarray, width: int, height: int) -> Image.Image:
     Raises:
         ShapeError: the evidence is something else.
     """
-    if evidence.ndim != 2 or not evidence.size or not np.isfinite(evidence).all():
-        raise ShapeError(f"Evidence to draw is finite and (h, w); this is {evidence.shape}.")
-    values = spread(evidence, width, height)
-    scale = max(float(np.abs(values).max()), LEAST_SCALE)
-    place = np.rint(values * (_STEPS / scale)).astype(np.int64) + _STEPS
+    share = standing_out(evidence, width, height)
+    place = np.rint(share * _STEPS).astype(np.int64) + _STEPS
     return Image.fromarray(_colours()[place], "RGBA")
 
 
@@ -87,10 +129,9 @@ def overlay(picture: Image.Image, evidence: np.ndarray) -> Image.Image:
     Raises:
         ShapeError: the evidence is something else.
     """
-    rgb = picture.convert("RGB")
-    paled = Image.blend(rgb.convert("L").convert("RGB"), rgb, _COLOUR_KEPT)
-    paled.paste(over := heat_map(evidence, *rgb.size), mask=over)
-    return paled
+    drawn = picture.convert("RGB") if picture.mode != "RGB" else picture.copy()
+    drawn.paste(over := heat_map(evidence, *drawn.size), mask=over)
+    return drawn
 
 
 def _srgb(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:

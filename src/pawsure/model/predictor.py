@@ -56,7 +56,8 @@ class Outputs:
         probability: (N, K), rows sum to 1.
         logit: (N, K), before calibration.
         embedding: (N, F), the pooled features.
-        evidence: (N, h, w, K); the mean over h and w is the logit.
+        evidence: (N, h, w, K); the mean over h and w is the logit. (N, 1, 1, K) where the
+            network tells no places apart.
         familiarity: (N,), or None when the model file has no such output.
     """
 
@@ -116,6 +117,8 @@ class Predictor:
         self.metadata, self._checksum = read_checked(self.path)
         self._session = open_session(self.path, threads)
         self._output_names = _check_signature(self._session, self.metadata, self.path)
+        shapes = {item.name: item.shape for item in self._session.get_outputs()}
+        self._tells_places = list(shapes["evidence"][1:3]) != [1, 1]
 
     def __repr__(self) -> str:
         """Which file it is, and what it tells apart."""
@@ -130,6 +133,11 @@ class Predictor:
     def size_px(self) -> int:
         """Side of the square pictures that the graph takes."""
         return self.metadata.size_px
+
+    @property
+    def tells_places(self) -> bool:
+        """Whether there are heat maps: whether evidence is of more than one place."""
+        return self._tells_places
 
     def predict_batch(self, pictures: np.ndarray) -> Outputs:
         """Run pictures that are read already; all go through at once.
@@ -334,7 +342,7 @@ class Predictor:
             outputs: of any number of pictures.
             row: which of them, in [0, N).
             path: to name in the answer.
-            evidence: whether the answer has it.
+            evidence: whether the answer has it, where the network tells places apart.
         """
         probability = outputs.probability[row]
         best = int(probability.argmax())
@@ -348,7 +356,9 @@ class Predictor:
             probabilities=dict(zip(self.labels, map(float, probability), strict=True)),
             familiarity=familiarity,
             evidence=(
-                relative_evidence(outputs.evidence[row], probability, best) if evidence else None
+                relative_evidence(outputs.evidence[row], probability, best)
+                if evidence and self.tells_places
+                else None
             ),
         )
 

@@ -53,8 +53,8 @@ def draw_evidence(
     """The picture of an answer with its evidence over it; see `Answer.overlay`."""
     if answer.evidence is None:
         raise UsageError(
-            "This answer has no evidence to draw. Answers of a Predictor have; those that were "
-            "read back from JSON have not."
+            "This answer has no evidence to draw: its model tells no places of a picture apart, "
+            "or it was read back from JSON."
         )
     return overlay(_shown(answer, picture, longest_px), answer.evidence)
 

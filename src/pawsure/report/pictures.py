@@ -89,7 +89,7 @@ class Gallery:
         except PictureError as error:
             return replace(shown, problem=error.reason)
         heat = ""
-        if self._predictor is not None:
+        if self._predictor is not None and self._predictor.tells_places:
             evidence = self._evidence(self._predictor, data, shown.said)
             heat = data_uri(overlay(small, evidence), quality=_QUALITY)
         return replace(shown, picture=data_uri(small, quality=_QUALITY), heat=heat)

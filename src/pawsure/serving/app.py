@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from pawsure import __version__
 from pawsure.model.predictor import Predictor
+from pawsure.serving.addresses import PlainHttp
 from pawsure.serving.guard import Guard, refusal_headers
 from pawsure.serving.open_inference import open_inference_routes
 from pawsure.serving.refusals import STATUS_CODES, Gone, Refusal
@@ -53,11 +54,14 @@ def create_app(
         # FastAPI's own pages load their scripts from elsewhere; `/docs` here is ours.
         docs_url=None,
         redoc_url=None,
+        # An address with a slash at its end is the same one, and no redirect; see PlainHttp.
+        redirect_slashes=False,
     )
     app.include_router(v1_routes(work))
     app.include_router(open_inference_routes(work))
     app.include_router(site_routes())
     _translate_errors(app)
+    app.add_middleware(PlainHttp, root_path=settings.root_path)
     app.add_middleware(
         Guard, settings=settings, metrics=work.metrics, check_room=work.batcher.check_room
     )
@@ -90,8 +94,3 @@ def _translate_errors(app: FastAPI) -> None:
         response = json_response({"error": f"{error.detail}."}, status=error.status_code)
         response.headers.update(error.headers or {})
         return response
-
-    @app.exception_handler(Exception)
-    async def broken(_: Request, __: Exception) -> Response:
-        sentence = "Something broke in the server; its log tells more."
-        return json_response({"error": sentence}, status=500)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pawsure.serving.guard import SECURITY_HEADERS
@@ -35,6 +37,7 @@ def _plain_response(status: str, sentence: str, *headers: str) -> bytes:
 
 
 _CLOSE = "connection: close"
+_MALFORMED = _plain_response("400 Bad Request", "The request is not valid HTTP/1.1.", _CLOSE)
 _TOO_SLOW = _plain_response(
     "408 Request Timeout", "The request came too slowly; send it again.", _CLOSE
 )
@@ -103,6 +106,7 @@ def bounded_protocol(
     class Bounded(HttpToolsProtocol):
         """One connection."""
 
+        _received = b""
         _heads = 0
         _head_bytes = 0
         _head_timer: asyncio.TimerHandle | None = None
@@ -130,6 +134,7 @@ def bounded_protocol(
         def data_received(self, data: bytes) -> None:
             if self.transport.is_closing():
                 return
+            self._received = data
             in_head, heads = self._in_head(), self._heads
             super().data_received(data)
             if self._ignoring and self._head_timer is None:
@@ -142,7 +147,29 @@ def bounded_protocol(
                 elif self._head_timer is None:
                     self._await_head()
 
+        def _unsupported_upgrade_warning(self) -> None:
+            """Read a request anew without its offer to upgrade, which may be passed over.
+
+            Java's HttpClient offers HTTP/2 with each first request. The parser takes what comes
+            after such a head for the other protocol's, so that the body would be lost.
+            """
+            upgrade = sys.exc_info()[1]
+            assert isinstance(upgrade, httptools.HttpParserUpgrade)
+            if self.parser.get_method() == b"CONNECT":
+                self._end(_MALFORMED)  # for proxies
+                return
+            lines = [self.parser.get_method() + b" " + self.url + b" HTTP/1.1"]
+            lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            rest = self._received[upgrade.args[0] :]
+            self.parser = httptools.HttpRequestParser(self)
+            super().data_received(b"\r\n".join([*lines, b"", rest]))
+
+        def send_400_response(self, msg: str) -> None:
+            self._end(_MALFORMED)
+
         def on_headers_complete(self) -> None:
+            if self.parser.should_upgrade():
+                return  # read anew, without the offer
             self._stop_timer()
             self._heads += 1
             self._head_bytes = 0
@@ -157,6 +184,8 @@ def bounded_protocol(
                 super().on_body(body)
 
         def on_message_complete(self) -> None:
+            if self.parser.should_upgrade():
+                return
             if not self._ignoring:
                 super().on_message_complete()
                 return
@@ -172,6 +201,8 @@ def bounded_protocol(
                 return False
             if self.expect_100_continue or not self._is_first_in_line():
                 return False
+            if settings.cors_origins and any(name == b"origin" for name, _ in self.headers):
+                return False  # the guard's refusal is one that another site's page may read
             lengths = [value for name, value in self.headers if name == b"content-length"]
             return len(lengths) == 1 and int(lengths[0]) <= _MAX_IGNORED_BYTES
 

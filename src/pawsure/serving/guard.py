@@ -9,10 +9,13 @@ import logging
 import time
 from collections.abc import Callable
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pawsure.serving.addresses import own_path
+from pawsure.serving.hosts import check_host
 from pawsure.serving.metrics import Metrics
-from pawsure.serving.refusals import STATUS_CODES, NoToken, Refusal, WrongHost
+from pawsure.serving.refusals import STATUS_CODES, Encoded, NoToken, Refusal
 from pawsure.serving.settings import ServingSettings
 
 logger = logging.getLogger("pawsure.serving")
@@ -46,7 +49,13 @@ SECURITY_HEADERS = [
 
 # Probes ask without a token, and the page has to load before it can ask for one.
 _NEEDS_TOKEN = ("/v1/", "/v2/models", "/metrics")
-_LOCAL_NAMES = frozenset(["localhost", "127.0.0.1", "[::1]"])
+_NOT_KEPT = (b"cache-control", b"no-store")
+_EXCHANGE = "pawsure.exchange"
+_BROKEN = "Something broke in the server; its log tells more."
+
+_CORS_METHODS = ("GET", "HEAD", "POST")
+_CORS_HEADERS = ("Authorization", "Inference-Header-Content-Length")
+_CORS_SHOWN = ("Inference-Header-Content-Length", "Retry-After")
 
 # A client that is refused while it still sends would meet a closed connection in place of the
 # reason, so what it sends is thrown away, for this long and this many bytes.
@@ -61,6 +70,8 @@ def refusal_headers(refusal: Refusal) -> dict[str, str]:
         headers["Retry-After"] = str(refusal.retry_after_s)
     if isinstance(refusal, NoToken):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(refusal, Encoded):
+        headers["Accept-Encoding"] = "identity"
     return headers
 
 
@@ -72,7 +83,7 @@ def note_request(metrics: Metrics, method: str, route: str, status: str, took_s:
 
 
 class Guard:
-    """ASGI middleware: host, token, headers, counting, and the rest of refused bodies."""
+    """ASGI middleware: host, token, CORS, headers, counting, and the rest of refused bodies."""
 
     def __init__(
         self,
@@ -88,6 +99,17 @@ class Guard:
         self._settings = settings
         self._metrics = metrics
         self._token = None if settings.token is None else settings.token.encode()
+        # Around the checks, so that a page of another site can read why it was refused.
+        self._answer: ASGIApp = self._check_and_answer
+        if settings.cors_origins:
+            self._answer = CORSMiddleware(
+                self._answer,
+                allow_origins=settings.cors_origins,
+                allow_methods=_CORS_METHODS,
+                allow_headers=_CORS_HEADERS,
+                expose_headers=_CORS_SHOWN,
+                allow_private_network=True,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or refuse it."""
@@ -95,28 +117,42 @@ class Guard:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
+        scope[_EXCHANGE] = exchange
         try:
-            self._check(scope)
-        except Refusal as refusal:
-            exchange.refused = True
-            await _send_refusal(refusal, exchange.send)
-        else:
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._answer(scope, exchange.receive, exchange.send)
         finally:
             self._count(scope, exchange)
 
+    async def _check_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._check(scope)
+        except Refusal as refusal:
+            scope[_EXCHANGE].refused = True
+            status = STATUS_CODES[type(refusal)]
+            await _send_error(status, str(refusal), refusal_headers(refusal), send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            if not scope[_EXCHANGE].status:
+                await _send_error(500, _BROKEN, {}, send)
+            raise
+
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
-        if self._settings.local_only and not _is_local(headers.get(b"host", b"")):
-            raise WrongHost(
-                "This server answers only to localhost. To serve others, start it with "
-                "--host and that address."
-            )
-        if self._token is not None and scope["path"].startswith(_NEEDS_TOKEN):
+        settings = self._settings
+        if settings.local_only or settings.allowed_hosts:
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            check_host(hosts, scope["http_version"], settings.allowed_hosts)
+        path = own_path(scope["path"], settings.root_path)
+        if self._token is not None and path.startswith(_NEEDS_TOKEN):
             kind, _, shown = headers.get(b"authorization", b"").partition(b" ")
             right = hmac.compare_digest(shown.strip(), self._token)
             if kind.lower() != b"bearer" or not right:
                 raise NoToken("Send the token of this server as 'Authorization: Bearer TOKEN'.")
+
+        if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            raise Encoded("Send the body as it is: one with a Content-Encoding is not unpacked.")
 
         # Asked here and not in the routes: past saturation, what is refused must cost little.
         if scope["method"] == "POST":
@@ -133,23 +169,13 @@ class Guard:
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
 
-def _is_local(host: bytes) -> bool:
-    name = host.decode("latin-1").lower()
-    if not name.endswith("]"):
-        name, colon, port = name.rpartition(":") if ":" in name else (name, "", "")
-        if colon and not port.isdecimal():
-            return False
-    return name in _LOCAL_NAMES
-
-
-async def _send_refusal(refusal: Refusal, send: Send) -> None:
-    body = json.dumps({"error": str(refusal)}).encode()
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    headers |= refusal_headers(refusal)
+async def _send_error(status: int, sentence: str, headers: dict[str, str], send: Send) -> None:
+    body = json.dumps({"error": sentence}).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))} | headers
     await send(
         {
             "type": "http.response.start",
-            "status": STATUS_CODES[type(refusal)],
+            "status": status,
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
     )
@@ -178,7 +204,11 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
+            headers = [*message.get("headers", []), *SECURITY_HEADERS]
+            if not any(name == b"cache-control" for name, _ in headers):
+                # What is said of somebody's pictures stays in no cache on the way.
+                headers.append(_NOT_KEPT)
+            message["headers"] = headers
             if self._body_pending:
                 message["headers"].append((b"connection", b"close"))
         elif self._body_pending and not message.get("more_body", False):

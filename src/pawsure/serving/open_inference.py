@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from pawsure import __version__
-from pawsure.model.predictor import Outputs
 from pawsure.serving import intake
 from pawsure.serving.aside import Crashed, TookTooLong, split_json
 from pawsure.serving.batching import Row
@@ -67,9 +66,14 @@ def open_inference_routes(work: Work) -> APIRouter:
     """The routes, over one model."""
     router = APIRouter()
 
-    def own(name: str) -> None:
+    async def own(name: str) -> None:
         if name != work.name:
             raise NoSuchThing(f"There is no such model; this server has '{work.name}'.")
+
+    async def own_version(name: str, version: str) -> None:
+        await own(name)
+        if version != _VERSION:
+            raise NoSuchThing(f"There is no such version; this model has '{_VERSION}'.")
 
     @router.get(
         "/v2",
@@ -103,8 +107,18 @@ def open_inference_routes(work: Work) -> APIRouter:
     async def ready() -> Response:
         return json_response({"ready": work.ready}, status=200 if work.ready else 503)
 
+    model = "/v2/models/{name}"
+    for path, check in ((model, own), (f"{model}/versions/{{version}}", own_version)):
+        router.include_router(_model_routes(work, path), dependencies=[Depends(check)])
+    return router
+
+
+def _model_routes(work: Work, path: str) -> APIRouter:
+    """What can be asked of the model at `path`, with or without its version."""
+    router = APIRouter()
+
     @router.get(
-        "/v2/models/{name}",
+        path,
         summary="Open Inference Protocol: the model",
         response_class=Response,
         responses={
@@ -113,12 +127,11 @@ def open_inference_routes(work: Work) -> APIRouter:
             **errors(401),
         },
     )
-    async def model(name: str) -> Response:
-        own(name)
+    async def model() -> Response:
         return json_response(_describe(work))
 
     @router.get(
-        "/v2/models/{name}/ready",
+        f"{path}/ready",
         summary="Open Inference Protocol: the model is ready",
         response_class=Response,
         responses={
@@ -128,25 +141,23 @@ def open_inference_routes(work: Work) -> APIRouter:
             **errors(401),
         },
     )
-    async def model_ready(name: str) -> Response:
-        own(name)
-        content = {"name": name, "ready": work.ready}
+    async def model_ready() -> Response:
+        content = {"name": work.name, "ready": work.ready}
         return json_response(content, status=200 if work.ready else 503)
 
     @router.post(
-        "/v2/models/{name}/infer",
+        f"{path}/infer",
         summary="Open Inference Protocol: run the model",
         response_class=Response,
         responses={
             200: {"model": InferBody, "description": "The outputs."},
             **_NOT_HERE,
-            **errors(400, 401, 408, 413, 503),
+            **errors(400, 401, 408, 413, 415, 503),
         },
         openapi_extra={"requestBody": _request_body(work)},
     )
-    async def infer(name: str, request: Request) -> Response:
-        """Run pictures of the model's own size; see `GET /v2/models/{name}` for the tensors."""
-        own(name)
+    async def infer(request: Request) -> Response:
+        """Run pictures of the model's own size; `GET` of the model tells its tensors."""
         with work.budget.share() as share:
             body = await intake.read_whole(
                 request, share, work.settings, max_bytes=_max_bytes(work)
@@ -198,7 +209,7 @@ def understand(body: bytes, head_length: str | None, work: Work) -> Asked:
         raise BadRequest("'id' has to be text.")
     return Asked(
         pictures=_pictures(inputs[0], body[end:], levels, work),
-        outputs=_wanted(content, _output_shapes(work)),
+        outputs=_wanted(content, work.output_shapes),
         request_id=request_id,
     )
 
@@ -250,7 +261,7 @@ def _pictures(
 
 
 def _values(tensor: dict[str, Any], binary: bytes, levels: bytes | None, count: int) -> np.ndarray:
-    parameters = tensor.get("parameters", {})
+    parameters = tensor.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadRequest("'parameters' has to be an object.")
     announced = parameters.get("binary_data_size")
@@ -283,7 +294,7 @@ def _wanted(content: dict[str, Any], known: dict[str, list[int]]) -> dict[str, b
 
 
 def _flag(holder: dict[str, Any], name: str, *, default: bool = False) -> bool:
-    parameters = holder.get("parameters", {})
+    parameters = holder.get("parameters") or {}
     value = parameters.get(name, default) if isinstance(parameters, dict) else None
     if not isinstance(value, bool):
         raise BadRequest(f"'parameters' has to be an object; '{name}' in it true or false.")
@@ -316,24 +327,11 @@ def _respond(work: Work, asked: Asked, rows: list[Row]) -> Response:
     )
 
 
-def _output_shapes(work: Work) -> dict[str, list[int]]:
-    """Name to shape of the model's outputs; -1 stands for any size."""
-    size = work.predictor.size_px
-    outputs = work.predictor.predict_batch(np.zeros((1, size, size, 3), np.uint8))
-    return _shapes(outputs)
-
-
-def _shapes(outputs: Outputs) -> dict[str, list[int]]:
-    return {
-        name: [-1, *value.shape[1:]] for name, value in vars(outputs).items() if value is not None
-    }
-
-
 def _describe(work: Work) -> dict[str, Any]:
     size = work.predictor.size_px
     outputs = [
         {"name": name, "datatype": "FP32", "shape": shape}
-        for name, shape in _output_shapes(work).items()
+        for name, shape in work.output_shapes.items()
     ]
     return {
         "name": work.name,

@@ -7,6 +7,7 @@ Refusal
 ├── TooSlow         408  the upload stalled
 ├── TooLarge        413  more bytes, pixels or pictures than the limits
 ├── NotAPicture     415  no kind of picture that can be read
+├── Encoded         415  a compressed body
 ├── WrongHost       421  a name that is not this machine's
 ├── Unreadable      422  a picture, but damaged or cut short
 └── Busy            503  full, or too late; says when to come again
@@ -47,6 +48,10 @@ class NotAPicture(Refusal):
     """Nothing that can be read as a picture."""
 
 
+class Encoded(Refusal):
+    """The body is compressed, which is not taken: a few bytes of it could be any number."""
+
+
 class WrongHost(Refusal):
     """The request was meant for another host."""
 
@@ -75,6 +80,7 @@ STATUS_CODES: dict[type[Refusal], int] = {
     TooSlow: 408,
     TooLarge: 413,
     NotAPicture: 415,
+    Encoded: 415,
     WrongHost: 421,
     Unreadable: 422,
     Busy: 503,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pawsure.errors import UsageError
+from pawsure.serving.addresses import checked_root_path
+from pawsure.serving.hosts import checked_name, checked_origin
 
 MEBIBYTE = 1024 * 1024
 
@@ -34,6 +36,10 @@ class ServingSettings:
         workers: threads that decode and run the model; None takes one more than cores.
         token: what clients must show as a bearer token; None lets everybody in.
         local_only: answer only to the names of this machine (against DNS rebinding).
+        allowed_hosts: names to answer to as well, such as "pets.example.org" or
+            "*.example.org"; given without `local_only`, only these and this machine's.
+        root_path: the prefix under which a proxy serves this, such as "/pets".
+        cors_origins: origins whose pages may ask, such as "https://example.org"; "*" for all.
     """
 
     max_picture_bytes: int = 20 * MEBIBYTE
@@ -59,6 +65,9 @@ class ServingSettings:
     workers: int | None = None
     token: str | None = None
     local_only: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+    root_path: str = ""
+    cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse bounds that nothing could keep."""
@@ -67,6 +76,12 @@ class ServingSettings:
                 raise UsageError(f"{name} must be more than 0; got {value}.")
         if self.token is not None and (len(self.token) < 8 or not self.token.isascii()):
             raise UsageError("The token must have 8 or more characters, all of them ASCII.")
+        for name, checked in (
+            ("allowed_hosts", tuple(map(checked_name, self.allowed_hosts))),
+            ("root_path", checked_root_path(self.root_path)),
+            ("cors_origins", tuple(map(checked_origin, self.cors_origins))),
+        ):
+            object.__setattr__(self, name, checked)
         if self.max_pictures > self.max_waiting:
             raise UsageError(
                 f"max_waiting ({self.max_waiting}) must be at least max_pictures "

@@ -39,7 +39,8 @@ def _address(name: str) -> str:
 def _giving(file: _File) -> Callable[[Request], Awaitable[Response]]:
     async def give(request: Request) -> Response:
         headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
-        if file.etag in request.headers.get("if-none-match", ""):
+        known = request.headers.get("if-none-match", "")
+        if file.etag in known or known.strip() == "*":
             return Response(status_code=304, headers=headers)
         return Response(file.content, media_type=file.media_type, headers=headers)
 

@@ -28,7 +28,12 @@ from pawsure.serving.settings import ServingSettings
 
 
 class Work:
-    """The model at work, shared by every request."""
+    """The model at work, shared by every request.
+
+    Attributes:
+        output_shapes: name to shape of the model's outputs, -1 for the number of pictures;
+            empty until `open`.
+    """
 
     def __init__(self, predictor: Predictor, name: str, settings: ServingSettings) -> None:
         """Set up; `open` starts it."""
@@ -39,6 +44,7 @@ class Work:
         self.budget = MemoryBudget(settings.max_bytes_in_flight)
         self.json_aside = Aside()
         self.ready = False
+        self.output_shapes: dict[str, list[int]] = {}
         cores = available_cores()
         # One more than cores: between two steps a worker waits for Python's lock. On two cores
         # three workers give 429 answers a second where two give 397, and no later ones.
@@ -68,7 +74,13 @@ class Work:
             file = BytesIO()
             Image.new("RGB", (8, 8)).save(file, format)
             images.read(file.getvalue(), size_px=size_px)
-        self.predictor.predict_batch(np.zeros((1, size_px, size_px, 3), np.uint8))
+        outputs = self.predictor.predict_batch(np.zeros((1, size_px, size_px, 3), np.uint8))
+        # Known from here on: asking the network again would take a pass for each request.
+        self.output_shapes = {
+            name: [-1, *value.shape[1:]]
+            for name, value in vars(outputs).items()
+            if value is not None
+        }
         self.batcher.start()
         self.ready = True
 

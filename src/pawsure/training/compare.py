@@ -33,7 +33,16 @@ from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.handover import write_head_only
 from pawsure.training.linear import LinearHead, fit_linear_head
 from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix, prefix_key
-from pawsure.training.recipe import HEAD, ModelRecipe, Recipe, recipe_to_toml
+from pawsure.training.recipe import (
+    HEAD,
+    ModelRecipe,
+    Recipe,
+    Stage,
+    backbone_name,
+    is_file,
+    recipe_to_toml,
+    with_backbone,
+)
 from pawsure.training.run import train
 
 _TIMED_ROUNDS = 10
@@ -58,6 +67,7 @@ class Candidate:
         pictures_per_s: forward passes of the exported file on this machine, from pixels.
         size_mb: of the exported file, in 10^6 bytes.
         seconds: that the features and the head took.
+        size_px: side of the pictures that it saw; 0: that of the comparison.
         is_unbeaten: no other is at least as good at both accuracy and speed and better at one.
         note: what went wrong with fine-tuning, if it did.
     """
@@ -74,6 +84,7 @@ class Candidate:
     pictures_per_s: float = 0.0
     size_mb: float
     seconds: float
+    size_px: int = 0
     is_unbeaten: bool = False
     note: str = ""
 
@@ -138,7 +149,8 @@ def compare_backbones(
     Args:
         data: see `pawsure.data.sources.open_source`.
         recipe: its image size, weights, split and seed are taken; its stages to fine-tune.
-        backbones: names; None takes all there are.
+        backbones: names, or ONNX files, which are taken at their own size; None takes all names
+            there are.
         fine_tune: also run the stages of the recipe with each.
         split: "test" or "validation", what accuracy is measured on. The strength of the heads
             is chosen on validation, whose accuracies are a little too good for it; choosing a
@@ -152,20 +164,19 @@ def compare_backbones(
         UsageError: no such backbone.
         WeightsError: none of them can be tried, for want of weights or of Keras.
     """
-    wanted = [find_backbone(name) for name in dict.fromkeys(backbones or BACKBONES)]
+    wanted = list(dict.fromkeys(backbones or BACKBONES))
+    titles = {name: _title(name) for name in wanted}  # unknown ones before minutes are spent
     catalog = _catalog(data, labels, recipe, split, progress)
     with tempfile.TemporaryDirectory(prefix="pawsure-compare-") as scratch:
         trial = _Trial(recipe, catalog, split, Path(scratch), progress)
         probes: list[_Probe] = []
         skipped: list[Skipped] = []
-        for backbone in wanted:
+        for name, title in titles.items():
             try:
-                probes.append(trial.probe(backbone.name))
+                probes.append(trial.probe(name))
             except (WeightsError, MissingExtraError) as error:
-                skipped.append(
-                    Skipped(backbone=backbone.name, title=backbone.title, reason=str(error))
-                )
-                progress.say(f"Skipped {backbone.title}.")
+                skipped.append(Skipped(backbone=name, title=title, reason=str(error)))
+                progress.say(f"Skipped {title}.")
         if not probes:
             raise WeightsError(f"No backbone can be tried. {skipped[0].reason}")
         candidates = _timed(probes, progress)
@@ -182,6 +193,15 @@ def compare_backbones(
         num_train=len(catalog.where("train")),
         image_size=recipe.model.image_size,
     )
+
+
+def _title(backbone: str) -> str:
+    """Its name for people.
+
+    Raises:
+        UsageError: there is no such backbone.
+    """
+    return Path(backbone).name if is_file(backbone) else find_backbone(backbone).title
 
 
 def _catalog(
@@ -222,6 +242,7 @@ class _Trial:
         self._split = split
         self._scratch = scratch
         self._progress = progress
+        self._written = 0
         self._vain = ""  # the backbone whose weights could not be fetched
 
     def probe(self, name: str) -> _Probe:
@@ -230,7 +251,7 @@ class _Trial:
         Raises:
             WeightsError: it can't take part.
         """
-        model = replace(self._recipe.model, backbone=name, head="softmax")
+        model = replace(with_backbone(self._recipe.model, name), head="softmax")
         self._check_size(model)
         prefix = self._prefix(model)
         started = time.perf_counter()
@@ -243,17 +264,20 @@ class _Trial:
         file = self._write(model, prefix, head)
         candidate = Candidate(
             backbone=name,
-            title=find_backbone(name).title,
+            title=_title(name),
             accuracy=float(right.mean()),
             interval=wilson(int(right.sum()), len(right)),
             log_loss=log_loss(probability, label),
             size_mb=file.stat().st_size / 1e6,
             seconds=round(seconds, 2),
+            size_px=model.image_size,
         )
         self._progress.say(f"{candidate.title}: {candidate.accuracy:.1%} in {seconds:.1f} s.")
         return _Probe(candidate=candidate, right=right, predictor=Predictor(file))
 
     def _check_size(self, model: ModelRecipe) -> None:
+        if is_file(model.backbone):
+            return  # it says so itself when it is run
         backbone = find_backbone(model.backbone)
         if model.image_size < backbone.least_size_px:
             raise WeightsError(
@@ -318,13 +342,21 @@ class _Trial:
     def _labels(self, split: str) -> np.ndarray:
         return np.asarray(self._catalog.label[self._catalog.where(split)])
 
+    def _as_written(self, model: ModelRecipe) -> Recipe:
+        """The recipe whose model this is: only the head was learned."""
+        if not is_file(model.backbone):
+            return replace(self._recipe, model=model)
+        head = Stage(name="head", optimizer="logistic")
+        return replace(self._recipe, model=model, stages=(head,))
+
     def _write(self, model: ModelRecipe, prefix: CutPrefix, head: LinearHead) -> Path:
-        path = self._scratch / f"{model.backbone}.onnx"
+        self._written += 1
+        path = self._scratch / f"{self._written}.onnx"
         metadata = ModelMetadata(
             labels=self._catalog.labels,
             size_px=model.image_size,
-            backbone=model.backbone,
-            recipe=recipe_to_toml(replace(self._recipe, model=model)),
+            backbone=backbone_name(model),
+            recipe=recipe_to_toml(self._as_written(model)),
             data_fingerprint=self._catalog.fingerprint,
         )
         write_head_only(prefix.prefix, head, metadata, path)
@@ -337,15 +369,17 @@ def _timed(probes: Sequence[_Probe], progress: Progress) -> list[Candidate]:
     The rounds go through all backbones in turn, so that busy minutes fall on all alike.
     Source: the reasoning of Python's `timeit.Timer.repeat`.
     """
-    size_px = probes[0].predictor.size_px
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (_TIMED_PICTURES, size_px, size_px, 3), dtype=np.uint8)
+    pictures = {  # files as backbones may have sizes of their own
+        size_px: rng.integers(0, 256, (_TIMED_PICTURES, size_px, size_px, 3), dtype=np.uint8)
+        for size_px in {probe.predictor.size_px for probe in probes}
+    }
     seconds: list[list[float]] = [[] for _ in probes]
     progress.start("Timing", (_TIMED_ROUNDS + 1) * len(probes), unit="batches")
     for turn in range(_TIMED_ROUNDS + 1):
         for probe, laps in zip(probes, seconds, strict=True):
             started = time.perf_counter()
-            probe.predictor.predict_batch(pictures)
+            probe.predictor.predict_batch(pictures[probe.predictor.size_px])
             if turn:  # the first pass allocates
                 laps.append(time.perf_counter() - started)
             progress.advance()
@@ -376,10 +410,10 @@ def _fine_tuned(
 ) -> Candidate:
     """All stages of the recipe with this backbone; what forbids it becomes a note."""
     progress.say(f"Fine-tuning {candidate.title}.")
-    own = replace(recipe, model=replace(recipe.model, backbone=candidate.backbone))
     with tempfile.TemporaryDirectory(prefix="pawsure-compare-") as scratch:
-        folder = (out or Path(scratch)) / candidate.backbone
+        folder = (out or Path(scratch)) / Path(candidate.backbone).stem
         try:
+            own = replace(recipe, model=with_backbone(recipe.model, candidate.backbone))
             run = train(data, recipe=own, out=folder, labels=labels, progress=progress)
         except MissingExtraError:
             raise

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pawsure import __version__
 from pawsure.data.cache import in_cache
 from pawsure.data.sealed import write_sealed
 from pawsure.errors import PawsureError, StorageError
 from pawsure.features.encoders import encoder_file
-from pawsure.features.prefix import POOLED
+from pawsure.features.prefix import POOLED, Prefix
 from pawsure.network.backbones import find_backbone
 from pawsure.network.weights import PETS_BACKBONE, find_imagenet_file
 from pawsure.training.prefixes import export_prefix, find_prefix
@@ -73,6 +74,29 @@ def export_encoder(weights: str, size_px: int) -> Path:
     }
     in_cache(lambda: write_sealed(encoder_file(weights, size_px), described))
     return encoder_file(weights, size_px)
+
+
+def file_encoder(path: str, settings: Mapping[str, Any]) -> Prefix:
+    """An ONNX file as a network that turns pictures into embeddings; no Keras.
+
+    Args:
+        path: of the file.
+        settings: what it does not say itself, by the keys of a recipe's `model`.
+
+    Returns:
+        A prefix with the output `POOLED`.
+
+    Raises:
+        RecipeError: something has to be said of it.
+        WeightsError: it can't be taken.
+    """
+    model = load_recipe("fast", {"backbone": path, **settings}).model
+
+    def build() -> keras.Model:
+        raise AssertionError("a file needs no Keras")
+
+    cut = find_prefix(model, [HEAD], seed=0) or export_prefix(model, [HEAD], build, seed=0)
+    return cut.prefix
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from pawsure.extras import needing
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.progress_bars import python_progress
 from pawsure.training.finished import Run
-from pawsure.training.recipe import Recipe, load_recipe
+from pawsure.training.recipe import Recipe, is_file, load_recipe
 
 
 def train(
@@ -128,7 +128,8 @@ def _check_typed(
     else:
         RunFolder.check_free(out)
     if isinstance(recipe, Recipe):
-        check_weights(recipe.model.weights)
+        if not is_file(recipe.model.backbone):  # which has weights of its own
+            check_weights(recipe.model.weights)
         neither = recipe.trust.neither
         if neither and not Path(neither).exists():
             raise SourceError(

@@ -21,6 +21,7 @@ from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.data.sealed import read_sealed, write_sealed
 from pawsure.errors import MissingExtraError, WeightsError
+from pawsure.export.foreign import content_hash, declared, foreign_graph, standardised
 from pawsure.export.pool import with_pooled_output
 from pawsure.export.trust import with_features_output
 from pawsure.features.prefix import (
@@ -33,12 +34,26 @@ from pawsure.features.prefix import (
     identity,
     prefixes_dir,
 )
-from pawsure.network.backbones import BACKBONES, ZERO_TO_ONE, Scaling, find_backbone
+from pawsure.network.backbones import (
+    BACKBONES,
+    IMAGENET_STANDARDISED,
+    ZERO_TO_ONE,
+    Scaling,
+    find_backbone,
+)
 from pawsure.network.frozen import frozen_graph, needs_keras
 from pawsure.network.lite_weights import is_lite
 from pawsure.network.weights import weights_identity
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe, load_recipe
+from pawsure.training.recipe import (
+    AUTO,
+    HEAD,
+    WHOLE,
+    ModelRecipe,
+    Standardisation,
+    is_file,
+    load_recipe,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -75,7 +90,23 @@ class CutPrefix:
 
 
 def scaling_of(model: ModelRecipe) -> Scaling:
-    """How pixels are scaled for the network."""
+    """How pixels are scaled for the network.
+
+    Raises:
+        WeightsError: a file that says nothing of it, nor does the recipe.
+    """
+    if isinstance(model.scaling, Standardisation):
+        return standardised(model.scaling.mean, model.scaling.deviation)
+    if model.scaling == "imagenet":
+        return IMAGENET_STANDARDISED
+    if is_file(model.backbone) and model.scaling == "backbone":
+        scaling = declared(model.backbone).scaling
+        if scaling is None:
+            raise WeightsError(
+                f"{model.backbone} does not say how pixels are scaled. Say it in the recipe: "
+                'model.scaling = "imagenet", "unit" or { mean = […], deviation = […] }.'
+            )
+        return scaling
     return ZERO_TO_ONE if model.scaling == "unit" else find_backbone(model.backbone).scaling
 
 
@@ -88,6 +119,15 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
     Raises:
         WeightsError: the weights can't be had.
     """
+    if is_file(model.backbone):
+        return identity(
+            file=content_hash(model.backbone),
+            output=model.output,
+            image_size=model.image_size,
+            scaling=asdict(scaling_of(model)),
+            converter=CONVERTER_VERSION,
+            way_in=WAY_IN_VERSION,
+        )
     weights = weights_identity(
         find_backbone(model.backbone), model.weights, size_px=model.image_size, seed=seed
     )
@@ -109,6 +149,8 @@ def prefix_needs_keras(model: ModelRecipe, train_froms: Sequence[str | int | flo
     Raises:
         WeightsError: the weights can't be had.
     """
+    if is_file(model.backbone):
+        return False
     return set(train_froms) != {HEAD} or needs_keras(
         find_backbone(model.backbone), model.weights, size_px=model.image_size
     )
@@ -201,7 +243,11 @@ def export_prefix(
 
 
 def _whole_graph(model: ModelRecipe, build: Callable[[], keras.Model]) -> onnx.ModelProto:
-    """A frozen backbone, from pixels to `FEATURE_MAP`."""
+    """A frozen backbone from pixels to `FEATURE_MAP`: of the table, or a file of one's own."""
+    if is_file(model.backbone):
+        return foreign_graph(
+            model.backbone, size_px=model.image_size, scaling=scaling_of(model), output=model.output
+        )
     return frozen_graph(
         find_backbone(model.backbone),
         model.weights,

@@ -34,16 +34,40 @@ WHOLE = "all"
 """`train_from` of a stage in which every layer learns."""
 
 
+_FROZEN = "{} stays frozen, so only a head can learn (optimizer = 'logistic'). Take --recipe fast."
+
+OWN = "own"
+"""`weights` of a network whose file holds them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standardisation:
+    """Scaling of pixels to (pixel / 255 - mean) / deviation.
+
+    Attributes:
+        mean: for each of R, G, B, of pixels from 0 to 1.
+        deviation: the same; above 0.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelRecipe:
     """The network.
 
     Attributes:
-        backbone: a name in the table of backbones.
+        backbone: a name in the table of backbones, or an ONNX file, which stays frozen.
         image_size: side of the square pictures, in pixels.
-        weights: what the backbone starts from: imagenet, pets, none, or a file.
+        weights: what the backbone starts from: imagenet, pets, none, or a file; "own" with an
+            ONNX file, which has its own.
         scaling: "backbone" scales pixels to the range that the weights were trained on;
-            "unit" to [0, 1] whatever they were trained on, as many scripts do.
+            "unit" to [0, 1] whatever they were trained on, as many scripts do. For an ONNX file
+            that does not say how it was trained also "imagenet", by ImageNet's mean and
+            deviation, or a mean and deviation of its own.
+        output: the tensor of an ONNX file that holds the features, by its name; "": its only
+            output.
         head: "softmax" with a unit a label, or "sigmoid" with one unit for two labels.
         dropout: share of embedding features dropped while training, in [0, 1).
         looks: 2: the model file sees each picture twice, as a whole and its middle enlarged and
@@ -54,7 +78,8 @@ class ModelRecipe:
     backbone: str = "mobilenet_v2"
     image_size: int = 128
     weights: str = "imagenet"
-    scaling: Literal["backbone", "unit"] = "backbone"
+    scaling: Literal["backbone", "unit", "imagenet"] | Standardisation = "backbone"
+    output: str = ""
     head: Literal["softmax", "sigmoid"] = "softmax"
     dropout: float = 0.0
     looks: Literal[1, 2] = 1
@@ -220,7 +245,98 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] | None =
         table, title = _read_table(name)
     for key, value in (overrides or {}).items():
         _override(table, key, value, title)
+    if isinstance(table.get("model"), dict):
+        if isinstance(name, Recipe):
+            own = dict(table["model"])  # it says everything
+        else:
+            own = {} if str(name) in recipe_names() else _read_table(name)[0].get("model", {})
+        given = {*own, *(key.rpartition(".")[2] for key in overrides or {})}
+        _settle_file(table["model"], given, table.get("stages", ()))
     return _build(Recipe, {"name": title, **table}, title)
+
+
+def with_backbone(model: ModelRecipe, backbone: str) -> ModelRecipe:
+    """The same recipe of a network for another backbone, as far as it can be the same.
+
+    Raises:
+        RecipeError: an ONNX file that does not say what has to be known of it.
+        WeightsError: an ONNX file that can't be taken.
+    """
+    if not is_file(backbone):
+        is_own = isinstance(model.scaling, Standardisation) or model.weights == OWN
+        return dataclasses.replace(
+            model,
+            backbone=backbone,
+            output="",
+            scaling="unit" if model.scaling == "unit" else "backbone",
+            weights="imagenet" if is_own else model.weights,
+        )
+    from pawsure.export.foreign import declared
+
+    same = backbone == model.backbone
+    return dataclasses.replace(
+        model,
+        backbone=backbone,
+        weights=OWN,
+        output=model.output if same else "",
+        image_size=declared(backbone).size_px or model.image_size,
+    )
+
+
+def is_file(backbone: str) -> bool:
+    """Whether a backbone is an ONNX file, and not one of the table."""
+    return backbone.lower().endswith(".onnx")
+
+
+def backbone_name(model: ModelRecipe) -> str:
+    """What a model file calls its backbone: of a file the name, and not where it lay."""
+    return Path(model.backbone).name if is_file(model.backbone) else model.backbone
+
+
+def _settle_file(model: dict[str, Any], given: set[str], stages: Any) -> None:
+    """Take what is not given of an ONNX file from the file itself, in place.
+
+    Args:
+        model: the raw table of the network.
+        given: its keys that whoever trains has chosen; the others are those of a recipe for
+            other backbones.
+        stages: the raw tables of the stages.
+    """
+    backbone = model.get("backbone")
+    if not isinstance(backbone, str) or not is_file(backbone):
+        return
+    if any(isinstance(stage, dict) and stage.get("optimizer") != LOGISTIC for stage in stages):
+        raise RecipeError(_FROZEN.format(backbone))
+    from pawsure.export.foreign import declared
+
+    told = declared(backbone)
+    size = model.get("image_size")
+    if "image_size" not in given:
+        if told.size_px is None:
+            raise RecipeError(
+                f"{backbone} takes pictures of any size, and does not say which it was trained "
+                "on. Say it: --image-size 224"
+            )
+        model["image_size"] = told.size_px
+    elif told.fixed_px not in (None, size):
+        raise RecipeError(
+            f"{backbone} takes pictures of {told.fixed_px} pixels only; got image_size = {size}."
+        )
+    if "weights" in given and model.get("weights") != OWN:
+        raise RecipeError(f"{backbone} has its own weights. Leave weights out.")
+    model["weights"] = OWN
+    if told.takes_bytes and "scaling" in given and model.get("scaling") != "backbone":
+        raise RecipeError(f"{backbone} takes bytes and scales them itself. Leave scaling out.")
+    if "scaling" not in given:
+        model["scaling"] = "backbone"
+        if told.scaling is None and not told.takes_bytes:
+            raise RecipeError(
+                f"{backbone} does not say how pixels are scaled. Say it: --set scaling=imagenet "
+                "(ImageNet's mean and deviation), --set scaling=unit (0 to 1), or "
+                "--set 'model.scaling={mean=[0.5, 0.5, 0.5], deviation=[0.5, 0.5, 0.5]}'."
+            )
+    if "output" not in given and told.output:
+        model["output"] = told.output
 
 
 def recipe_from_text(text: str, name: str) -> Recipe:
@@ -376,6 +492,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             )
         return value
     kinds = typing.get_args(hint) if origin in (typing.Union, types.UnionType) else (hint,)
+    tables = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+    if tables:  # a word, or a table in its place
+        words = next(kind for kind in kinds if kind not in tables)
+        return _value(tables[0] if isinstance(value, Mapping) else words, value, where)
     if (
         float in kinds
         and int not in kinds
@@ -399,6 +519,30 @@ def _check(recipe: Recipe) -> None:
     model, split = recipe.model, recipe.split
     need(recipe.seed >= 0, f"seed must be 0 or more; got {recipe.seed}.")
     need(model.image_size >= 1, f"image_size must be at least 1; got {model.image_size}.")
+    scaling = model.scaling
+    need(
+        scaling != "imagenet" or is_file(model.backbone),
+        f"scaling imagenet is for an ONNX file as the backbone; {model.backbone} has its own.",
+    )
+    if isinstance(scaling, Standardisation):
+        need(
+            is_file(model.backbone),
+            "scaling by mean and deviation is for an ONNX file as the backbone; "
+            f"{model.backbone} has its own.",
+        )
+        need(
+            len(scaling.mean) == len(scaling.deviation) == 3 and min(scaling.deviation) > 0,
+            "scaling has a mean and a deviation above 0 for each of R, G and B.",
+        )
+        need(
+            max(map(abs, scaling.mean)) <= 10,
+            "scaling is of pixels from 0 to 1: divide mean and deviation by 255.",
+        )
+    if is_file(model.backbone):
+        need(not recipe.needs_keras, _FROZEN.format(model.backbone))
+        need(model.head == "softmax", "a frozen ONNX file goes with head = 'softmax'.")
+    else:
+        need(not model.output, f"output is for an ONNX file; got it with {model.backbone}.")
     need(0 <= model.dropout < 1, f"dropout must be in [0, 1); got {model.dropout}.")
     need(
         split.validation > 0 and split.test > 0 and split.validation + split.test < 1,

@@ -25,7 +25,7 @@ from pawsure.errors import DataError, PawsureError, storage_error
 from pawsure.evaluation.headline import headline
 from pawsure.evaluation.selected import Selected
 from pawsure.features.extract import extract
-from pawsure.features.prefix import FAMILIAR
+from pawsure.features.prefix import FAMILIAR, FEATURE_MAP, Prefix
 from pawsure.features.prune import VARIABLE, prune
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.report.build import write_report
@@ -46,6 +46,7 @@ from pawsure.training.prefixes import (
 from pawsure.training.recipe import (
     AUTO,
     Recipe,
+    is_file,
     load_recipe,
     recipe_to_toml,
 )
@@ -210,6 +211,8 @@ class _Training:
                 seed=recipe.seed,
             )
         self._say(f"Exported the frozen part of {recipe.model.backbone}, for this and later runs.")
+        if is_file(recipe.model.backbone):
+            self._say(_what_it_gives(prefix.prefix))
         return prefix
 
     def _catalog(self, source: Source) -> Catalog:
@@ -486,6 +489,26 @@ class _KerasImport:
     def wait_if(self, needed: bool) -> None:
         if needed and self._thread is not None:
             self._thread.join()
+
+
+def _what_it_gives(prefix: Prefix) -> str:
+    """What was taken for the features of a file."""
+    import onnx
+
+    assert prefix.path is not None
+    graph = onnx.load(prefix.path).graph
+    sizes = next(
+        [dim.dim_value for dim in output.type.tensor_type.shape.dim[1:]]
+        for output in graph.output
+        if output.name == FEATURE_MAP
+    )
+    height, width, features = sizes
+    places = f"at {height} × {width} places" if height * width > 1 else "without places"
+    maps = "" if height * width > 1 else " There are no heat maps with it."
+    return (
+        f"It takes pictures of {prefix.size_px} pixels and gives {features:,} features "
+        f"{places}.{maps}"
+    )
 
 
 def _interpolated(result: StageResult) -> str:

@@ -18,7 +18,7 @@ from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training import handover
 from pawsure.training.learner import Learner
 from pawsure.training.prefixes import scaling_of
-from pawsure.training.recipe import Recipe, recipe_to_toml
+from pawsure.training.recipe import Recipe, backbone_name, recipe_to_toml
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
 from pawsure.training.strangers import Strangers
 from pawsure.training.trust import Trust, fit_trust
@@ -154,7 +154,7 @@ def _metadata(recipe: Recipe, learner: Learner) -> ModelMetadata:
     return ModelMetadata(
         labels=learner.catalog.labels,
         size_px=recipe.model.image_size,
-        backbone=recipe.model.backbone,
+        backbone=backbone_name(recipe.model),
         recipe=recipe_to_toml(recipe),
         data_fingerprint=learner.catalog.fingerprint,
     )

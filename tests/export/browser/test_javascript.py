@@ -130,18 +130,27 @@ give(given.cases.map((each) => decide("cat", ...each)));"""
     assert found == [decide("cat", *each) for each in cases]
 
 
-def test_heat_maps_have_the_colours_of_the_report(tmp_path):
-    evidence = np.random.default_rng(4).normal(0, 4, (4, 5))
+def test_heat_maps_are_those_of_the_report(tmp_path):
+    rng = np.random.default_rng(4)
+    maps = [
+        rng.normal(0, 4, (4, 5)),
+        rng.normal(9, 2, (4, 4)),  # positive everywhere, as at 128 pixels
+        rng.normal(-4, 9, (7, 7)),
+        rng.normal(4, 0.1, (7, 7)),  # flat
+        np.array([[3.0]]),
+    ]
     code = """
 import { colourMap, heatMap } from "./page/heat.js";
-give([Array.from(colourMap()), Array.from(heatMap(given.evidence, 60, 40))]);"""
-    colours, drawn = run_javascript(tmp_path, code, {"evidence": evidence.tolist()})
+give([Array.from(colourMap()), given.maps.map((map) => Array.from(heatMap(map, 60, 40)))]);"""
+    given = {"maps": [evidence.tolist() for evidence in maps]}
+    colours, drawn = run_javascript(tmp_path, code, given)
     difference = np.array(colours).reshape(-1, 4) - colour_map().astype(int)
     assert np.abs(difference).max() <= 1
-    ours = np.array(drawn).reshape(40, 60, 4)
-    theirs = np.asarray(heat_map(evidence, 60, 40)).astype(int)
-    # A value on the border of two of the 511 colours may fall to either.
-    assert np.abs(ours - theirs).max() <= 4
+    for evidence, pixels in zip(maps, drawn, strict=True):
+        ours = np.array(pixels).reshape(40, 60, 4)
+        theirs = np.asarray(heat_map(evidence, 60, 40)).astype(int)
+        # A value on the border of two of the 511 colours may fall to either.
+        assert np.abs(ours - theirs).max() <= 4
 
 
 KINDS = """

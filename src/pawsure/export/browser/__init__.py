@@ -2,8 +2,8 @@
 
 `page/` is what the browser gets beside the files that it shares with the server's page, as plain
 HTML, CSS and modules. `way_in.js` is `pawsure.data.images`, `answers.js` is
-`pawsure.model.answer` and `evidence`, `heat.js` is `pawsure.model.heat_map`: tests hold them
-together.
+`pawsure.model.answer` and `evidence`, and `heat.js`, one of those shared, is
+`pawsure.model.heat_map`: tests hold them together.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ MODEL = "model.onnx"
 DESCRIPTION = "model.json"
 README = "README.md"
 
-SHARED = ("card.js", "main.js", "paw.svg", "style.css", "words.js")
-"""Of the page that `pawsure serve` shows. They ask `api.js` for answers and `heat.js` for maps,
-of which this page has its own."""
+SHARED = ("card.js", "heat.js", "main.js", "paw.svg", "style.css", "words.js")
+"""Of the page that `pawsure serve` shows. They ask `api.js` for answers, of which this page has
+its own."""
 
 
 def write_page(folder: Path) -> None:

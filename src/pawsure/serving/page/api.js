@@ -15,7 +15,7 @@ export function onTokenNeeded(ask) {
 
 /** The model's card. */
 export async function model() {
-  const response = await request("/v1/model");
+  const response = await request("v1/model");
   if (!response.ok) throw new Error(await sentence(response));
   return response.json();
 }
@@ -49,7 +49,7 @@ async function answer({ file, signal }) {
   form.append("pictures", file, file.name || "picture");
   for (let attempt = 1; ; attempt += 1) {
     signal.throwIfAborted();
-    const response = await request("/v1/predict?evidence=true", { method: "POST", body: form, signal });
+    const response = await request("v1/predict?evidence=true", { method: "POST", body: form, signal });
     if (response.ok) return (await response.json()).answers[0];
     if (response.status !== 503 || attempt === TRIES) {
       const passing = response.status >= 500 || response.status === 401 || response.status === 408;

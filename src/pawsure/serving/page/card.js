@@ -44,13 +44,14 @@ export function show(item) {
   find(".bars").replaceChildren(...(state === "done" ? bars(item.answer) : []));
   if (find(".facts")) find(".facts").textContent = state === "done" ? facts(item.answer) : "";
   find(".again").hidden = !(state === "failed" && item.passing);
-  find(".picture").disabled = state !== "done";
+  const hasMap = state === "done" && Boolean(item.answer.evidence);
+  find(".picture").disabled = !hasMap;
   find(".picture").setAttribute("aria-label", `Heat map of ${item.name}: where the model found ${state === "done" ? item.answer.label : "it"}`);
   showHeat(item);
 }
 
 export function pressHeat(item, pressed) {
-  if (item.state === "done") item.card.querySelector(".picture").setAttribute("aria-pressed", String(pressed));
+  if (item.state === "done" && item.answer.evidence) item.card.querySelector(".picture").setAttribute("aria-pressed", String(pressed));
 }
 
 function isPressed(item) {

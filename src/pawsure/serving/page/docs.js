@@ -1,9 +1,10 @@
 // Shows what openapi.json says, and nothing else.
 
-const origin = location.origin;
+// The page may lie under a prefix that a proxy takes off.
+const root = new URL(".", location.href).href;
 document.getElementById("example").textContent = [
-  `curl -F pictures=@rex.jpg -F pictures=@tom.jpg ${origin}/v1/predict`,
-  `curl -H 'Content-Type: image/jpeg' --data-binary @rex.jpg '${origin}/v1/predict?evidence=true'`,
+  `curl -F pictures=@rex.jpg -F pictures=@tom.jpg ${root}v1/predict`,
+  `curl -H 'Content-Type: image/jpeg' --data-binary @rex.jpg '${root}v1/predict?evidence=true'`,
 ].join("\n");
 
 const element = (name, text = "", className = "") =>
@@ -32,7 +33,7 @@ function row(table, name, text) {
   cells.insertCell().textContent = text;
 }
 
-const document_ = await (await fetch("/openapi.json")).json();
+const document_ = await (await fetch("openapi.json")).json();
 for (const [path, methods] of Object.entries(document_.paths)) {
   for (const [method, details] of Object.entries(methods)) {
     document.getElementById("operations").append(operation(path, method, details));

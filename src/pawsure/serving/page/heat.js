@@ -1,37 +1,65 @@
-// Draws evidence as a heat map, in the proportions of its picture, so that both can be cut
-// alike by object-fit.
+// Draws evidence as colour over a picture, in its proportions, so that both can be cut alike by
+// object-fit: warm places spoke for the label, blue ones against it. The same computation, with
+// the same constants, as pawsure.model.heat_map, which says why; a test compares both.
 
-const LONGEST = 160;
-// Dark violet to orange to yellow: brightness rises all the way, so it reads without colour.
-const STOPS = [
-  [0.0, [59, 15, 112]],
-  [0.35, [140, 41, 129]],
-  [0.6, [222, 73, 104]],
-  [0.8, [254, 159, 109]],
-  [1.0, [252, 253, 191]],
-];
-const MOST_OPAQUE = 0.78;
+const LONGEST = 320;
+const LEAST_SCALE = Math.log(9); // what is drawn at full strength stands out by no less
+const TYPICAL = 50; // the percentile of a map that is not drawn
+const STRONGEST = 98; // the percentile of what stands out that is drawn at full strength
+const GRID = 32; // places a side that percentiles are taken of
+const MOST_OPAQUE = 0.74;
+const STEPS = 255; // colours on each side
 
 /** Fills a canvas with evidence (rows of numbers) for a picture of width x height. */
 export function drawHeat(canvas, evidence, width, height) {
-  const scale = LONGEST / Math.max(width, height);
+  const scale = Math.min(1, LONGEST / Math.max(width, height));
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
-  const wide = evidence.map((row) => spread(row, canvas.width));
-  const columns = Array.from({ length: canvas.width }, (_, x) => spread(wide.map((row) => row[x]), canvas.height));
-  const largest = columns.reduce((most, column) => Math.max(most, ...column), 1e-6);
-  for (let x = 0; x < canvas.width; x += 1) {
-    for (let y = 0; y < canvas.height; y += 1) {
-      paint(image.data, 4 * (y * canvas.width + x), Math.max(0, columns[x][y] / largest));
-    }
-  }
+  image.data.set(heatMap(evidence, canvas.width, canvas.height));
   context.putImageData(image, 0, 0);
 }
 
-/** A row of new length through cells, by cubic B-splines: no seams, nothing that was not there. */
-function spread(cells, length) {
+/** RGBA bytes, not premultiplied, height x width. */
+export function heatMap(evidence, width, height) {
+  const grid = spread(evidence, GRID, GRID).flat();
+  const typical = percentile(grid, TYPICAL);
+  const strongest = percentile(grid.map((value) => Math.abs(beyond(value, typical))), STRONGEST);
+  const scale = Math.max(strongest, LEAST_SCALE);
+  const colours = colourMap();
+  const data = new Uint8ClampedArray(width * height * 4);
+  spread(evidence, width, height).forEach((column, x) =>
+    column.forEach((value, y) => {
+      const share = Math.min(Math.max(beyond(value, typical) / scale, -1), 1);
+      const place = 4 * (Math.round(share * STEPS) + STEPS);
+      data.set(colours.subarray(place, place + 4), 4 * (y * width + x));
+    }),
+  );
+  return data;
+}
+
+/** How far a value stands out from what is typical: above it and above 0, or below both. */
+function beyond(value, typical) {
+  return Math.max(value - Math.max(typical, 0), 0) + Math.min(value - Math.min(typical, 0), 0);
+}
+
+/** By linear interpolation between the two nearest. */
+function percentile(values, share) {
+  const sorted = Float64Array.from(values).sort();
+  const place = ((sorted.length - 1) * share) / 100;
+  const before = Math.floor(place);
+  const after = Math.min(before + 1, sorted.length - 1);
+  return sorted[before] + (place - before) * (sorted[after] - sorted[before]);
+}
+
+/** Columns of a small map laid over a whole picture, by cubic B-splines: nothing overshoots. */
+function spread(evidence, width, height) {
+  const wide = evidence.map((row) => spreadLine(row, width));
+  return Array.from({ length: width }, (_, x) => spreadLine(wide.map((row) => row[x]), height));
+}
+
+function spreadLine(cells, length) {
   return Array.from({ length }, (_, index) => {
     const place = ((index + 0.5) / length) * cells.length - 0.5;
     const before = Math.floor(place);
@@ -44,13 +72,38 @@ function spread(cells, length) {
   });
 }
 
-function paint(data, at, value) {
-  const above = STOPS.findIndex(([stop]) => stop >= value);
-  const [from, to] = [STOPS[Math.max(0, above - 1)], STOPS[Math.max(0, above)]];
-  const part = to[0] > from[0] ? (value - from[0]) / (to[0] - from[0]) : 0;
-  for (let channel = 0; channel < 3; channel += 1) {
-    data[at + channel] = from[1][channel] + part * (to[1][channel] - from[1][channel]);
-  }
-  // What said little stays clear, so that the picture can be seen.
-  data[at + 3] = 255 * MOST_OPAQUE * value ** 1.5;
+let made = null;
+
+/** RGBA from the most against to the most for; the middle one is transparent. */
+export function colourMap() {
+  made ??= Uint8ClampedArray.from(
+    Array.from({ length: 2 * STEPS + 1 }, (_, step) => colour((step - STEPS) / STEPS)).flat(),
+  );
+  return made;
+}
+
+/** Lightness rises in even steps (in OKLab) all the way, so that it reads without colour. */
+function colour(share) {
+  const strength = Math.abs(share);
+  const warm = share > 0;
+  const lightness = warm ? 0.6 + 0.24 * strength : 0.54 - 0.2 * strength;
+  const chroma = warm ? 0.23 - 0.05 * strength : 0.14 + 0.06 * strength;
+  const hue = ((warm ? 30 + 48 * strength : 250 + 18 * strength) * Math.PI) / 180;
+  const opacity = MOST_OPAQUE * strength ** 0.9;
+  return [...srgb(lightness, chroma * Math.cos(hue), chroma * Math.sin(hue)), opacity].map((value) => Math.round(255 * value));
+}
+
+/** OKLab to sRGB (Ottosson 2020, "A perceptual color space for image processing"). */
+function srgb(lightness, a, b) {
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  return [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+  ].map((value) => {
+    const linear = Math.min(Math.max(value, 0), 1);
+    return linear <= 0.0031308 ? 12.92 * linear : 1.055 * linear ** (1 / 2.4) - 0.055;
+  });
 }

@@ -129,6 +129,9 @@ function showAll() {
   progress.setAttribute("aria-valuenow", done);
   progress.style.setProperty("--done", items.length ? done / items.length : 0);
   byId("csv").disabled = byId("heat-all").disabled = !done;
+  // Some networks tell no places of a picture apart.
+  const answers = items.filter((item) => item.state === "done").map((item) => item.answer);
+  byId("heat-all").hidden = byId("legend-heat").hidden = answers.length > 0 && !answers.some((answer) => answer.evidence);
   // Words are read aloud: not each of a hundred, but the last ones, and now and then.
   clearTimeout(announced);
   announced = setTimeout(() => (byId("summary").textContent = summary(items)), working ? 120 : 0);

@@ -18,7 +18,8 @@ export function answerOf({ probability, evidence, shape, familiarity }, { labels
     probability: probability[best],
     probabilities: Object.fromEntries(labels.map((label, column) => [label, probability[column]])),
     familiarity: known,
-    evidence: relativeEvidence(evidence, shape, probability, best),
+    // A network that tells no places apart has no map.
+    evidence: shape[0] * shape[1] > 1 ? relativeEvidence(evidence, shape, probability, best) : null,
   };
 }
 
