@@ -46,6 +46,18 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
         ) from exc
 
 
+def one_thread_session(content: bytes) -> onnxruntime.InferenceSession:
+    """Load a graph that pawsure made, for passes of one thread, several of them side by side.
+
+    Args:
+        content: the graph, serialised.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ONLY_ERRORS
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
 @cache
 def _adds_bytes_exactly() -> bool:
     """Whether the processor is known to have VNNI, and so to need no precision mode.

@@ -105,7 +105,7 @@ def diagnose_run(
     """
     rng = np.random.default_rng(recipe.seed)
     some = np.sort(rng.permutation(catalog.where("train"))[:DIAGNOSED_PICTURES])
-    learned = Predictor(folder / MODEL_FILE).predict_series(catalog.read, some)
+    learned = shipped.file.predict_series(catalog.read, some)
     batches = [(batch.indices, batch.outputs.probability) for batch in learned]
     return diagnose(
         _records(results, recipe, catalog.label[catalog.where("validation")]),

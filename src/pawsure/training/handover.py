@@ -18,7 +18,7 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_path
 from pawsure.data.images import read
 from pawsure.evaluation.calibration import softmax
-from pawsure.evaluation.evaluate import Predictions, predict
+from pawsure.evaluation.evaluate import Predictions, SeriesPredictor, predict
 from pawsure.export.model_file import attach_head, two_class_kernel, write_model_file
 from pawsure.export.parity import ParityReport, compare
 from pawsure.export.prune import keep_output
@@ -83,7 +83,7 @@ def head_only_graph(prefix: Prefix, head: LinearHead | None) -> onnx.ModelProto:
 
 
 def check_against_stored(
-    predictor: Predictor,
+    predictor: SeriesPredictor,
     catalog: Catalog,
     expected: np.ndarray,
     *,

@@ -12,6 +12,7 @@ from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.export.model_file import write_model_file
 from pawsure.export.second_look import with_second_look
+from pawsure.export.trust import with_features
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
@@ -20,10 +21,13 @@ from pawsure.training.learner import Learner
 from pawsure.training.prefixes import scaling_of
 from pawsure.training.recipe import Recipe, backbone_name, recipe_to_toml
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
+from pawsure.training.seen import ResumedFile, Seen
 from pawsure.training.strangers import Strangers
 from pawsure.training.trust import Trust, fit_trust
 
 if TYPE_CHECKING:
+    import onnx
+
     from pawsure.network.classifier import Classifier
 
 
@@ -35,6 +39,7 @@ class Shipped:
         validation: what the file says of every validation picture.
         parity: by check, how far the file is from the network that learned; JSON-ready.
         trust: what was fitted for it.
+        file: the file, for figures; pictures that its network has seen are not run again.
         tta: whether the file uses test-time augmentation.
     """
 
@@ -42,6 +47,7 @@ class Shipped:
     tta: bool
     parity: dict[str, Any]
     trust: Trust
+    file: Predictor | ResumedFile
 
 
 def ship(
@@ -76,13 +82,28 @@ def ship(
     catalog = learner.catalog
     checks: dict[str, Any] = {}
 
-    def agreeing(predictor: Predictor) -> Predictions:
+    def looked_at(graph: onnx.ModelProto) -> Seen:
+        return Seen(graph, catalog, size_px=recipe.model.image_size, progress=progress)
+
+    def resumed(seen: Seen) -> ResumedFile:
+        file, report = seen.of_file(unchecked)
+        checks["whole"] = asdict(report)
+        return file
+
+    def without_trust(graph: onnx.ModelProto, seen: Seen) -> ResumedFile:
+        """The file as it is before trust is fitted, run on validation."""
+        seen(catalog.where("validation"))
+        write_model_file(with_features(graph), metadata, unchecked)
+        return resumed(seen)
+
+    def agreeing(file: Predictor | ResumedFile) -> Predictions:
         """What a file that looks once says of validation, if it is what Keras said."""
         if recipe.needs_keras:
+            predictor = file if isinstance(file, Predictor) else file.predictor
             report = handover.check_from_pixels(classifier(), scaling, predictor, catalog)
             checks["pixels"] = asdict(report)
         found, stored = handover.check_against_stored(
-            predictor, catalog, learner.validation_probability, progress=progress
+            file, catalog, learner.validation_probability, progress=progress
         )
         checks["stored"] = asdict(stored)
         return found
@@ -96,18 +117,21 @@ def ship(
         )
         metadata = _metadata(recipe, learner)
         looks_twice = False
+        seen = looked_at(graph)
         if recipe.model.looks == 2:
-            write_model_file(graph, metadata, unchecked)
-            once = Predictor(unchecked)
+            once = without_trust(graph, seen)
             one = agreeing(once)
             twice_graph = with_second_look(graph)
-            write_model_file(twice_graph, metadata, unchecked)
-            twice = Predictor(unchecked)
-            checks["second_look"] = asdict(handover.check_second_look(once, twice, catalog))
+            twice_seen = looked_at(twice_graph)
+            twice = without_trust(twice_graph, twice_seen)
+            checks["second_look"] = asdict(
+                handover.check_second_look(once.predictor, twice.predictor, catalog)
+            )
             two = predict(twice, catalog, split="validation", progress=progress)
             looks_twice, sentence = _what_it_brings(one, two)
             say(sentence)
-            graph = twice_graph if looks_twice else graph
+            if looks_twice:
+                graph, seen = twice_graph, twice_seen
         with timed("trust"):
             trust = fit_trust(
                 graph,
@@ -116,23 +140,24 @@ def ship(
                 size_px=recipe.model.image_size,
                 seed=recipe.seed,
                 strangers=strangers,
-                stored=learner.stored if head_is_all and not looks_twice else None,
+                stored=learner.stored if head_is_all and not looks_twice else seen,
                 progress=progress,
             )
         for sentence in trust.sentences():
             say(sentence)
         metadata = replace(metadata, thresholds=trust.thresholds)
         write_model_file(trust.attach(graph), metadata, unchecked)
-        predictor = Predictor(unchecked)
+        is_seen = seen.has(catalog.where("validation"))
+        file = resumed(seen) if is_seen else Predictor(unchecked)
         validation = (
-            predict(predictor, catalog, split="validation", progress=progress)
+            predict(file, catalog, split="validation", progress=progress)
             if looks_twice
-            else agreeing(predictor)
+            else agreeing(file)
         )
         if recipe.needs_keras:
             classifier().save(scaling, folder / KERAS_FILE)
         trust.check(validation)
-    return Shipped(validation=validation, tta=looks_twice, parity=checks, trust=trust)
+    return Shipped(validation=validation, tta=looks_twice, parity=checks, trust=trust, file=file)
 
 
 def _what_it_brings(one: Predictions, two: Predictions) -> tuple[bool, str]:

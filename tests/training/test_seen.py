@@ -1,0 +1,122 @@
+"""The network runs once a picture, and the file's last nodes say what the whole file says."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from tiny_models import SIZE_PX
+from tiny_runs import coloured_pictures, red_or_blue, trusted
+
+from pawsure.data.catalog import build_catalog
+from pawsure.data.split import assign_splits
+from pawsure.errors import DataError, ParityError
+from pawsure.evaluation.evaluate import predict
+from pawsure.export.model_file import write_model_file
+from pawsure.model.metadata import ModelMetadata
+from pawsure.model.predictor import Predictor
+from pawsure.training.seen import Seen
+
+
+class Counting:
+    """A source that counts how often each of its pictures is read."""
+
+    def __init__(self, source):
+        self._source = source
+        self.times = Counter()
+
+    def __getattr__(self, name):
+        return getattr(self._source, name)
+
+    def read(self, path):
+        self.times[path] += 1
+        return self._source.read(path)
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    folder = coloured_pictures(tmp_path_factory.mktemp("data") / "pictures")
+    return assign_splits(build_catalog(folder), seed=0, validation=0.3, test=0.2)
+
+
+@pytest.fixture(scope="module")
+def with_trust(catalog):
+    return trusted(red_or_blue(), catalog)
+
+
+def written(graph, catalog, path):
+    write_model_file(graph, ModelMetadata(labels=catalog.labels, size_px=SIZE_PX), path)
+    return path
+
+
+def test_the_halves_of_a_file_say_what_the_whole_says(catalog, with_trust, tmp_path):
+    path = written(with_trust, catalog, tmp_path / "model.onnx")
+    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen(catalog.where("train"))
+    seen(catalog.where("validation"))
+    file, report = seen.of_file(path)
+    assert report.max_difference < 1e-6
+    for split in ("train", "validation"):
+        whole, halves = (
+            predict(Predictor(path), catalog, split=split),
+            predict(file, catalog, split=split),
+        )
+        assert whole.indices.tolist() == halves.indices.tolist()
+        for name in ("probability", "logit", "familiarity"):
+            np.testing.assert_allclose(getattr(halves, name), getattr(whole, name), atol=1e-5)
+
+
+def test_a_picture_is_read_once_however_often_it_is_asked_for(catalog, tmp_path, monkeypatch):
+    counting = Counting(catalog.source)
+    monkeypatch.setattr(type(catalog), "read", lambda self, row: counting.read(self.path[row]))
+    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    rows = catalog.where("train")
+    first = seen(rows[:5])
+    every = seen(rows)
+    again = seen(rows[::-1])
+    assert set(counting.times.values()) == {1}
+    np.testing.assert_array_equal(every[0][:5], first[0])
+    np.testing.assert_array_equal(again[1], every[1][::-1])
+
+
+def test_pictures_that_were_not_seen_are_run_through_the_file(catalog, with_trust, tmp_path):
+    path = written(with_trust, catalog, tmp_path / "model.onnx")
+    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen(catalog.where("validation"))
+    file, _ = seen.of_file(path)
+    here, there = (predict(each, catalog, split="test") for each in (file, Predictor(path)))
+    np.testing.assert_array_equal(here.probability, there.probability)
+
+
+def test_a_file_of_another_network_is_refused(catalog, with_trust, tmp_path):
+    changed = onnx.ModelProto()
+    changed.CopyFrom(with_trust)
+    kernel = next(item for item in changed.graph.initializer if item.name == "second/kernel")
+    kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel) * 1.001, kernel.name))
+    path = written(changed, catalog, tmp_path / "model.onnx")
+    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen(catalog.where("validation"))
+    with pytest.raises(ParityError, match="another network"):
+        seen.of_file(path)
+
+
+def test_outputs_that_are_not_of_the_file_are_refused(catalog, with_trust, tmp_path):
+    path = written(with_trust, catalog, tmp_path / "model.onnx")
+    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen(catalog.where("validation"))
+    seen._parts = [(logit[::-1].copy(), features) for logit, features in seen._parts]
+    with pytest.raises(ParityError, match="disagrees"):
+        seen.of_file(path)
+
+
+def test_a_picture_that_is_gone_ends_the_run_by_its_name(tmp_path):
+    folder = coloured_pictures(tmp_path / "pictures")
+    catalog = assign_splits(build_catalog(folder), seed=0, validation=0.3, test=0.2)
+    rows = catalog.where("validation")
+    (folder / catalog.path[rows[3]]).unlink()
+    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    with pytest.raises(DataError, match=str(catalog.path[rows[3]])):
+        seen(rows)
