@@ -12,13 +12,18 @@ from tiny_models import SIZE_PX
 from tiny_runs import coloured_pictures, red_or_blue, trusted
 
 from pawsure.data.catalog import build_catalog
+from pawsure.data.images import read
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, ParityError
 from pawsure.evaluation.evaluate import predict
+from pawsure.export import trust
 from pawsure.export.model_file import write_model_file
+from pawsure.export.prune import drop_unneeded
+from pawsure.export.taps import Tap
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
-from pawsure.training.seen import Seen
+from pawsure.model.sessions import one_thread_session
+from pawsure.training.seen import Front, Seen
 
 
 class Counting:
@@ -120,3 +125,53 @@ def test_a_picture_that_is_gone_ends_the_run_by_its_name(tmp_path):
     seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
     with pytest.raises(DataError, match=str(catalog.path[rows[3]])):
         seen(rows)
+
+
+def front_of(graph, catalog, cut):
+    """All up to a tensor, and that tensor for the training pictures, as a store keeps it."""
+    model = onnx.ModelProto()
+    model.CopyFrom(graph)
+    model.graph.node.append(onnx.helper.make_node("Transpose", [cut], ["out"], perm=[0, 2, 3, 1]))
+    del model.graph.output[:]
+    out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, ["N"] + 3 * [None])
+    model.graph.output.append(out)
+    drop_unneeded(model.graph, {"out"})
+    session = one_thread_session(model.SerializeToString())
+
+    def stored(rows):
+        pictures = np.stack([read(catalog.read(row), size_px=SIZE_PX) for row in rows])
+        return session.run(["out"], {"image": pictures})[0].astype(np.float16)
+
+    return Front(graph=model, output=cut, rows=catalog.where("train"), stored=stored)
+
+
+@pytest.mark.parametrize("cut", ["first/relu", "second"])
+def test_stored_features_of_a_cut_stand_for_training_pictures(catalog, cut, monkeypatch):
+    graph, rows = red_or_blue(), catalog.where("train")
+    plain = Seen(graph, catalog, size_px=SIZE_PX)(rows)
+    seen = Seen(graph, catalog, size_px=SIZE_PX, front=front_of(graph, catalog, cut))
+    monkeypatch.setattr(seen, "_decoded", None)  # no picture is read
+    for found, expected in zip(seen(rows), plain, strict=True):
+        np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+def test_both_kinds_of_pictures_can_be_asked_for_at_once(catalog):
+    graph = red_or_blue()
+    rows = np.concatenate([catalog.where("validation"), catalog.where("train")])[::-1]
+    plain = Seen(graph, catalog, size_px=SIZE_PX)(rows)
+    both = Seen(graph, catalog, size_px=SIZE_PX, front=front_of(graph, catalog, "second"))(rows)
+    np.testing.assert_allclose(both[0], plain[0], atol=5e-3)
+
+
+@pytest.mark.parametrize("reason", ["changed before the cut", "features from before the cut"])
+def test_stored_features_are_left_alone_where_they_are_not_all(catalog, reason, monkeypatch):
+    graph, rows = red_or_blue(), catalog.where("train")
+    front = front_of(graph, catalog, "second")
+    if reason == "changed before the cut":
+        kernel = next(item for item in graph.graph.initializer if item.name == "first/kernel")
+        kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel) * 1.1, kernel.name))
+    else:
+        monkeypatch.setattr(trust, "find_taps", lambda model: [Tap("first/relu", 8)])
+    plain = Seen(graph, catalog, size_px=SIZE_PX)(rows)
+    found = Seen(graph, catalog, size_px=SIZE_PX, front=front)(rows)
+    np.testing.assert_array_equal(found[0], plain[0])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 
 from pawsure.data.catalog import Catalog
 from pawsure.evaluation.calibration import at_best_temperature
@@ -21,6 +23,7 @@ from pawsure.training.interpolation import Point, best_on_line, kept_point
 from pawsure.training.prefixes import CutPrefix, Source, scaling_of
 from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
 from pawsure.training.rows import TrainingRows, refuse_losses
+from pawsure.training.seen import Front
 from pawsure.training.teacher import PROBABILITY, teacher_prefix
 
 if TYPE_CHECKING:
@@ -162,6 +165,32 @@ class Learner:
         )
         logit = pooled.astype(np.float32) @ self.head.kernel + self.head.bias
         return logit, familiar.astype(np.float32)
+
+    def front(self) -> Front | None:
+        """What no stage has changed, if it is stored for the training pictures as they are.
+
+        That depends on the recipe alone, not on what else the store holds.
+        """
+        cuts: list[Source] = []
+        for stage in self.recipe.stages:
+            if stage.is_augmented or stage.train_from == AUTO:
+                continue
+            cuts += [each for each in self.prefix.sources[stage.train_from] if each.first]
+        path = self.prefix.prefix.path
+        if path is None or not cuts:
+            return None
+        output = min(cuts, key=lambda cut: cut.first or 0).output
+        store = self.prefix.prefix.store(output, ORIGINAL.name)
+        rows = self.catalog.where("train")
+        place = {row: number for number, row in enumerate(rows.tolist())}
+        kept = store.rows(self.catalog.content[rows])
+        lock = Lock()
+
+        def stored(some: np.ndarray) -> np.ndarray:
+            with lock:
+                return kept[np.array([place[row] for row in some.tolist()])]
+
+        return Front(graph=onnx.load(path), output=output, rows=rows, stored=stored)
 
     def _fit_head(
         self, stage: Stage, source: Source, on_epoch: Callable[[History], None]

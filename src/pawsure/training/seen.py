@@ -2,66 +2,59 @@
 
 Trust is fitted on what the network says of pictures, before there is a model file; then the file
 is held against what learned, measured and diagnosed, on many of the same pictures. The file is
-that network, to the byte, with the nodes of trust behind it. So its answers are those of its own
-last nodes to what the network was seen to put out: nothing is decoded or run again. That the two
-halves are the whole is held by the bytes of all nodes and constants, and by running the whole file
-on some of the pictures.
+that network, to the byte, with the nodes of trust behind it, and goes on from what the network was
+seen to put out: see `pawsure.training.resumed`.
+
+What was learned from the features at a cut, with nothing changed before it, goes on from there as
+well: for training pictures these are stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper
 
 from pawsure.data.catalog import Catalog
 from pawsure.data.loader import load_batch
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.errors import ParityError
-from pawsure.evaluation.calibration import softmax
-from pawsure.export.parity import ParityReport, compare
+from pawsure.export.parity import ParityReport
 from pawsure.export.prune import copy_of, drop_unneeded
-from pawsure.export.trust import FEATURES, measure_features, with_features
-from pawsure.model.predictor import BATCH_SIZE, PredictedBatch, Predictor
+from pawsure.export.trust import measure_features, with_features
+from pawsure.model.predictor import BATCH_SIZE, Predictor
 from pawsure.model.sessions import one_thread_session
 from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.training.resumed import BETWEEN, ResumedFile
 from pawsure.training.rows import refuse_losses
-
-BETWEEN = ("logit", FEATURES)
-"""The tensors between the network and the nodes of trust: all that these take from it."""
 
 WHOLE_CHECKS = 32
 """Pictures that are also sent through the whole file."""
 
-WHOLE_TOLERANCE = 1e-4
-"""The same nodes in one session and in two: measured differences stay below 1e-6."""
+Given = tuple[dict[int, str], dict[str, np.ndarray]]
+"""Reasons by row of pictures that can't be read; else what goes into a graph, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resumed:
-    """What a model file puts out for N pictures, without maps; all float32.
+class Front:
+    """A frozen part of a network, and what it made of pictures.
 
     Attributes:
-        probability: (N, K).
-        logit: (N, K).
-        familiarity: (N,), or None where the file has none.
+        graph: from pixels to the output.
+        output: its name, which is that of the layer behind which learning started.
+        rows: of the catalog, int (M,), pictures for which it is stored.
+        stored: gives for rows of these the output, float16 (N, h, w, F); from any thread.
     """
 
-    probability: np.ndarray
-    logit: np.ndarray
-    familiarity: np.ndarray | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResumedBatch:
-    """A series of pictures as `PredictedBatch` is a part of one; all could be read."""
-
-    indices: np.ndarray
-    outputs: Resumed
-    problems: tuple[tuple[int, str], ...] = ()
+    graph: onnx.ModelProto
+    output: str
+    rows: np.ndarray
+    stored: Callable[[np.ndarray], np.ndarray]
 
 
 class Seen:
@@ -71,6 +64,7 @@ class Seen:
         graph: of `attach_head`, without trust; left as it is.
         catalog: where the pictures are.
         size_px: of the pictures that it takes.
+        front: a frozen part of it, if there is one that nothing changed.
         progress: told of every picture.
     """
 
@@ -80,10 +74,16 @@ class Seen:
         catalog: Catalog,
         *,
         size_px: int,
+        front: Front | None = None,
         progress: Progress = NO_PROGRESS,
     ) -> None:
         self.catalog = catalog
         self._network = measure_features(with_features(graph))
+        self._front = front
+        self._tail = None if front is None else _behind(self._network, front)
+        self._stored_rows: set[int] = set()
+        if front is not None and self._tail is not None:
+            self._stored_rows.update(front.rows.tolist())
         self._size_px = size_px
         self._progress = progress
         self._place: dict[int, int] = {}
@@ -114,16 +114,33 @@ class Seen:
         return all(row in self._place for row in rows.tolist())
 
     def _run(self, rows: list[int]) -> None:
-        """Decode pictures and run the network, a batch a core."""
-        if not rows:
-            return
-        session = one_thread_session(self._network.SerializeToString())
+        """Run pictures from where on it is needed, those of a kind together."""
+        from_cut = [row for row in rows if row in self._stored_rows]
+        from_pixels = [row for row in rows if row not in self._stored_rows]
+        if from_cut:
+            assert self._front is not None and self._tail is not None
+            stored = self._front.stored
+            self._add(
+                from_cut,
+                self._tail,
+                lambda some: ({}, {"stored": stored(np.array(some)).astype(np.float32)}),
+            )
+        if from_pixels:
+            self._add(from_pixels, self._network, self._decoded)
+
+    def _decoded(self, rows: list[int]) -> Given:
+        batch = load_batch(self.catalog.read, rows, size_px=self._size_px)
+        return dict(batch.problems), {"image": batch.pictures}
+
+    def _add(
+        self, rows: list[int], graph: onnx.ModelProto, given: Callable[[list[int]], Given]
+    ) -> None:
+        """Run a graph, a batch a core, and keep what it puts out."""
+        session = one_thread_session(graph.SerializeToString())
 
         def run(some: list[int]) -> tuple[dict[int, str], list[np.ndarray]]:
-            batch = load_batch(self.catalog.read, some, size_px=self._size_px)
-            if batch.problems:
-                return dict(batch.problems), []
-            return {}, session.run(list(BETWEEN), {"image": batch.pictures})
+            problems, inputs = given(some)
+            return problems, [] if problems else session.run(list(BETWEEN), inputs)
 
         batches = [rows[at : at + BATCH_SIZE] for at in range(0, len(rows), BATCH_SIZE)]
         workers = available_cores() + 1  # see `pawsure.model.predictor`
@@ -160,76 +177,43 @@ class Seen:
                 "Nothing was written; this is a bug in pawsure, please report it with the recipe."
             )
         file = ResumedFile(Predictor(path), written, self)
-        return file, file.check()
-
-
-class ResumedFile:
-    """A model file that answers for pictures that its network has seen without looking again.
-
-    Args:
-        predictor: the file.
-        written: its graph.
-        seen: what its network made of pictures.
-    """
-
-    def __init__(self, predictor: Predictor, written: onnx.ModelProto, seen: Seen) -> None:
-        self.predictor = predictor
-        self._seen = seen
-        tail = _nodes_behind(written, BETWEEN)
-        self._names = [output.name for output in tail.graph.output]
-        self._session = one_thread_session(tail.SerializeToString())
-        self._inputs = {item.name for item in self._session.get_inputs()}
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Of the file."""
-        return self.predictor.labels
-
-    def predict_series(
-        self, read: Callable[[int], bytes], indices: np.ndarray
-    ) -> Iterable[PredictedBatch | ResumedBatch]:
-        """As `Predictor.predict_series`; pictures are run where one of them was not seen.
-
-        Args:
-            read: gives the bytes of a picture.
-            indices: int (N,), rows of the catalog.
-        """
-        if self._seen.has(indices):
-            return self._resumed(indices)
-        return self.predictor.predict_series(read, indices)
-
-    def _resumed(self, indices: np.ndarray) -> Iterator[ResumedBatch]:
-        values = dict(zip(BETWEEN, self._seen(indices), strict=True))
-        given = {name: value for name, value in values.items() if name in self._inputs}
-        found = dict(zip(self._names, self._session.run(self._names, given), strict=True))
-        outputs = Resumed(
-            probability=found["probability"],
-            logit=values["logit"],
-            familiarity=found.get("familiarity"),
-        )
-        yield ResumedBatch(indices=indices, outputs=outputs)
-
-    def check(self) -> ParityReport:
-        """Compare with the whole file, from the bytes of some validation pictures on.
-
-        Raises:
-            ParityError: they disagree.
-        """
-        every = self._seen.catalog.where("validation")
+        every = self.catalog.where("validation")
         some = every[:: max(1, len(every) // WHOLE_CHECKS)][:WHOLE_CHECKS]
-        reports = []
-        whole = list(self.predictor.predict_series(self._seen.catalog.read, some))
-        (resumed,) = self._resumed(some)
-        for name in ("probability", "logit", "familiarity"):
-            parts = [getattr(batch.outputs, name) for batch in whole]
-            if parts[0] is None:
-                continue
-            both = [np.concatenate(parts), getattr(resumed.outputs, name)]
-            if name == "logit":
-                both = [softmax(each) for each in both]
-            first, second = (each.reshape(len(some), -1) for each in both)
-            reports.append(compare(first, second, tolerance=WHOLE_TOLERANCE))
-        return max(reports, key=lambda report: report.max_difference)
+        return file, file.check(self.catalog.read, some)
+
+
+def _behind(network: onnx.ModelProto, front: Front) -> onnx.ModelProto | None:
+    """The part of a network that comes after a frozen one: float32 `front.output` to `BETWEEN`.
+
+    None where the network has not that part unchanged, or uses more of it than its output.
+    """
+    cut = front.output
+    if not any(cut in node.output for node in network.graph.node):
+        return None
+    if _constants_up_to(network, cut) != _constants_up_to(front.graph, cut):
+        return None
+    model = copy_of(network)
+    graph = model.graph
+    nodes = [node for node in graph.node if cut not in node.output]
+    # Stored as Keras has it, channels last.
+    turn = helper.make_node("Transpose", ["stored"], [cut], perm=[0, 3, 1, 2])
+    del graph.node[:]
+    graph.node.extend([turn, *nodes])
+    drop_unneeded(graph, set(BETWEEN))
+    if any(graph.input[0].name in node.input for node in graph.node):
+        return None
+    del graph.input[:]
+    graph.input.append(
+        helper.make_tensor_value_info("stored", TensorProto.FLOAT, ["N"] + 3 * [None])
+    )
+    return model
+
+
+def _constants_up_to(model: onnx.ModelProto, name: str) -> Counter[bytes]:
+    """What tells two frozen parts apart that were written by the same code: their constants."""
+    graph = copy_of(model).graph
+    drop_unneeded(graph, {name})
+    return Counter(item.SerializeToString(deterministic=True) for item in graph.initializer)
 
 
 def _nodes_up_to(model: onnx.ModelProto, names: Iterable[str]) -> list[bytes]:
@@ -238,24 +222,3 @@ def _nodes_up_to(model: onnx.ModelProto, names: Iterable[str]) -> list[bytes]:
     drop_unneeded(graph, set(names))
     constants = sorted(graph.initializer, key=lambda item: item.name)
     return [item.SerializeToString(deterministic=True) for item in (*graph.node, *constants)]
-
-
-def _nodes_behind(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
-    """What a graph makes of some of its tensors: `probability`, and `familiarity` if it has it."""
-    names = set(names)
-    model = copy_of(model)
-    graph = model.graph
-    outputs = [item for item in graph.output if item.name in ("probability", "familiarity")]
-    del graph.output[:]
-    graph.output.extend(outputs)
-    behind = [node for node in graph.node if not names.intersection(node.output)]
-    del graph.node[:]
-    graph.node.extend(behind)
-    drop_unneeded(graph, {item.name for item in outputs})
-    taken = {name for node in graph.node for name in node.input}
-    del graph.input[:]
-    graph.input.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", None])
-        for name in sorted(names & taken)
-    )
-    return model

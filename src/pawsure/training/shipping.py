@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import onnx
+
 from pawsure.evaluation.calibration import at_best_temperature, softmax
 from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.evaluation.metrics import accuracy, log_loss
@@ -20,14 +22,13 @@ from pawsure.training import handover
 from pawsure.training.learner import Learner
 from pawsure.training.prefixes import scaling_of
 from pawsure.training.recipe import Recipe, backbone_name, recipe_to_toml
+from pawsure.training.resumed import ResumedFile, StoredOutputs
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
-from pawsure.training.seen import ResumedFile, Seen
+from pawsure.training.seen import Front, Seen
 from pawsure.training.strangers import Strangers
 from pawsure.training.trust import Trust, fit_trust
 
 if TYPE_CHECKING:
-    import onnx
-
     from pawsure.network.classifier import Classifier
 
 
@@ -39,7 +40,8 @@ class Shipped:
         validation: what the file says of every validation picture.
         parity: by check, how far the file is from the network that learned; JSON-ready.
         trust: what was fitted for it.
-        file: the file, for figures; pictures that its network has seen are not run again.
+        file: the file; pictures of which it is known what its network makes of them are not
+            run again.
         tta: whether the file uses test-time augmentation.
     """
 
@@ -47,7 +49,7 @@ class Shipped:
     tta: bool
     parity: dict[str, Any]
     trust: Trust
-    file: Predictor | ResumedFile
+    file: ResumedFile
 
 
 def ship(
@@ -82,8 +84,9 @@ def ship(
     catalog = learner.catalog
     checks: dict[str, Any] = {}
 
-    def looked_at(graph: onnx.ModelProto) -> Seen:
-        return Seen(graph, catalog, size_px=recipe.model.image_size, progress=progress)
+    def looked_at(graph: onnx.ModelProto, front: Front | None = None) -> Seen:
+        size_px = recipe.model.image_size
+        return Seen(graph, catalog, size_px=size_px, front=front, progress=progress)
 
     def resumed(seen: Seen) -> ResumedFile:
         file, report = seen.of_file(unchecked)
@@ -117,7 +120,7 @@ def ship(
         )
         metadata = _metadata(recipe, learner)
         looks_twice = False
-        seen = looked_at(graph)
+        seen = looked_at(graph, learner.front())
         if recipe.model.looks == 2:
             once = without_trust(graph, seen)
             one = agreeing(once)
@@ -154,6 +157,9 @@ def ship(
             if looks_twice
             else agreeing(file)
         )
+        if isinstance(file, Predictor):  # what is stored of training pictures is not run again
+            stored = StoredOutputs(outputs=learner.stored, rows=catalog.where("train"))
+            file = ResumedFile(file, onnx.load(unchecked), stored)
         if recipe.needs_keras:
             classifier().save(scaling, folder / KERAS_FILE)
         trust.check(validation)
