@@ -29,12 +29,12 @@ from pawsure.data.loader import iter_batches
 from pawsure.data.sources import list_pictures
 from pawsure.data.split import assign_splits
 from pawsure.evaluation.evaluate import share_figure
-from pawsure.evaluation.familiarity import auroc, fit_familiarity
-from pawsure.export.prune import keep_output
-from pawsure.export.trust import FEATURES, measure_features
+from pawsure.graph.prune import keep_output
 from pawsure.model.predictor import Predictor
 from pawsure.training.recipe import recipe_from_text
-from pawsure.training.trust import MOST_PICTURES
+from pawsure.trust.familiarity import auroc, fit_familiarity
+from pawsure.trust.fit import MOST_PICTURES
+from pawsure.trust.nodes import FEATURES, measure_features
 
 HALVES = 5
 TURNS = 40

@@ -14,17 +14,17 @@ from tiny_models import SIZE_PX
 from pawsure.data.catalog import Catalog, build_catalog
 from pawsure.data.loader import iter_batches
 from pawsure.data.split import assign_splits
-from pawsure.evaluation.calibration import fit_calibration
-from pawsure.evaluation.familiarity import fit_familiarity
 from pawsure.export.model_file import attach_head, write_model_file
-from pawsure.export.trust import (
+from pawsure.model.metadata import ModelMetadata
+from pawsure.trust.calibration import fit_calibration
+from pawsure.trust.familiarity import fit_familiarity
+from pawsure.trust.nodes import (
     FEATURES,
     attach_familiarity,
     calibrate,
     measure_features,
     with_features,
 )
-from pawsure.model.metadata import ModelMetadata
 
 CHANNELS = 8
 

@@ -29,19 +29,18 @@ from pawsure.data.loader import iter_batches
 from pawsure.data.recorded import recorded_catalog
 from pawsure.data.sources import open_source
 from pawsure.evaluation.evaluate import measure, predict, share_figure
-from pawsure.evaluation.familiarity import fit_familiarity
 from pawsure.export.agreement import run_both
 from pawsure.export.model_file import write_model_file
 from pawsure.export.quantise import NUM_PICTURES, drawn_rows, quantise_graph
-from pawsure.export.refit import MOST_PICTURES, halve_familiarity, without_trust
 from pawsure.export.second_look import with_second_look
-from pawsure.export.trust import FEATURES, measure_features
 from pawsure.model.metadata import read_metadata
 from pawsure.model.onboard import onboard_folder
 from pawsure.model.predictor import Predictor
 from pawsure.training.recipe import Recipe, recipe_from_text, recipe_to_toml
-from pawsure.training.strangers import Strangers, find_strangers
-from pawsure.training.trust import fit_trust, run_strangers
+from pawsure.training.strangers import Strangers, find_strangers, run_strangers
+from pawsure.trust.familiarity import fit_familiarity
+from pawsure.trust.fit import MOST_PICTURES, fit_trust
+from pawsure.trust.nodes import FEATURES, measure_features, without_trust
 
 HALVES = 5
 """Times that half of the kinds of strangers are hidden, to measure what was never shown."""
@@ -72,7 +71,13 @@ def make(run: Path, data: str, neither: str, path: Path) -> dict[str, Any]:
     )
     graph = with_second_look(without_trust(graph))
     trust = fit_trust(
-        graph, catalog, recipe.trust, size_px=size_px, seed=recipe.seed, strangers=strangers
+        graph,
+        catalog,
+        max_error=recipe.trust.max_error,
+        rejected=recipe.trust.rejected,
+        size_px=size_px,
+        seed=recipe.seed,
+        strangers=strangers,
     )
     metadata = replace(
         read_metadata(run / "model.onnx"),
@@ -81,7 +86,7 @@ def make(run: Path, data: str, neither: str, path: Path) -> dict[str, Any]:
         precision="int8",
         figures={},
     )
-    model = halve_familiarity(trust.attach(graph))
+    model = trust.attach(graph)
     path.parent.mkdir(exist_ok=True)
     write_model_file(model, metadata, path)
     figures = measured(path, run, catalog, strangers)
@@ -100,8 +105,7 @@ def measured(path: Path, run: Path, catalog: Catalog, strangers: Strangers) -> d
         test.probability,
         test.label,
         catalog.labels,
-        familiarity=test.familiarity,
-        thresholds=predictor.metadata.thresholds,
+        outcome=test.outcome,
     )
     thresholds = predictor.metadata.thresholds
     against = {}

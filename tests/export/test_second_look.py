@@ -9,7 +9,6 @@ from tiny_models import SIZE_PX, narrowing, tiny_backbone, tiny_head
 from tiny_runs import red_or_blue, tiny_run
 
 from pawsure.errors import ExportError
-from pawsure.evaluation.familiarity import fit_familiarity
 from pawsure.export import refit
 from pawsure.export.bias_correction import correct_biases
 from pawsure.export.fold import fold_normalisation
@@ -21,8 +20,10 @@ from pawsure.export.second_look import (
     spread_matrix,
     with_second_look,
 )
-from pawsure.export.trust import FEATURES, attach_familiarity, measure_features, with_features
 from pawsure.model.metadata import read_metadata
+from pawsure.trust import nodes
+from pawsure.trust.familiarity import fit_familiarity
+from pawsure.trust.nodes import FEATURES, attach_familiarity, measure_features, with_features
 
 
 def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -174,7 +175,7 @@ def corrected(model: onnx.ModelProto) -> list[np.ndarray]:
 
 
 def test_trust_can_be_fitted_anew_as_often_as_wanted(tmp_path, monkeypatch):
-    monkeypatch.setattr(refit, "_HALVED_FROM", 1)  # as in a network of real size
+    monkeypatch.setattr(nodes, "HALVED_FROM", 1)  # as in a network of real size
     folder, catalog = tiny_run(tmp_path / "run")
     metadata = read_metadata(folder / "model.onnx")
     model = onnx.load(folder / "model.onnx")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.diagnosis import diagnose
 from pawsure.evaluation.metrics import log_loss
 from pawsure.training.figures import _record
 from pawsure.training.learner import StageResult
+from pawsure.trust.calibration import at_best_temperature
 
 
 def test_epochs_are_compared_by_what_they_were_judged_by():

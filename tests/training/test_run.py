@@ -12,10 +12,10 @@ import onnx
 import pytest
 
 from pawsure.errors import DataError, RunFolderError
-from pawsure.evaluation.calibration import softmax
 from pawsure.evaluation.evaluate import Predictions
 from pawsure.export.second_look import looks_twice, second_look_at
 from pawsure.model.predictor import Predictor
+from pawsure.trust.calibration import softmax
 
 keras = pytest.importorskip("keras")
 

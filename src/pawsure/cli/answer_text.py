@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from pawsure.cli import screen
-from pawsure.model.answer import NEITHER, Answer, Failure
+from pawsure.model.answer import Answer, Failure
+from pawsure.trust.rule import NEITHER
 
 
 class WriteAnswer(Protocol):

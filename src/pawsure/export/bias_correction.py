@@ -20,7 +20,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from pawsure.export.model_file import INPUT
-from pawsure.export.prune import copy_of, drop_unneeded
+from pawsure.graph.prune import copy_of, drop_unneeded
 
 _MOST = 127  # of a signed byte, symmetric
 _TINY = 1e-12

@@ -27,9 +27,9 @@ from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
 from pawsure.export.model_file import INPUT
-from pawsure.export.nodes import Nodes
-from pawsure.export.prune import copy_of
-from pawsure.export.trust import BELONGS, POOLED, with_features
+from pawsure.graph.nodes import Nodes
+from pawsure.graph.prune import copy_of
+from pawsure.trust.nodes import BELONGS, POOLED, with_features
 
 MIDDLE = 0.5
 """Share of the picture's area that the second look shows."""

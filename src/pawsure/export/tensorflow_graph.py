@@ -2,7 +2,7 @@
 
 What is shipped is what is translated: calibration, familiarity and scaling come along, and a
 run folder's model.onnx is enough. Only the operators that pawsure writes are known (see
-`pawsure.network.onnx_layers` and `pawsure.export.trust`).
+`pawsure.network.onnx_layers` and `pawsure.trust.nodes`).
 
 ONNX convolves with channels first, TensorFlow (on processors) and LiteRT with channels last. So
 each tensor with channels first is held with channels last here, and only what looks at axes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pawsure.data.images import Picture
-
-UNSURE = "unsure"
-NEITHER = "neither"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,23 +102,3 @@ class Failure:
     def to_json(self) -> str:
         """One line of JSON, pure ASCII."""
         return json.dumps(self.to_dict())
-
-
-def decide(
-    label: str,
-    probability: float,
-    familiarity: float | None,
-    thresholds: Mapping[str, float | None],
-) -> str:
-    """The answer to act on: the label, unless a fitted threshold says otherwise.
-
-    A strange picture is "neither" before it is "unsure": the probability of a label means
-    nothing where the picture is of none of them.
-    """
-    neither_below = thresholds.get("neither_below")
-    unsure_below = thresholds.get("unsure_below")
-    if neither_below is not None and familiarity is not None and familiarity < neither_below:
-        return NEITHER
-    if unsure_below is not None and probability < unsure_below:
-        return UNSURE
-    return label

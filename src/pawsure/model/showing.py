@@ -12,8 +12,9 @@ from PIL import Image
 
 from pawsure.data import images
 from pawsure.errors import PictureError, UsageError
-from pawsure.model.answer import NEITHER, UNSURE, Answer
+from pawsure.model.answer import Answer
 from pawsure.model.heat_map import overlay
+from pawsure.trust.rule import NEITHER, UNSURE
 
 if TYPE_CHECKING:
     from pawsure.data.images import Picture

@@ -20,8 +20,8 @@ from pawsure.training.learner import StageResult
 from pawsure.training.recipe import Recipe, load_recipe, recipe_names
 from pawsure.training.run_folder import MODEL_FILE, RECIPE, RunFolder
 from pawsure.training.shipping import Shipped
-from pawsure.training.strangers import Strangers
-from pawsure.training.trust import run_strangers
+from pawsure.training.strangers import Strangers, run_strangers
+from pawsure.trust.figures import trust_figures
 
 DIAGNOSED_PICTURES = 500
 """Training pictures that are looked at again, to see how much better the network knows them:
@@ -67,8 +67,7 @@ def measure_run(
             found.probability,
             found.label,
             catalog.labels,
-            familiarity=found.familiarity,
-            thresholds=predictor.metadata.thresholds,
+            outcome=found.outcome,
         )
         for name, found in (("validation", shipped.validation), ("test", test))
     }
@@ -77,7 +76,7 @@ def measure_run(
     )
     unknown = None if strangers is None else run_strangers(predictor, strangers)
     figures["parity"] = shipped.parity
-    figures["trust"] = shipped.trust.figures(shipped.validation, test, unknown)
+    figures["trust"] = trust_figures(shipped.trust, shipped.validation, test, unknown)
     return Measured(figures=figures, test=test)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pawsure.data.catalog import Catalog
-from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.metrics import log_loss
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FAMILIAR, POOLED
@@ -22,6 +21,7 @@ from pawsure.training.prefixes import CutPrefix, Source, scaling_of
 from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
 from pawsure.training.rows import TrainingRows
 from pawsure.training.teacher import PROBABILITY, teacher_prefix
+from pawsure.trust.calibration import at_best_temperature
 
 if TYPE_CHECKING:
     import keras

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.errors import WeightsError
-from pawsure.export.trust import with_features_output
 from pawsure.features.prefix import (
     FAMILIAR,
     FEATURE_MAP,
@@ -29,6 +28,7 @@ from pawsure.features.prefix import (
 from pawsure.network.backbones import ZERO_TO_ONE, Scaling, find_backbone
 from pawsure.network.weights import weights_identity
 from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe
+from pawsure.trust.nodes import with_features_output
 
 if TYPE_CHECKING:
     import keras

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pawsure.evaluation.calibration import at_best_temperature, softmax
 from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.export.model_file import write_model_file
@@ -21,7 +20,8 @@ from pawsure.training.prefixes import scaling_of
 from pawsure.training.recipe import Recipe, recipe_to_toml
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
 from pawsure.training.strangers import Strangers
-from pawsure.training.trust import Trust, fit_trust
+from pawsure.trust.calibration import at_best_temperature, softmax
+from pawsure.trust.fit import Trust, fit_trust
 
 if TYPE_CHECKING:
     from pawsure.network.classifier import Classifier
@@ -110,7 +110,8 @@ def ship(
             trust = fit_trust(
                 graph,
                 catalog,
-                recipe.trust,
+                max_error=recipe.trust.max_error,
+                rejected=recipe.trust.rejected,
                 size_px=recipe.model.image_size,
                 seed=recipe.seed,
                 strangers=strangers,
@@ -129,7 +130,8 @@ def ship(
         )
         if recipe.needs_keras:
             classifier().save(scaling, folder / KERAS_FILE)
-        trust.check(validation)
+        assert trust.calibration is not None
+        handover.check_calibration(trust.calibration, validation)
     return Shipped(validation=validation, parity=checks, trust=trust)
 
 

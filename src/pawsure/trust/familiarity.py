@@ -142,7 +142,8 @@ def fit_gaussian(features: np.ndarray, *, most_bytes: int = MOST_BYTES) -> Gauss
     rest = variance[rank:].mean() if rank < width else np.inf  # nothing is left over
     return Gaussian(
         middle=middle.astype(np.float32),
-        directions=directions[:, :rank].astype(np.float32),
+        # As a model file keeps them.
+        directions=directions[:, :rank].astype(np.float16).astype(np.float32),
         precision=(1 / (variance[:rank] + added) / width).astype(np.float32),
         rest_precision=float(np.float32(1 / (rest + added) / width)),
     )
@@ -153,6 +154,9 @@ def fit_familiarity(
     held_out: np.ndarray,
     strangers: np.ndarray | None = None,
     kinds: np.ndarray | None = None,
+    *,
+    detector: np.ndarray | None = None,
+    gaussian_weight: float = 1.0,
 ) -> Familiarity:
     """Fit everything.
 
@@ -162,6 +166,8 @@ def fit_familiarity(
         strangers: float (S, D), of pictures that are none of the labels; None: there are none.
         kinds: (S,), what kind of stranger each is, such as the folder it lies in: strangers of
             one kind are held out together when the detector is judged.
+        detector: float32 (D,), of an earlier fit, where the strangers are not available.
+        gaussian_weight: of that fit.
 
     Raises:
         ShapeError: too few pictures, or a feature is not finite.
@@ -169,7 +175,13 @@ def fit_familiarity(
     gaussian = fit_gaussian(features)
     held_out = _checked(held_out, least=1)
     nothing = np.array([0.0, 1.0], np.float32)
-    found = Familiarity(gaussian=gaussian, knots=nothing, shares=nothing)
+    found = Familiarity(
+        gaussian=gaussian,
+        gaussian_weight=gaussian_weight,
+        detector=detector,
+        knots=nothing,
+        shares=nothing,
+    )
     if strangers is not None and len(strangers) >= 2:
         strangers = _checked(strangers, least=2)
         found = _with_detector(found, features, held_out, strangers, kinds)

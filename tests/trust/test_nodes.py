@@ -7,19 +7,19 @@ import pytest
 from tiny_models import SIZE_PX, narrowing, tiny_backbone, tiny_head
 
 from pawsure.errors import ExportError
-from pawsure.evaluation.calibration import Calibration, fit_curve
-from pawsure.evaluation.familiarity import fit_familiarity
 from pawsure.export.model_file import attach_head, write_model_file
-from pawsure.export.taps import find_taps
-from pawsure.export.trust import (
+from pawsure.model.metadata import ModelMetadata
+from pawsure.model.predictor import Predictor
+from pawsure.trust.calibration import Calibration, fit_curve
+from pawsure.trust.familiarity import fit_familiarity
+from pawsure.trust.layers import find_layers
+from pawsure.trust.nodes import (
     FEATURES,
     attach_familiarity,
     calibrate,
     measure_features,
     with_features,
 )
-from pawsure.model.metadata import ModelMetadata
-from pawsure.model.predictor import Predictor
 
 
 def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -58,8 +58,8 @@ def test_a_graph_is_calibrated_once(pictures):
         calibrate(once, line)
 
 
-def test_taps_are_the_bottlenecks():
-    assert [(tap.name, tap.width) for tap in find_taps(headed())] == [
+def test_feature_layers_are_the_bottlenecks():
+    assert [(layer.name, layer.width) for layer in find_layers(headed())] == [
         ("narrow", 4),
         ("narrower", 5),
     ]
@@ -67,14 +67,14 @@ def test_taps_are_the_bottlenecks():
 
 def test_a_network_without_bottlenecks_is_described_by_its_embedding(pictures):
     model = headed(tiny_backbone())
-    assert find_taps(model) == []
+    assert find_layers(model) == []
     features = run(measure_features(with_features(model)), pictures)[FEATURES]
     embedding = run(model, pictures)["embedding"]
     expected = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
     np.testing.assert_allclose(features, expected, atol=1e-6)
 
 
-def test_each_tap_has_length_one(pictures):
+def test_each_feature_layer_has_length_one(pictures):
     features = run(measure_features(with_features(headed())), pictures)[FEATURES]
     assert features.shape == (40, 9)
     np.testing.assert_allclose((features[:, :4] ** 2).sum(axis=1), 1, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Where in a network its pooled features are taken to tell how familiar a picture is.
+"""Feature layers: the tensors whose means over the picture familiarity is computed from.
 
 A tensor through which all data flows (see `pawsure.network.cuts`) and which is narrower than the
 feature map has to hold what matters in few numbers; its mean over the picture is a good
@@ -14,7 +14,7 @@ import onnx
 
 
 @dataclass(frozen=True)
-class Tap:
+class FeatureLayer:
     """A tensor to pool.
 
     Attributes:
@@ -26,20 +26,22 @@ class Tap:
     width: int
 
 
-def find_taps(model: onnx.ModelProto) -> list[Tap]:
+def find_layers(model: onnx.ModelProto, feature_map: str | None = None) -> list[FeatureLayer]:
     """The bottlenecks of a network, in the order in which data flows.
 
     Of the tensors through which all data flows, those with fewer numbers than what comes before
     and after them, and than the feature map; of equals in a row the last.
 
     Args:
-        model: of `attach_head`.
+        model: of `attach_head`, or any with this feature map.
+        feature_map: the tensor that the embedding is the mean of; None: what `embedding` is
+            computed from.
 
     Returns:
         None at all where the network has no such bottleneck: its embedding has to do.
     """
     shapes = _shapes(model)
-    feature_map = _feature_map(model.graph)
+    feature_map = feature_map or _feature_map(model.graph)
     most = math.prod(shapes.get(feature_map, (1,)))
     runs: list[tuple[int, str]] = []
     for name in _cuts(model.graph, feature_map):
@@ -53,7 +55,9 @@ def find_taps(model: onnx.ModelProto) -> list[Tap]:
         for (before, _), (size, name), (after, _) in inner
         if before > size < after and size < most
     ]
-    return [Tap(name, shapes[name][0]) for name in narrow if _is_channels_first(shapes[name])]
+    return [
+        FeatureLayer(name, shapes[name][0]) for name in narrow if _is_channels_first(shapes[name])
+    ]
 
 
 def _feature_map(graph: onnx.GraphProto) -> str:
@@ -69,7 +73,8 @@ def _is_channels_first(shape: tuple[int, ...]) -> bool:
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """The shape of each float tensor, without the batch, where it is known."""
     found = {}
-    for value in onnx.shape_inference.infer_shapes(model).graph.value_info:
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    for value in (*graph.value_info, *graph.output):
         tensor = value.type.tensor_type
         sizes = [dim.dim_value for dim in tensor.shape.dim[1:]]
         if tensor.elem_type == onnx.TensorProto.FLOAT and sizes and all(sizes):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pawsure.errors import ShapeError
-from pawsure.evaluation.familiarity import (
+from pawsure.trust.familiarity import (
     auroc,
     fit_detector,
     fit_familiarity,
