@@ -21,7 +21,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import onnx
 
 from pawsure.data.catalog import Catalog
@@ -36,14 +35,10 @@ from pawsure.export.second_look import with_second_look
 from pawsure.model.metadata import read_metadata
 from pawsure.model.onboard import onboard_folder
 from pawsure.model.predictor import Predictor
-from pawsure.training.recipe import Recipe, recipe_from_text, recipe_to_toml
+from pawsure.training.recipe import recipe_from_text, recipe_to_toml
 from pawsure.training.strangers import Strangers, find_strangers, run_strangers
-from pawsure.trust.familiarity import fit_familiarity
-from pawsure.trust.fit import MOST_PICTURES, fit_trust
-from pawsure.trust.nodes import FEATURES, measure_features, without_trust
-
-HALVES = 5
-"""Times that half of the kinds of strangers are hidden, to measure what was never shown."""
+from pawsure.trust.fit import fit_trust
+from pawsure.trust.nodes import without_trust
 
 
 def main() -> None:
@@ -90,9 +85,6 @@ def make(run: Path, data: str, neither: str, path: Path) -> dict[str, Any]:
     path.parent.mkdir(exist_ok=True)
     write_model_file(model, metadata, path)
     figures = measured(path, run, catalog, strangers)
-    figures["strangers"]["classes_never_shown"] = half_hidden(
-        graph, catalog, strangers, recipe, size_px
-    )
     write_model_file(model, replace(metadata, figures=figures), path)
     return figures
 
@@ -131,51 +123,6 @@ def _float32(run: Path) -> Predictor:
         path = Path(folder) / "model.onnx"
         write_model_file(graph, read_metadata(run / "model.onnx"), path)
         return Predictor(path)
-
-
-def half_hidden(
-    graph: onnx.ModelProto, catalog: Catalog, strangers: Strangers, recipe: Recipe, size_px: int
-) -> dict[str, Any]:
-    """Strangers accepted when 5% of the test pictures are rejected, of kinds never shown."""
-    session = _session(graph)
-
-    def features(read: Any, rows: np.ndarray) -> np.ndarray:
-        return np.concatenate(
-            [
-                session.run([FEATURES], {"image": batch.pictures})[0]
-                for batch in iter_batches(read, rows, size_px=size_px, batch_size=32)
-            ]
-        )
-
-    rng = np.random.default_rng(recipe.seed)
-    some = np.sort(rng.permutation(catalog.where("train"))[:MOST_PICTURES])
-    train, held_out, test = (
-        features(catalog.read, rows)
-        for rows in (some, catalog.where("validation"), catalog.where("test"))
-    )
-    strange = features(strangers.read, np.arange(len(strangers)))
-    kinds = strangers.kind
-    names = np.unique(kinds)
-    draw = np.random.default_rng(0)
-    shares, passing = [], {}
-    for _ in range(HALVES):
-        shown = np.isin(kinds, draw.permutation(names)[: len(names) // 2])
-        found = fit_familiarity(train, held_out, strange[shown], kinds[shown])
-        passed = found(strange[~shown]) >= np.quantile(found(test), 0.05)
-        shares.append(float(passed.mean()))
-        for kind in kinds[~shown][passed]:
-            name = Path(kind).name
-            passing[name] = passing.get(name, 0) + 1
-    worst = dict(sorted(passing.items(), key=lambda item: -item[1])[:5])
-    return {"value": float(np.mean(shares)), "halves": shares, "most_often": worst}
-
-
-def _session(graph: onnx.ModelProto) -> Any:
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(
-        measure_features(graph).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
 
 
 if __name__ == "__main__":

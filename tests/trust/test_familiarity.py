@@ -1,118 +1,143 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pawsure.errors import ShapeError
 from pawsure.trust.familiarity import (
+    HeldOut,
+    Known,
     auroc,
-    fit_detector,
     fit_familiarity,
-    fit_gaussian,
     unit_length,
 )
+from pawsure.trust.gaussian import fit_gaussian
+from pawsure.trust.log_odds import CompactClassifier
+
+WIDTH, CONTENT = 40, 20
 
 
-def cloud(n: int, *, width: int = 20, shift: float = 0.0, seed: int = 0) -> np.ndarray:
-    """Points in a flat ellipsoid; `shift` moves them out of its plane."""
-    rng = np.random.default_rng(seed)
-    points = rng.normal(0, np.linspace(2, 0.05, width), (n, width))
-    points[:, -1] += shift
-    return points
+def kind(n: int, number: int, *, seed: int = 0, style: float = 0.0) -> np.ndarray:
+    """Embeddings of things of a kind.
+
+    Half of the features are about content, of which one stands for the kind; the others hardly
+    vary from picture to picture of a source, and `style` moves them, as another source would.
+    """
+    rng = np.random.default_rng((seed, number))
+    points = np.concatenate(
+        [
+            np.abs(rng.normal(0, 0.3, (n, CONTENT))),
+            0.5 + rng.normal(0, 0.05, (n, WIDTH - CONTENT)),
+        ],
+        axis=1,
+    )
+    points[:, number % CONTENT] += 2.0
+    points[:, CONTENT:] += style * np.random.default_rng(0).normal(0, 1, WIDTH - CONTENT)
+    return points * rng.uniform(0.5, 2, (n, 1))  # how strongly the network is excited
 
 
-def test_strangers_are_told_from_what_was_held_out():
-    found = fit_familiarity(cloud(500), cloud(300, seed=1))
-    familiar, strange = found(cloud(400, seed=2)), found(cloud(400, seed=3, shift=1.0))
-    assert auroc(familiar, strange) > 0.99
-    assert (strange < 0.05).mean() > 0.95
+def world(n: int = 30, *, seed: int = 0, first: int = 3, last: int = 10):
+    """Things of many kinds."""
+    return np.concatenate([kind(n, number, seed=seed + 50) for number in range(first, last)])
+
+
+def held_out(embedding: np.ndarray) -> HeldOut:
+    return HeldOut(validation=embedding)
+
+
+def own(n: int, seed: int, style: float = 0.0) -> np.ndarray:
+    return np.concatenate([kind(n // 2, number, seed=seed, style=style) for number in (0, 1)])
+
+
+def test_other_kinds_are_less_familiar_than_what_was_held_out():
+    found = fit_familiarity(own(500, 0), held_out(own(300, 1)))
+    assert (found(world(seed=3)) < 0.05).mean() > 0.95
 
 
 def test_familiarity_is_the_share_of_held_out_pictures_that_are_less_familiar():
-    found = fit_familiarity(cloud(500), cloud(2000, seed=1))
-    familiar = found(cloud(4000, seed=2))
+    found = fit_familiarity(own(500, 0), held_out(own(2000, 1)))
+    familiar = found(own(4000, 2))
     for share in (0.01, 0.05, 0.5, 0.9):
         assert (familiar < share).mean() == pytest.approx(share, abs=0.02)
 
 
-def test_it_stays_within_0_and_1_and_keeps_the_order_of_strangers():
-    found = fit_familiarity(cloud(500), cloud(200, seed=1))
-    away = found(cloud(1, seed=2) + np.outer([0, 1, 2, 4, 1e6], np.ones(20)))
+def test_with_a_background_another_style_is_not_another_kind():
+    """The very point: the same things from elsewhere stay, other things go."""
+    alone = fit_familiarity(own(500, 0), held_out(own(300, 1)))
+    background = fit_gaussian(unit_length(world(60, first=0)))
+    relative = fit_familiarity(own(500, 0), held_out(own(300, 1)), Known(backgrounds=(background,)))
+    elsewhere, others = own(300, 5, style=0.1), world(seed=9, first=10, last=19)
+    assert (alone(elsewhere) < 0.05).mean() > 0.9
+    assert (relative(elsewhere) < 0.05).mean() < 0.05
+    assert (relative(others) < 0.05).mean() > 0.9
+
+
+def test_examples_make_nothing_worse_for_another_style():
+    plain = fit_familiarity(own(500, 0), held_out(own(300, 1)))
+    kinds = np.repeat(np.arange(7), 30)
+    shown = fit_familiarity(own(500, 0), held_out(own(300, 1)), others=world(), kinds=kinds)
+    elsewhere = own(300, 5, style=0.1)
+    assert (shown(elsewhere) < 0.05).mean() <= (plain(elsewhere) < 0.05).mean()
+
+
+def test_examples_that_help_nothing_are_left_out():
+    """Of kinds that are refused already, and like the labels: they would only move the scale."""
+    found = fit_familiarity(
+        own(500, 0), held_out(own(300, 1)), others=own(40, 8), kinds=np.arange(40)
+    )
+    assert len(found.backgrounds) in (0, 1)
+    assert (found(own(300, 4)) < 0.05).mean() < 0.12
+
+
+def test_the_pretrained_classifier_has_a_say():
+    kernel = 6 * np.eye(WIDTH)
+    known = Known(classifier=CompactClassifier.of(kernel, np.zeros(WIDTH)))
+    found = fit_familiarity(own(500, 0), held_out(own(300, 1)), known)
+    assert found.log_odds is not None and found.weights[1] > 0
+    odds = replace(found, weights=(0.0, 1.0))
+    assert auroc(odds.score(own(200, 3)), odds.score(world(seed=4))) > 0.99
+
+
+@pytest.mark.parametrize("num", [12, 30, 90])
+def test_a_threshold_works_from_a_dozen_pictures_on(num):
+    """Too few to be held out: training pictures stand in, each scored by the others' fit."""
+    train, of = own(num, 0), np.arange(num)
+    changed = train + np.abs(np.random.default_rng(3).normal(0, 0.02, train.shape))
+    found = fit_familiarity(train, HeldOut(validation=own(4, 1), training=changed, of=of))
+    assert (found(world(seed=3)) < 0.05).mean() > 0.8
+    assert (found(own(400, 2)) < 0.05).mean() < 0.2
+
+
+def test_it_stays_within_0_and_1_and_keeps_the_order_of_others():
+    found = fit_familiarity(own(500, 0), held_out(own(200, 1)))
+    mine, other = (unit_length(kind(50, number)).mean(axis=0) for number in (0, 12))
+    away = found(np.array([mine + share * (other - mine) for share in (0, 0.5, 0.8, 1.0)]))
     assert ((away >= 0) & (away <= 1)).all() and (np.diff(away) <= 0).all()
     assert away[1] > away[2] > away[3]
 
 
-def test_few_directions_do_nearly_as_well_as_all():
-    rng = np.random.default_rng(0)
-    train, held_out, strange = rng.normal(0, 0.7 ** np.arange(60), (3, 600, 60))
-    strange[:, -1] += 0.15  # small, but nothing familiar lies there
-    few = fit_gaussian(train, most_bytes=60 * 4 * 20)
-    assert few.directions.shape == (60, 20)
-    assert auroc(few.score(held_out), few.score(strange)) > 0.95
-
-
-def test_examples_help_where_shape_alone_can_not():
-    """Strangers in the middle of the cloud, but for a direction that only examples show."""
-    rng = np.random.default_rng(4)
-
-    def strangers(n):
-        return rng.normal(0, 0.02, (n, 20)) + 4.0 * np.eye(20)[0]
-
-    alone = fit_familiarity(cloud(500), cloud(300, seed=1))
-    shown = fit_familiarity(cloud(500), cloud(300, seed=1), strangers(200))
-    familiar, strange = cloud(500, seed=5), strangers(200)
-    assert auroc(alone(familiar), alone(strange)) < 0.2
-    assert auroc(shown(familiar), shown(strange)) > auroc(alone(familiar), alone(strange)) + 0.3
-
-
-def test_examples_that_lie_in_one_folder_are_judged_one_by_one():
-    rng = np.random.default_rng(4)
-    strangers = rng.normal(0, 0.02, (50, 20)) + 4.0 * np.eye(20)[0]
-    found = fit_familiarity(cloud(500), cloud(300, seed=1), strangers, np.repeat("x", 50))
-    assert found.detector is not None
-
-
-def test_examples_of_one_kind_do_not_cost_what_shape_knows():
-    shown = fit_familiarity(
-        cloud(500), cloud(300, seed=1), cloud(60, seed=6, shift=3.0), np.repeat("car", 60)
-    )
-    other = cloud(300, seed=7)
-    other[:, -2] += 2.0  # strange in another direction
-    assert auroc(shown(cloud(300, seed=8)), shown(other)) > 0.9
-
-
-def test_the_detector_is_that_of_another_implementation():
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    familiar, strange = cloud(300, width=8), cloud(100, width=8, seed=1, shift=0.3)
-    weight = fit_detector(familiar, strange, familiar.mean(axis=0))
-    spread = familiar.std(axis=0) + 1e-6
-    rows = (np.concatenate([familiar, strange]) - familiar.mean(axis=0)) / spread
-    other = linear_model.LogisticRegression(C=0.03, class_weight="balanced", tol=1e-8)
-    other.fit(rows, np.repeat([1, 0], [300, 100]))
-    np.testing.assert_allclose(weight * spread, other.coef_[0], atol=1e-3)
-
-
-def test_lengths_are_taken_a_tensor_at_a_time():
-    scaled = unit_length(np.array([[3.0, 4.0, 0.0, 5.0], [0.0, 0.0, 1.0, 0.0]]), [2, 2])
-    np.testing.assert_allclose(scaled, [[0.6, 0.8, 0, 1], [0, 0, 1, 0]])
+def test_each_embedding_is_scaled_to_length_one():
+    np.testing.assert_allclose(unit_length([[3.0, 4.0], [0.0, 2.0]]), [[0.6, 0.8], [0, 1]])
 
 
 @pytest.mark.parametrize("num_held_out", [1, 3])
 def test_a_handful_of_pictures_is_enough_to_run(num_held_out):
-    found = fit_familiarity(cloud(4), cloud(num_held_out, seed=1))
-    assert np.isfinite(found(cloud(50, seed=2))).all()
+    found = fit_familiarity(own(4, 0), held_out(own(6, 1)[:num_held_out]))
+    assert np.isfinite(found(own(50, 2))).all()
 
 
 def test_pictures_that_are_all_the_same_are_no_harm():
-    found = fit_familiarity(np.ones((10, 5)), np.ones((4, 5)))
+    found = fit_familiarity(np.ones((10, 5)), held_out(np.ones((4, 5))))
     assert np.isfinite(found(np.ones((2, 5)))).all() and (found(np.ones((2, 5))) > 0.05).all()
 
 
-def test_features_that_are_no_numbers_are_refused():
-    bad = cloud(10)
+def test_embeddings_that_are_no_numbers_are_refused():
+    bad = own(10, 0)
     bad[3, 3] = np.nan
     with pytest.raises(ShapeError, match="not a finite number"):
-        fit_familiarity(bad, cloud(5))
+        fit_familiarity(bad, held_out(own(5, 1)))
 
 
 def test_auroc_is_that_of_scikit_learn():

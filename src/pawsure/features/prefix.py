@@ -24,9 +24,6 @@ PIXELS = "pixels"
 POOLED = "pooled"
 """The mean of the feature map over its places: what a head alone learns from."""
 
-FAMILIAR = "familiar"
-"""What tells how familiar a picture is, where all of the backbone stays frozen."""
-
 FEATURE_MAP = "feature_map"
 """The backbone's own output: what a model file is made of when only a head was learned."""
 

@@ -17,7 +17,6 @@ from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.errors import WeightsError
 from pawsure.features.prefix import (
-    FAMILIAR,
     FEATURE_MAP,
     PIXELS,
     POOLED,
@@ -28,7 +27,6 @@ from pawsure.features.prefix import (
 from pawsure.network.backbones import ZERO_TO_ONE, Scaling, find_backbone
 from pawsure.network.weights import weights_identity
 from pawsure.training.recipe import AUTO, HEAD, WHOLE, ModelRecipe
-from pawsure.trust.nodes import with_features_output
 
 if TYPE_CHECKING:
     import keras
@@ -114,7 +112,6 @@ def find_prefix(
             )
             for train_from, rows in zip(train_froms, found["sources"], strict=True)
         },
-        found["num_familiar"],
     )
 
 
@@ -142,16 +139,15 @@ def export_prefix(
     sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
     path = _file(key, train_froms)
     outputs = {source.output for each in sources.values() for source in each} - {PIXELS}
-    num_familiar = 0
     if outputs:
-        num_familiar = _export(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model), path)
+        _export(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model), path)
     rows: list[list[dict[str, Any]]] = [
         [asdict(source) for source in each] for each in sources.values()
     ]
-    told = {"sources": rows, "num_familiar": num_familiar}
+    told = {"sources": rows}
     with atomic_path(path.with_suffix(".json")) as temporary:
         Path(temporary).write_text(json.dumps(told), encoding="utf-8")
-    return _assemble(key, model.image_size, path if outputs else None, sources, num_familiar)
+    return _assemble(key, model.image_size, path if outputs else None, sources)
 
 
 def _file(key: str, train_froms: Sequence[str | int | float]) -> Path:
@@ -165,11 +161,8 @@ def _assemble(
     size_px: int,
     path: Path | None,
     sources: dict[str | int | float, tuple[Source, ...]],
-    num_familiar: int,
 ) -> CutPrefix:
     shapes = {source.output: source.shape for each in sources.values() for source in each}
-    if num_familiar:
-        shapes[FAMILIAR] = (num_familiar,)
     return CutPrefix(
         prefix=Prefix(key=key, size_px=size_px, shapes=shapes, path=path), sources=sources
     )
@@ -195,12 +188,8 @@ def _behind(cut: Cut) -> Source:
     return Source(cut.name, cut.index + 1, cut.shape)
 
 
-def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> int:
-    """Write the prefix, and say how many numbers of it are `FAMILIAR`; 0: it has no such output.
-
-    A prefix that ends in nothing but `POOLED` is all of the backbone, and stays as it is: what
-    tells how familiar a picture is can then be computed in the same pass.
-    """
+def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, path: Path) -> None:
+    """Write the prefix."""
     import keras
 
     from pawsure.network.cuts import find_cuts, prefix
@@ -216,9 +205,5 @@ def _export(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling, pat
         for output in outputs
     ]
     graph = to_onnx(keras.Model(backbone.input, tensors), scaling=scaling, outputs=outputs)
-    num_familiar = 0
-    if set(outputs) == {POOLED, FEATURE_MAP}:
-        graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
     with atomic_path(path) as temporary:
         Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
-    return num_familiar

@@ -15,6 +15,7 @@ from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training import handover
+from pawsure.training.known import known_for
 from pawsure.training.learner import Learner
 from pawsure.training.prefixes import scaling_of
 from pawsure.training.recipe import Recipe, recipe_to_toml
@@ -22,6 +23,7 @@ from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
 from pawsure.training.strangers import Strangers
 from pawsure.trust.calibration import at_best_temperature, softmax
 from pawsure.trust.fit import Trust, fit_trust
+from pawsure.trust.nodes import Parts
 
 if TYPE_CHECKING:
     from pawsure.network.classifier import Classifier
@@ -107,6 +109,7 @@ def ship(
             say(sentence)
             graph = twice_graph if looks_twice else graph
         with timed("trust"):
+            known = known_for(recipe, graph, say=say, progress=progress)
             trust = fit_trust(
                 graph,
                 catalog,
@@ -114,6 +117,7 @@ def ship(
                 rejected=recipe.trust.rejected,
                 size_px=recipe.model.image_size,
                 seed=recipe.seed,
+                parts=Parts(known=known),
                 strangers=strangers,
                 stored=learner.stored if head_is_all and not looks_twice else None,
                 progress=progress,

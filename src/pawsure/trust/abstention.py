@@ -49,7 +49,12 @@ class UnsureThreshold:
 
 
 def choose_threshold(
-    confidence: np.ndarray, right: np.ndarray, max_error: float, *, level: float = LEVEL
+    confidence: np.ndarray,
+    right: np.ndarray,
+    max_error: float,
+    *,
+    level: float = LEVEL,
+    versions: int = 1,
 ) -> UnsureThreshold:
     """The lowest threshold that keeps the error on answered pictures at or below a rate.
 
@@ -64,6 +69,7 @@ def choose_threshold(
         right: bool (N,), whether it is right.
         max_error: in [0, 1]; 1 asks for nothing.
         level: of confidence of the bound, in (0, 1).
+        versions: of each picture that are among the N; the bound counts pictures.
 
     Raises:
         ShapeError: the arrays are empty or differ in length.
@@ -77,7 +83,7 @@ def choose_threshold(
     curve = risk_coverage(confidence, right)
     if max_error == 1:
         return _chosen(curve, len(curve.threshold) - 1, "none", max_error, level)
-    place = _lowest_borne_out(curve, max_error, level)
+    place = _lowest_borne_out(curve, max_error, level, versions)
     if place is not None:
         return _chosen(curve, place, "bound", max_error, level)
     # The largest set of surest answers without more errors than asked for, though nothing can
@@ -93,13 +99,17 @@ def pictures_needed(max_error: float, *, level: float = LEVEL) -> int:
     return math.ceil(math.log(1 - level) / math.log1p(-max_error)) if max_error < 1 else 0
 
 
-def _lowest_borne_out(curve: RiskCoverage, max_error: float, level: float) -> int | None:
+def _lowest_borne_out(
+    curve: RiskCoverage, max_error: float, level: float, versions: int
+) -> int | None:
     """The place of the lowest threshold whose bound keeps to the rate."""
     if max_error <= 0:
         return None
-    enough = np.flatnonzero(curve.answered >= pictures_needed(max_error, level=level))
+    needed = pictures_needed(max_error, level=level)
+    enough = np.flatnonzero(curve.answered // versions >= needed)
     for place in enough[::-1].tolist():
-        errors, answered = int(curve.errors[place]), int(curve.answered[place])
+        errors = -(-int(curve.errors[place]) // versions)
+        answered = int(curve.answered[place]) // versions
         # The upper bound is at or below a rate at which so few errors are this rare.
         if 1 - binomial_tail(errors + 1, answered, max_error) <= 1 - level:
             return place

@@ -47,13 +47,16 @@ def trust_figures(
         "unsure": {
             **trust.unsure.to_dict(),
             "pictures_needed": pictures_needed(max_error) if max_error else None,
+            "answers": trust.answers,
         },
         "neither": {
             "threshold": trust.neither_below,
             "num_pictures": trust.num_pictures,
             "num_strangers": trust.num_strangers,
             "num_bytes": trust.familiarity.num_bytes,
-            "has_detector": trust.familiarity.detector is not None,
+            "num_held_out": trust.num_held_out,
+            "num_backgrounds": len(trust.familiarity.backgrounds),
+            "has_log_odds": trust.familiarity.log_odds is not None,
             "validation": histogram(validation.familiarity),
             "test": histogram(test.familiarity),
             "strangers": None if others is None else _of_others(trust, *others, test.familiarity),
