@@ -30,6 +30,7 @@ def test_json_is_one_line_with_the_fields_of_the_contract():
         "probability": 0.75,
         "probabilities": {"cat": 0.25, "dog": 0.75},
         "familiarity": None,
+        "message": "dog, 75% sure.",
     }
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pawsure.model.words import message
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -43,6 +45,11 @@ class Answer:
     evidence: np.ndarray | None = field(default=None, repr=False, compare=False)
     picture: Picture | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def message(self) -> str:
+        """The answer in one sentence, for people."""
+        return message(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields that are told to machines, JSON-ready."""
         return {
@@ -52,6 +59,7 @@ class Answer:
             "probability": self.probability,
             "probabilities": self.probabilities,
             "familiarity": self.familiarity,
+            "message": self.message,
         }
 
     def to_json(self) -> str:

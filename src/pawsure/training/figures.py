@@ -22,6 +22,8 @@ from pawsure.training.run_folder import MODEL_FILE, RECIPE, RunFolder
 from pawsure.training.shipping import Shipped
 from pawsure.training.strangers import Strangers, run_strangers
 from pawsure.trust.figures import trust_figures
+from pawsure.trust.robustness import measure_robustness
+from pawsure.trust.robustness import sentence as on_robustness
 
 DIAGNOSED_PICTURES = 500
 """Training pictures that are looked at again, to see how much better the network knows them:
@@ -36,7 +38,7 @@ class Measured:
     """The figures of a model file.
 
     Attributes:
-        figures: JSON-ready: `validation`, `test`, `parity`, `trust`.
+        figures: JSON-ready: `validation`, `test`, `parity`, `trust`, `robustness`.
         test: what the file says of every test picture.
     """
 
@@ -77,6 +79,13 @@ def measure_run(
     unknown = None if strangers is None else run_strangers(predictor, strangers)
     figures["parity"] = shipped.parity
     figures["trust"] = trust_figures(shipped.trust, shipped.validation, test, unknown)
+    figures["robustness"] = measure_robustness(
+        predictor,
+        catalog.read,
+        shipped.validation.indices,
+        shipped.validation.label,
+        progress=progress,
+    )
     return Measured(figures=figures, test=test)
 
 
@@ -117,6 +126,7 @@ def summary_of(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
         f"Test accuracy {accuracy['value']:.1%} on {test['n']:,} pictures that nothing was "
         f"learned from (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%}).",
         *_answers(test["answers"], metrics["trust"]["neither"]["strangers"]),
+        *filter(None, [on_robustness(metrics["robustness"])]),
         *metrics["diagnosis"]["sentences"],
         f"Run folder: {folder} (open {folder / REPORT} in a browser)",
     ]

@@ -17,10 +17,11 @@ import numpy as np
 from pawsure.errors import ShapeError
 
 MOST_DIRECTIONS = 256
-"""A byte a number: a third of a megabyte of 1,280 features."""
+"""A byte a number: a third of a megabyte of 1,280 features. With 64, a third more other pictures
+pass."""
 
-SHRINKAGE = 0.01
-"""Of the mean variance, added to each: a tenth to a tenth of this gives the same figures."""
+SHRINKAGE = 0.1
+"""Of the mean variance, added to each: 0.03 to 0.3 give the same figures."""
 
 _TINY = 1e-12
 _LEAST = 1e-6

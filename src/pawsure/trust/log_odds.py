@@ -15,12 +15,12 @@ from pawsure.trust.gaussian import rounded
 MOST_DIRECTIONS = 256
 """Of the classifier; two matrices of bytes, 0.6 MB of 1,280 features and 1,000 classes."""
 
-HALF_WEIGHT = 3e-4
-"""The mean probability at which a class counts half for a picture and half against it: a third of
-what each of 1,000 classes gets by chance."""
+HALF_WEIGHT = 1e-3
+"""The mean probability at which a class counts half for a picture and half against it: what each
+of 1,000 classes gets by chance. Fewer other pictures pass than with a third of it."""
 
-LEAST = 1e-6
-"""Added to probabilities before their logarithm: about what bytes leave of them."""
+LEAST = 1e-4
+"""Added to probabilities before their logarithm, so that no picture is beyond all doubt."""
 
 
 @dataclass(frozen=True, kw_only=True)
