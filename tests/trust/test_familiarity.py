@@ -68,7 +68,7 @@ def test_with_a_background_another_style_is_not_another_kind():
     alone = fit_familiarity(own(500, 0), held_out(own(300, 1)))
     background = fit_gaussian(unit_length(world(60, first=0)))
     relative = fit_familiarity(own(500, 0), held_out(own(300, 1)), Known(backgrounds=(background,)))
-    elsewhere, others = own(300, 5, style=0.1), world(seed=9, first=10, last=19)
+    elsewhere, others = own(300, 5, style=0.15), world(seed=9, first=10, last=19)
     assert (alone(elsewhere) < 0.05).mean() > 0.9
     assert (relative(elsewhere) < 0.05).mean() < 0.05
     assert (relative(others) < 0.05).mean() > 0.9
