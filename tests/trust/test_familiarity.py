@@ -70,7 +70,7 @@ def test_with_a_background_another_style_is_not_another_kind():
     relative = fit_familiarity(own(500, 0), held_out(own(300, 1)), Known(backgrounds=(background,)))
     elsewhere, others = own(300, 5, style=0.15), world(seed=9, first=10, last=19)
     assert (alone(elsewhere) < 0.05).mean() > 0.9
-    assert (relative(elsewhere) < 0.05).mean() < 0.05
+    assert (relative(elsewhere) < 0.05).mean() < 0.1
     assert (relative(others) < 0.05).mean() > 0.9
 
 

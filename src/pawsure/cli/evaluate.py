@@ -43,6 +43,14 @@ def evaluate(
         Path | None,
         typer.Option(metavar="MODEL", help="Another model, to compare with on the same pictures."),
     ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="More labelled pictures, from elsewhere; figures are shown side by side. May be "
+            "given several times. A column 'source' of a manifest does the same.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Measure a model on labelled pictures, with 95% intervals.
@@ -51,9 +59,17 @@ def evaluate(
     that training never saw.
     """
     from pawsure.cli.progress import terminal_progress
+    from pawsure.cli.sources import (
+        column_of_sources,
+        measure_sources,
+        named_sources,
+        show_sources,
+    )
     from pawsure.evaluation.evaluate import evaluate as evaluate_split
+    from pawsure.evaluation.sources import KEPT
     from pawsure.model.predictor import Predictor
 
+    sources = named_sources(source or [], data)
     predictor = Predictor(model)
     other = None if against is None else Predictor(against)
     progress = terminal_progress()
@@ -63,12 +79,18 @@ def evaluate(
         catalog,
         split=None if split is Split.ALL else split.value,
         against=other,
+        source=column_of_sources(catalog),
         progress=progress,
     )
+    if sources:
+        own = figures["sources"] or {Path(data).stem: {name: figures[name] for name in KEPT}}
+        figures["sources"] = own | measure_sources(predictor, sources, progress)
     if as_json:
         screen.answer_json(figures | {"split": split.value})
     else:
         _show(figures, split)
+        if figures["sources"]:
+            show_sources(figures["sources"])
         if against is not None:
             _show_comparison(figures["against"], against)
         _tell_unreadable(figures["unreadable"])

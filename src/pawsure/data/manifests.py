@@ -1,4 +1,4 @@
-"""CSV and Parquet files that list pictures: `path,label[,split]`."""
+"""CSV and Parquet files that list pictures: `path,label[,split][,source]`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CSV_SUFFIXES = (".csv", ".tsv")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 _NEEDED = ("path", "label")
-_COLUMNS = (*_NEEDED, "split")
+_COLUMNS = (*_NEEDED, "split", "source")
 _SEPARATORS = (",", ";", "\t")
 
 
@@ -24,7 +24,8 @@ class ManifestSource:
     """The pictures that a CSV or Parquet file lists, relative to the folder it lies in.
 
     Args:
-        path: of the manifest.
+        path: of the manifest. A column `source` says where a picture was taken from; see
+            `source_of`, by path.
         limits: that its pictures must keep.
 
     Raises:
@@ -38,7 +39,13 @@ class ManifestSource:
         self.folder = path.parent
         self._limits = limits
         rows = _parquet_rows if path.suffix.lower() in PARQUET_SUFFIXES else _csv_rows
-        self.entries = [_entry(row, number, path) for number, row in rows(path)]
+        listed = list(rows(path))
+        self.entries = [_entry(row, number, path) for number, row in listed]
+        self.source_of = {
+            entry.path: source
+            for entry, (_, row) in zip(self.entries, listed, strict=True)
+            if (source := _text(row.get("source")))
+        }
         if not self.entries:
             raise ManifestError(f"{path} has columns but no rows. Add a row for each picture.")
         _check_labels_agree(self.entries, path)
@@ -126,7 +133,7 @@ def _name(column: str) -> str:
 
 
 def _entry(row: Mapping[str, Any], number: int, manifest: Path) -> Entry:
-    path, label, split = (_text(row.get(column)) for column in _COLUMNS)
+    path, label, split = (_text(row.get(column)) for column in ("path", "label", "split"))
     for column, value in (("path", path), ("label", label)):
         if not value:
             raise ManifestError(

@@ -106,6 +106,7 @@ def evaluate(
     *,
     split: str | None = "test",
     against: SeriesPredictor | None = None,
+    source: np.ndarray | None = None,
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> dict[str, Any]:
@@ -116,19 +117,23 @@ def evaluate(
         pictures: a `Catalog`; its labels must be known to the predictor.
         split: "train", "validation" or "test"; None takes every picture.
         against: another predictor, to be compared with on the same pictures.
+        source: object (rows of the catalog,) of str, where each picture comes from, if known.
         seed: of the bootstrap.
         progress: told of every picture.
 
     Returns:
         The figures of `measure`, with "split" and "unreadable": path and error of each
         picture of the catalog that can't be read, whichever split it would have been in; and
-        "against", see `compare_predictions`, where there is another predictor.
+        "against", see `compare_predictions`, where there is another predictor; "sources", figures
+        by source, see `pawsure.evaluation.sources`, null where none is known.
 
     Raises:
         DataError: a label is unknown to the predictor, or no picture of the split can be read.
     """
     predictions = predict(predictor, pictures, split=split, progress=progress)
     other = against and predict(against, pictures, split=split, progress=progress)
+    from pawsure.evaluation.sources import by_source  # which imports this module
+
     known = [(int(row), pictures.problem[row]) for row in np.flatnonzero(pictures.problem != "")]
     return {
         "split": split,
@@ -143,6 +148,9 @@ def evaluate(
             {"path": str(pictures.path[row]), "error": str(reason)}
             for row, reason in known + predictions.problems
         ],
+        "sources": None
+        if source is None
+        else by_source(predictions, source, predictor.labels, seed=seed),
         **({"against": compare_predictions(other, predictions, seed=seed)} if other else {}),
     }
 

@@ -128,6 +128,11 @@ class Trust:
                 f"with {unsure.level:.0%} confidence. {self._coverage()}"
             ]
         needed = pictures_needed(unsure.max_error) if unsure.max_error else None
+        if unsure.threshold is None:
+            return [
+                f'No "unsure" threshold: guaranteeing {unsure.max_error:.2%} error needs at least '
+                f"{needed or 0:,} validation pictures. {self._coverage()}"
+            ]
         few = f" (at least {needed:,} validation pictures are needed)" if needed else ""
         return [
             f"Unsure below {unsure.threshold or 0:.4f}, an estimate: an error of at most "
