@@ -52,7 +52,7 @@ def known_for(
         background = builtin_background(recipe.model.backbone)
         if background is not None:
             say(f"Background: built-in statistics of {recipe.model.backbone}.")
-    if background is None:
+    if background is None and recipe.trust.rejected:
         say(
             "No background: how familiar a picture is, is measured against the training pictures "
             'alone, so pictures from other sources get "neither" more often. '
