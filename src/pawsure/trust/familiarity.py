@@ -181,36 +181,57 @@ def _parts(embedding: np.ndarray, known: Known) -> Familiarity:
 
 def _on_one_scale(found: Familiarity, seen: np.ndarray) -> Familiarity:
     """Each part divided by its spread over these pictures."""
-    spread = [float(np.std(part)) for part in found.parts(seen)]
-    likeness, odds = (1 / each if each > _TINY else 1.0 for each in spread)
-    return replace(found, weights=(likeness, odds if found.log_odds else 0.0))
+    return replace(found, weights=_weights(found.parts(seen), found))
+
+
+def _weights(parts: list[np.ndarray], found: Familiarity) -> tuple[float, float]:
+    """One over the standard deviation of each part; 0 for no part."""
+    likeness, odds = (1 / each if (each := float(np.std(part))) > _TINY else 1.0 for part in parts)
+    return likeness, odds if found.log_odds else 0.0
 
 
 def _with_examples(
     plain: Familiarity, seen: np.ndarray, others: np.ndarray, kinds: np.ndarray | None
 ) -> Familiarity:
-    """Take the examples for a further background, if fewer of other kinds pass with it.
+    """Take the examples for a further background, unless more of other kinds pass with it.
 
-    Kinds are held out in turn. The threshold is set on changed pictures, which bounds what real
-    pictures from elsewhere may lose by it.
+    Kinds are held out in turn, and thresholds set on held-out pictures of the labels. A background
+    also keeps real pictures from elsewhere, so it has to be worse beyond noise to be left out.
     """
-    strange = unit_length(others)
+    strange, familiar = unit_length(others), unit_length(seen)
     fold = _folds(kinds if kinds is not None else np.arange(len(others)))
+    here, there = plain.parts(seen), plain.parts(others)
+    if plain.backgrounds:
+        nearest = [
+            np.max([each.score(features) for each in plain.backgrounds], axis=0)
+            for features in (familiar, strange)
+        ]
+    else:
+        nearest = [np.full(len(familiar), -np.inf), np.full(len(strange), -np.inf)]
+    own = [plain.own.score(features) for features in (familiar, strange)]
 
-    def passing(tried: Familiarity, hidden: np.ndarray) -> int:
-        tried = _on_one_scale(tried, seen)
-        limit = np.quantile(tried.score(seen), JUDGED_AT)
-        return int((tried.score(others[hidden]) >= limit).sum())
+    def passing(likeness: list[np.ndarray], hidden: np.ndarray) -> int:
+        """Of hidden examples, by both parts on one scale."""
+        weights = _weights([likeness[0], here[1]], plain)
+        score, limit_of = (
+            weights[0] * part + weights[1] * odds
+            for part, odds in zip(likeness[::-1], (there[1], here[1]), strict=True)
+        )
+        return int((score[hidden] >= np.quantile(limit_of, JUDGED_AT)).sum())
 
     with_them = without = 0
     for number in range(fold.max() + 1):
         shown, hidden = fold != number, fold == number
         if shown.sum() < 2 or not hidden.any():
             continue
-        tried = replace(plain, backgrounds=(*plain.backgrounds, fit_gaussian(strange[shown])))
-        with_them += passing(tried, hidden)
-        without += passing(plain, hidden)
-    if with_them >= without:
+        tried = fit_gaussian(strange[shown])
+        relative = [
+            mine - np.maximum(known, tried.score(features))
+            for mine, known, features in zip(own, nearest, (familiar, strange), strict=True)
+        ]
+        with_them += passing(relative, hidden)
+        without += passing([here[0], there[0]], hidden)
+    if with_them > without + np.sqrt(without + 1):
         return plain
     return replace(plain, backgrounds=(*plain.backgrounds, fit_gaussian(strange)))
 

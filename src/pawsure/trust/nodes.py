@@ -134,10 +134,8 @@ def _log_distance(add: Nodes, features: str, gaussian: Gaussian, name: str) -> s
 def _log_odds(add: Nodes, odds: LogOdds, weight: float) -> str:
     """The second part, times its weight."""
     held = odds.classifier
-    reduce = add.matrix("classifier/reduce", *as_int8(held.reduce))
     kernel = add.matrix("classifier/kernel", *as_int8(held.kernel))
-    reduced = add.emit("MatMul", ["embedding", reduce], "classifier/reduced")
-    unbiased = add.emit("MatMul", [reduced, kernel], "classifier/unbiased")
+    unbiased = add.emit("MatMul", ["embedding", kernel], "classifier/unbiased")
     bias = add.constant("classifier/bias", held.bias)
     logit = add.emit("Add", [unbiased, bias], "classifier/logit")
     probability = add.emit("Softmax", [logit], "classifier/probability", axis=-1)
@@ -212,7 +210,6 @@ def _read_classifier(constants: Mapping[str, np.ndarray]) -> CompactClassifier |
     if "classifier/bias" not in constants:
         return None
     return CompactClassifier(
-        reduce=_read_matrix(constants, "classifier/reduce"),
         kernel=_read_matrix(constants, "classifier/kernel"),
         bias=constants["classifier/bias"],
     )
