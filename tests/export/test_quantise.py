@@ -79,7 +79,8 @@ def test_trust_is_fitted_on_the_quantised_outputs(run, quantised):
     _, catalog = run
     after = Predictor(quantised[0]).predict_batch(pixels(catalog, "validation"))
     assert np.mean(after.familiarity < 0.05) < 0.1
-    assert np.mean(after.familiarity) > 0.5  # more like the training pictures than changed ones
+    # Shares are of these pictures and of the training pictures.
+    assert 0.3 < np.mean(after.familiarity) < 0.7
 
 
 def test_the_same_pictures_give_the_same_bytes(run, quantised, tmp_path):
