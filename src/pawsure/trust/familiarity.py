@@ -7,7 +7,7 @@ Two parts, each in units of its spread over held-out pictures, add up:
   background, how near it lies to those of the training pictures.
 - **log odds**: what the pretrained classifier says; see `pawsure.trust.log_odds`.
 
-What comes out is a share: 0.03 means that 3% of held-out pictures, changed at random as other
+What comes out is a share: 0.05 means that 5% of held-out pictures, changed at random as other
 people's pictures differ, score lower. Every training folder is of one source; a score that only
 knows it takes another source for another thing. Pictures that were changed show how far the score
 may fall for a picture that still shows the same thing.

@@ -299,8 +299,8 @@ def _held_out(clean: Found, changed: Found, train: Found) -> HeldOut:
     """What shares of familiarity are of.
 
     Of few pictures, a change at random makes some unlike all others, and a threshold below these
-    lets nearly everything pass: of three classes with 18 training pictures each, 43% of other
-    pictures, in place of 13%. So few pictures are taken as they are, with the training pictures.
+    lets nearly everything pass: of three classes with 18 training pictures each, 26% of other
+    pictures, in place of 5%. So few pictures are taken as they are, with the training pictures.
     """
     if len(clean) >= FEW_PICTURES:
         return HeldOut(validation=changed.embedding)
