@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pawsure.evaluation.calibration import at_best_temperature, softmax
 from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.export.model_file import write_model_file
@@ -16,12 +15,15 @@ from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training import handover
+from pawsure.training.known import known_for
 from pawsure.training.learner import Learner
 from pawsure.training.prefixes import scaling_of
 from pawsure.training.recipe import Recipe, backbone_name, recipe_to_toml
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
 from pawsure.training.strangers import Strangers
-from pawsure.training.trust import Trust, fit_trust
+from pawsure.trust.calibration import at_best_temperature, softmax
+from pawsure.trust.fit import Trust, fit_trust
+from pawsure.trust.nodes import Parts
 
 if TYPE_CHECKING:
     from pawsure.network.classifier import Classifier
@@ -109,12 +111,15 @@ def ship(
             say(sentence)
             graph = twice_graph if looks_twice else graph
         with timed("trust"):
+            known = known_for(recipe, graph, say=say, progress=progress)
             trust = fit_trust(
                 graph,
                 catalog,
-                recipe.trust,
+                max_error=recipe.trust.max_error,
+                rejected=recipe.trust.rejected,
                 size_px=recipe.model.image_size,
                 seed=recipe.seed,
+                parts=Parts(known=known),
                 strangers=strangers,
                 stored=learner.stored if head_is_all and not looks_twice else None,
                 progress=progress,
@@ -131,7 +136,8 @@ def ship(
         )
         if recipe.needs_keras:
             classifier().save(scaling, folder / KERAS_FILE)
-        trust.check(validation)
+        assert trust.calibration is not None
+        handover.check_calibration(trust.calibration, validation)
     return Shipped(validation=validation, tta=looks_twice, parity=checks, trust=trust)
 
 
