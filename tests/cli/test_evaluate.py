@@ -56,7 +56,8 @@ def test_text_shows_intervals_and_what_was_mistaken_for_what(model, pictures):
 
 
 def test_text_says_how_many_are_answered_where_some_are_not(tmp_path, pictures):
-    path = red_or_blue_model_file(tmp_path / "careful.onnx", thresholds={"unsure_below": 1.0})
+    thresholds = {"unsure_below": 1.0, "neither_below": None}
+    path = red_or_blue_model_file(tmp_path / "careful.onnx", thresholds=thresholds)
     result = evaluate(path, pictures, "--split", "all")
     assert "answered          0.0% [" in result.stdout
     assert "unsure            100.0% [" in result.stdout

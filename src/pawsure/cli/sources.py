@@ -68,7 +68,7 @@ def show_sources(sources: dict[str, dict[str, Any]]) -> None:
     columns = ("pictures", "accuracy", "no label", "wrong if answered")
     screen.answer(
         f"  {'source':<{width}}  {columns[0]:>8}  "
-        + "  ".join(f"{column:<22}" for column in columns[1:])
+        + "  ".join(f"{column:<22}" for column in columns[1:]).rstrip()
     )
     for name, figures in sources.items():
         n, answered = figures["n"], figures["answers"]["answered"]

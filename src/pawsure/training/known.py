@@ -11,11 +11,13 @@ import onnx
 from pawsure.data import images
 from pawsure.data.sources import list_pictures
 from pawsure.errors import DataError
+from pawsure.network.pretrained import pretrained_classifier
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.training.recipe import Recipe
+from pawsure.training.recipe import Recipe, is_file
 from pawsure.trust.background import LEAST_PICTURES, background_of, builtin_background
 from pawsure.trust.familiarity import Known
 from pawsure.trust.gaussian import Gaussian
+from pawsure.trust.log_odds import CompactClassifier
 from pawsure.trust.outputs import Outputs
 
 MOST_PICTURES = 2000
@@ -29,10 +31,11 @@ def known_for(
     say: Callable[[str], None],
     progress: Progress = NO_PROGRESS,
 ) -> Known:
-    """Find the background of a network.
+    """Find the background of a network, and the classifier that it came with.
 
     Pictures that the user names come first; else the built-in statistics, which are of frozen
-    backbones with their ImageNet weights.
+    backbones with their ImageNet weights. The classifier understands the embeddings of a frozen
+    backbone only.
 
     Args:
         recipe: of the run.
@@ -44,21 +47,31 @@ def known_for(
         DataError: the named folder has too few pictures.
     """
     background: Gaussian | None = None
+    is_frozen = not recipe.needs_keras and not is_file(recipe.model.backbone)
     folder = recipe.trust.background
     if folder:
         background, num = _of_pictures(folder, recipe, graph, progress)
         say(f"Background: {num:,} pictures of {folder}.")
-    elif not recipe.needs_keras and recipe.model.weights == "imagenet":
+    elif is_frozen and recipe.model.weights == "imagenet":
         background = builtin_background(recipe.model.backbone)
         if background is not None:
             say(f"Background: built-in statistics of {recipe.model.backbone}.")
-    if background is None and recipe.trust.rejected:
+    classifier = _classifier(recipe) if is_frozen else None
+    if classifier is not None:
+        say("Familiarity uses the ImageNet classifier of the backbone.")
+    elif background is None and recipe.trust.rejected:
         say(
             "No background: how familiar a picture is, is measured against the training pictures "
             'alone, so pictures from other sources get "neither" more often. '
             "--set trust.background=DIR takes a folder of ordinary pictures."
         )
-    return Known(backgrounds=() if background is None else (background,))
+    return Known(backgrounds=() if background is None else (background,), classifier=classifier)
+
+
+def _classifier(recipe: Recipe) -> CompactClassifier | None:
+    model = recipe.model
+    found = pretrained_classifier(model.backbone, model.weights, size_px=model.image_size)
+    return found and CompactClassifier.of(found.kernel, found.bias)
 
 
 def _of_pictures(

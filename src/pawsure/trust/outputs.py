@@ -52,7 +52,7 @@ class Outputs:
     def __init__(
         self, graph: onnx.ModelProto, size_px: int, progress: Progress = NO_PROGRESS
     ) -> None:
-        import onnxruntime
+        from pawsure.onnx_runtime import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # its warnings mean nothing to people who train
