@@ -2,9 +2,10 @@
 
     python tools/backgrounds.py BACKBONE SIZE_PX FOLDER...
 
-BACKBONE is a name in the table of backbones, with its ImageNet weights; FOLDERs are searched for
-pictures of all kinds of things. What is written are a mean and a covariance of low rank of the
-network's embeddings, a third of a megabyte, and no picture.
+BACKBONE is a name in the table of backbones, with its ImageNet weights; each FOLDER has a folder
+for each kind of thing. Every second kind, in the order of their names, is taken: the others are
+left to measure on, and so is every kind whose name begins with `near_`. What is written are a mean
+and a covariance of low rank of the network's embeddings, a third of a megabyte, and no picture.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> None:
     no_head = LinearHead(
         kernel=np.zeros((width, 2), np.float32), bias=np.zeros(2, np.float32), history=[], kept=0
     )
-    paths = list_pictures(list(map(Path, folders)))
+    paths = list_pictures([kind for folder in folders for kind in background_kinds(Path(folder))])
     found = Outputs(head_only_graph(prefix.prefix, no_head), model.image_size)(
         lambda row: read_file(str(paths[row])), np.arange(len(paths)), "Background"
     )
@@ -53,6 +54,12 @@ def main() -> None:
     path = folder / f"{model.backbone}.npz"
     save_background(background_of(found.embedding), path)
     print(f"{path}: {len(found):,} pictures, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def background_kinds(folder: Path) -> list[Path]:
+    """Every second folder, in the order of their names, but those of near kinds."""
+    kinds = sorted(path for path in folder.iterdir() if path.is_dir())
+    return [kind for kind in kinds[::2] if not kind.name.startswith("near_")]
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def known_for(
 def _classifier(recipe: Recipe) -> CompactClassifier | None:
     model = recipe.model
     found = pretrained_classifier(model.backbone, model.weights, size_px=model.image_size)
-    return found and CompactClassifier.of(found.kernel, found.bias)
+    return None if found is None else CompactClassifier.of(found.kernel, found.bias)
 
 
 def _of_pictures(
