@@ -4,9 +4,8 @@
 
 RUN is the folder of a run on DATA, STRANGERS a folder of class folders of things that are none
 of the labels and that the run was not shown. Measured: calibration error, errors among answered
-pictures, strangers accepted when 5% of the test pictures are rejected (shown none of them, and
-shown half of the classes, five halves drawn from a seed, the other half measured), what the
-model file grew by, and the time of a whole prediction against that of the bare logits, the two
+pictures, strangers accepted when 5% of the test pictures are rejected, what the model file grew
+by, and the time of a whole prediction against that of the bare logits, the two
 in turn, forty turns; medians, least and most.
 """
 
@@ -28,19 +27,15 @@ from agreement import require_close, require_same  # noqa: E402
 
 from pawsure.audit.grouping import grouped_catalog  # noqa: E402
 from pawsure.data.images import read  # noqa: E402
-from pawsure.data.loader import iter_batches  # noqa: E402
 from pawsure.data.sources import list_pictures  # noqa: E402
 from pawsure.data.split import assign_splits  # noqa: E402
 from pawsure.evaluation.evaluate import share_figure  # noqa: E402
-from pawsure.evaluation.familiarity import auroc, fit_familiarity  # noqa: E402
-from pawsure.export.prune import keep_output  # noqa: E402
-from pawsure.export.trust import FEATURES, measure_features  # noqa: E402
+from pawsure.graph.prune import keep_output  # noqa: E402
 from pawsure.model.predictor import Predictor  # noqa: E402
 from pawsure.onnx_runtime import onnxruntime  # noqa: E402
 from pawsure.training.recipe import recipe_from_text  # noqa: E402
-from pawsure.training.trust import MOST_PICTURES  # noqa: E402
+from pawsure.trust.familiarity import auroc  # noqa: E402
 
-HALVES = 5
 TURNS = 40
 
 
@@ -63,10 +58,6 @@ def measure(run: Path, data: str, folder: Path) -> dict[str, Any]:
     prints = {"the run": predictor.metadata.data_fingerprint, "DATA": catalog.fingerprint}
     require_same("pictures or splits", prints)
     paths = list_pictures([folder])
-    kinds = np.array([path.parent.name for path in paths])
-    features = Features(model, predictor.size_px)
-    test = features(catalog.read, catalog.where("test"))
-    strange = features(lambda row: paths[row].read_bytes(), np.arange(len(paths)))
     calibration = metrics["trust"]["calibration"]["test"]
     return {
         "run": str(run.name),
@@ -84,34 +75,15 @@ def measure(run: Path, data: str, folder: Path) -> dict[str, Any]:
         "unsure": metrics["trust"]["unsure"],
         "strangers": {
             "n": len(paths),
-            "shown_none": strangers_accepted(
+            **strangers_accepted(
                 predict(predictor, catalog.read, catalog.where("test")),
                 predict(predictor, lambda row: paths[row].read_bytes(), np.arange(len(paths))),
             ),
-            "shown_half": shown_half(features, catalog, recipe.seed, test, strange, kinds),
         },
         "growth_bytes": growth(model),
         "time": {str(size): timed(run / "model.onnx", model, catalog, size) for size in (1, 32)},
         "time_from_file": timed_from_file(run / "model.onnx", model, paths[0]),
     }
-
-
-class Features:
-    """The features that familiarity is told from."""
-
-    def __init__(self, model: onnx.ModelProto, size_px: int) -> None:
-        self._session = session(measure_features(model))
-        self._size_px = size_px
-
-    def __call__(self, read_bytes: Any, rows: np.ndarray) -> np.ndarray:
-        """Float32 (N, D)."""
-        return np.concatenate(
-            [
-                self._session.run([FEATURES], {"image": batch.pictures})[0]
-                for batch in iter_batches(read_bytes, rows, size_px=self._size_px)
-                if len(batch.indices)
-            ]
-        )
 
 
 def predict(predictor: Predictor, read_bytes: Any, rows: np.ndarray) -> np.ndarray:
@@ -131,33 +103,6 @@ def strangers_accepted(test: np.ndarray, strange: np.ndarray) -> dict[str, Any]:
             "accepted": share_figure(int((strange >= 0.05).sum()), len(strange)),
         },
     }
-
-
-def shown_half(
-    features: Features,
-    catalog: Any,
-    seed: int,
-    test: np.ndarray,
-    strange: np.ndarray,
-    kinds: np.ndarray,
-) -> dict[str, Any]:
-    """As a run with --neither would have it, for several halves of the classes."""
-    rows = np.random.default_rng(seed).permutation(catalog.where("train"))[:MOST_PICTURES]
-    train = features(catalog.read, np.sort(rows))
-    held_out = features(catalog.read, catalog.where("validation"))
-    names = np.unique(kinds)
-    rng = np.random.default_rng(0)
-    halves = []
-    for _ in range(HALVES):
-        shown = np.isin(kinds, rng.permutation(names)[: len(names) // 2])
-        found = fit_familiarity(train, held_out, strange[shown], kinds[shown])
-        figures = strangers_accepted(found(test), found(strange[~shown]))
-        passed = found(strange[~shown]) >= np.quantile(found(test), 0.05)
-        worst, counts = np.unique(kinds[~shown][passed], return_counts=True)
-        figures["by_class"] = dict(zip(worst.tolist(), counts.tolist(), strict=True))
-        halves.append(figures)
-    shares = [half["accepted"]["value"] for half in halves]
-    return {"mean": statistics.mean(shares), "median": statistics.median(shares), "halves": halves}
 
 
 def growth(model: onnx.ModelProto) -> int:

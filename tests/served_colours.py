@@ -11,11 +11,12 @@ from typing import Any
 from drawn_pictures import encoded
 from PIL import Image
 
-from pawsure.model.answer import NEITHER, UNSURE, Answer
+from pawsure.model.answer import Answer
 from pawsure.model.predictor import Outputs, Predictor
 from pawsure.serving.app import create_app
 from pawsure.serving.server import Server, listen
 from pawsure.serving.settings import ServingSettings
+from pawsure.trust.rule import NEITHER, UNSURE
 
 COLOURS = {"red": "#d02020", "blue": "#2030d0", "unsure": "#a020a0", "neither": "#10c010"}
 

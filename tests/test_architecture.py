@@ -33,7 +33,7 @@ def may_import() -> dict[str, set[str]]:
 
 
 def test_the_table_is_read_at_all():
-    assert may_import()["model"] == {"data", "evaluation"}
+    assert may_import()["model"] == {"data", "trust", "evaluation"}
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,10 @@ from PIL import Image
 from tiny_models import SIZE_PX
 
 from pawsure.data.catalog import Catalog, build_catalog
-from pawsure.data.loader import iter_batches
 from pawsure.data.split import assign_splits
-from pawsure.evaluation.calibration import fit_calibration
-from pawsure.evaluation.familiarity import fit_familiarity
 from pawsure.export.model_file import attach_head, write_model_file
-from pawsure.export.trust import (
-    FEATURES,
-    attach_familiarity,
-    calibrate,
-    measure_features,
-    with_features,
-)
 from pawsure.model.metadata import ModelMetadata
+from pawsure.trust.fit import fit_trust
 
 CHANNELS = 8
 
@@ -141,17 +132,6 @@ def tiny_run(
 
 def trusted(graph: onnx.ModelProto, catalog: Catalog) -> onnx.ModelProto:
     """The graph, calibrated and with familiarity."""
-    import onnxruntime
-
-    graph = with_features(graph)
-    session = onnxruntime.InferenceSession(measure_features(graph).SerializeToString())
-
-    def outputs(split: str):
-        rows = catalog.where(split)
-        (batch,) = iter_batches(catalog.read, rows, size_px=SIZE_PX, batch_size=len(rows))
-        return *session.run(["logit", FEATURES], {"image": batch.pictures}), catalog.label[rows]
-
-    logit, held_out, label = outputs("validation")
-    _, features, _ = outputs("train")
-    calibration, _ = fit_calibration(logit, label)
-    return attach_familiarity(calibrate(graph, calibration), fit_familiarity(features, held_out))
+    return fit_trust(graph, catalog, max_error=0.01, rejected=0.05, size_px=SIZE_PX, seed=0).attach(
+        graph
+    )

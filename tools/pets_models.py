@@ -21,7 +21,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import onnx
 
 from pawsure.data.catalog import Catalog
@@ -29,22 +28,17 @@ from pawsure.data.loader import iter_batches
 from pawsure.data.recorded import recorded_catalog
 from pawsure.data.sources import open_source
 from pawsure.evaluation.evaluate import measure, predict, share_figure
-from pawsure.evaluation.familiarity import fit_familiarity
 from pawsure.export.agreement import run_both
 from pawsure.export.model_file import write_model_file
 from pawsure.export.quantise import NUM_PICTURES, drawn_rows, quantise_graph
-from pawsure.export.refit import MOST_PICTURES, halve_familiarity, without_trust
 from pawsure.export.second_look import with_second_look
-from pawsure.export.trust import FEATURES, measure_features
 from pawsure.model.metadata import read_metadata
 from pawsure.model.onboard import onboard_folder
 from pawsure.model.predictor import Predictor
-from pawsure.training.recipe import Recipe, recipe_from_text, recipe_to_toml
-from pawsure.training.strangers import Strangers, find_strangers
-from pawsure.training.trust import fit_trust, run_strangers
-
-HALVES = 5
-"""Times that half of the kinds of strangers are hidden, to measure what was never shown."""
+from pawsure.training.recipe import recipe_from_text, recipe_to_toml
+from pawsure.training.strangers import Strangers, find_strangers, run_strangers
+from pawsure.trust.fit import fit_trust
+from pawsure.trust.nodes import without_trust
 
 
 def main() -> None:
@@ -72,7 +66,13 @@ def make(run: Path, data: str, neither: str, path: Path) -> dict[str, Any]:
     )
     graph = with_second_look(without_trust(graph))
     trust = fit_trust(
-        graph, catalog, recipe.trust, size_px=size_px, seed=recipe.seed, strangers=strangers
+        graph,
+        catalog,
+        max_error=recipe.trust.max_error,
+        rejected=recipe.trust.rejected,
+        size_px=size_px,
+        seed=recipe.seed,
+        strangers=strangers,
     )
     metadata = replace(
         read_metadata(run / "model.onnx"),
@@ -81,13 +81,10 @@ def make(run: Path, data: str, neither: str, path: Path) -> dict[str, Any]:
         precision="int8",
         figures={},
     )
-    model = halve_familiarity(trust.attach(graph))
+    model = trust.attach(graph)
     path.parent.mkdir(exist_ok=True)
     write_model_file(model, metadata, path)
     figures = measured(path, run, catalog, strangers)
-    figures["strangers"]["classes_never_shown"] = half_hidden(
-        graph, catalog, strangers, recipe, size_px
-    )
     write_model_file(model, replace(metadata, figures=figures), path)
     return figures
 
@@ -100,8 +97,7 @@ def measured(path: Path, run: Path, catalog: Catalog, strangers: Strangers) -> d
         test.probability,
         test.label,
         catalog.labels,
-        familiarity=test.familiarity,
-        thresholds=predictor.metadata.thresholds,
+        outcome=test.outcome,
     )
     thresholds = predictor.metadata.thresholds
     against = {}
@@ -127,51 +123,6 @@ def _float32(run: Path) -> Predictor:
         path = Path(folder) / "model.onnx"
         write_model_file(graph, read_metadata(run / "model.onnx"), path)
         return Predictor(path)
-
-
-def half_hidden(
-    graph: onnx.ModelProto, catalog: Catalog, strangers: Strangers, recipe: Recipe, size_px: int
-) -> dict[str, Any]:
-    """Strangers accepted when 5% of the test pictures are rejected, of kinds never shown."""
-    session = _session(graph)
-
-    def features(read: Any, rows: np.ndarray) -> np.ndarray:
-        return np.concatenate(
-            [
-                session.run([FEATURES], {"image": batch.pictures})[0]
-                for batch in iter_batches(read, rows, size_px=size_px, batch_size=32)
-            ]
-        )
-
-    rng = np.random.default_rng(recipe.seed)
-    some = np.sort(rng.permutation(catalog.where("train"))[:MOST_PICTURES])
-    train, held_out, test = (
-        features(catalog.read, rows)
-        for rows in (some, catalog.where("validation"), catalog.where("test"))
-    )
-    strange = features(strangers.read, np.arange(len(strangers)))
-    kinds = strangers.kind
-    names = np.unique(kinds)
-    draw = np.random.default_rng(0)
-    shares, passing = [], {}
-    for _ in range(HALVES):
-        shown = np.isin(kinds, draw.permutation(names)[: len(names) // 2])
-        found = fit_familiarity(train, held_out, strange[shown], kinds[shown])
-        passed = found(strange[~shown]) >= np.quantile(found(test), 0.05)
-        shares.append(float(passed.mean()))
-        for kind in kinds[~shown][passed]:
-            name = Path(kind).name
-            passing[name] = passing.get(name, 0) + 1
-    worst = dict(sorted(passing.items(), key=lambda item: -item[1])[:5])
-    return {"value": float(np.mean(shares)), "halves": shares, "most_often": worst}
-
-
-def _session(graph: onnx.ModelProto) -> Any:
-    from pawsure.onnx_runtime import onnxruntime
-
-    return onnxruntime.InferenceSession(
-        measure_features(graph).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def test_text_shows_intervals_and_what_was_mistaken_for_what(model, pictures):
 
 
 def test_text_says_how_many_are_answered_where_some_are_not(tmp_path, pictures):
-    path = red_or_blue_model_file(tmp_path / "careful.onnx", thresholds={"unsure_below": 1.0})
+    thresholds = {"unsure_below": 1.0, "neither_below": None}
+    path = red_or_blue_model_file(tmp_path / "careful.onnx", thresholds=thresholds)
     result = evaluate(path, pictures, "--split", "all")
     assert "answered          0.0% [" in result.stdout
     assert "unsure            100.0% [" in result.stdout
@@ -260,3 +261,37 @@ def test_two_models_are_compared_on_the_same_pictures(model, pictures, tmp_path)
     assert "+90.0%" in text and "beyond noise: 19 right only here, 1 only there" in text
     same = evaluate(model, pictures, "--split", "all", "--against", model).stdout
     assert "+0.0% [+0.0%, +0.0%], no more than noise" in same
+
+
+def test_sources_are_shown_side_by_side_with_what_is_no_noise(model, pictures, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    for number in range(30):
+        for label, colour in (("red", (0, 0, 200 - number)), ("blue", (0, 0, 150 + number))):
+            path = elsewhere / label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20), colour).save(path)
+    given = (model, pictures, "--split", "all", "--source", f"web={elsewhere}")
+    result = evaluate(*given)
+    assert result.exit_code == 0, result.stderr
+    assert "By source" in result.stdout and "50.0% [" in result.stdout
+    expected = "Pictures of web are wrong more often than those of pictures: 50.0% against 5.0%."
+    assert expected in result.stdout
+    sources = json.loads(evaluate(*given, "--json").stdout)["sources"]
+    assert sources["web"]["n"] == 60 and sources["pictures"]["n"] == 20
+
+
+def test_a_column_of_sources_does_the_same(model, pictures, tmp_path):
+    rows = [
+        f"{path.relative_to(tmp_path)},{path.parent.name},{'web' if number % 2 else 'phone'}"
+        for number, path in enumerate(sorted(pictures.rglob("*.png")))
+    ]
+    manifest = tmp_path / "listed.csv"
+    manifest.write_text("\n".join(["path,label,source", *rows]))
+    result = evaluate(model, manifest, "--split", "all", "--json")
+    sources = json.loads(result.stdout)["sources"]
+    assert {name: figures["n"] for name, figures in sources.items()} == {"phone": 10, "web": 10}
+
+
+def test_a_source_without_a_path_is_refused(model, pictures):
+    result = evaluate(model, pictures, "--source", "web")
+    assert result.exit_code == 2 and "NAME=PATH" in result.stderr

@@ -61,6 +61,7 @@ def test_json_is_one_object_a_line_and_nothing_else(model, photos, broken):
         "probability",
         "probabilities",
         "familiarity",
+        "message",
     }
     assert answered["answer"] == answered["label"] == "red"
     assert sum(answered["probabilities"].values()) == pytest.approx(1)

@@ -9,7 +9,6 @@ import pytest
 
 from pawsure.errors import DataError
 from pawsure.evaluation.evaluate import evaluate, measure, predict
-from pawsure.model.answer import decide
 
 
 @dataclass
@@ -168,31 +167,29 @@ def test_a_model_that_knows_everything():
     assert figures["calibration_error"]["value"] == 0
 
 
-THRESHOLDS = {"unsure_below": 0.8, "neither_below": 0.05}
-
-
-def test_who_stays_out_is_counted_as_the_predictor_decides():
+def test_only_pictures_with_a_label_can_err():
     rng = np.random.default_rng(0)
     first = rng.random(200)
     probability = np.stack([first, 1 - first], axis=1)
-    familiarity, label = rng.random(200) ** 3, rng.integers(0, 2, 200)
-    told = measure(
-        probability, label, ("cat", "dog"), familiarity=familiarity, thresholds=THRESHOLDS
-    )["answers"]
-    decided = [
-        decide(("cat", "dog")[int(row.argmax())], float(row.max()), float(own), THRESHOLDS)
-        for row, own in zip(probability, familiarity, strict=True)
+    label = rng.integers(0, 2, 200)
+    outcome = rng.choice(np.array(["label", "unsure", "neither"], dtype=object), 200)
+    told = measure(probability, label, ("cat", "dog"), outcome=outcome)["answers"]
+    given = outcome == "label"
+    assert [told[key]["n"] for key in ("answered", "unsure", "neither")] == [
+        (outcome == name).sum() for name in ("label", "unsure", "neither")
     ]
-    answered = [answer in ("cat", "dog") for answer in decided]
-    wrong = [
-        answer != ("cat", "dog")[truth]
-        for answer, truth in zip(decided, label, strict=True)
-        if answer in ("cat", "dog")
-    ]
-    assert told["neither"]["n"] == decided.count("neither") > 0
-    assert told["unsure"]["n"] == decided.count("unsure") > 0
-    assert told["answered"]["n"] == sum(answered)
-    assert told["error"]["value"] == pytest.approx(np.mean(wrong))
+    assert told["error"]["value"] == pytest.approx(
+        (probability.argmax(axis=1) != label)[given].mean()
+    )
+
+
+def test_what_the_predictor_decides_is_what_is_counted(pictures):
+    class Careful(ReadsProbabilities):
+        def outcomes(self, probability, familiarity):
+            return np.where(probability.max(axis=1) < 0.8, "unsure", "label")
+
+    answers = evaluate(Careful(), pictures)["answers"]
+    assert (answers["answered"]["n"], answers["unsure"]["n"]) == (1, 2)
 
 
 def test_curves_are_json_ready_and_end_where_all_is_answered():

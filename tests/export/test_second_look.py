@@ -9,7 +9,6 @@ from tiny_models import SIZE_PX, narrowing, tiny_backbone, tiny_head
 from tiny_runs import red_or_blue, tiny_run
 
 from pawsure.errors import ExportError
-from pawsure.evaluation.familiarity import fit_familiarity
 from pawsure.export import refit
 from pawsure.export.bias_correction import correct_biases
 from pawsure.export.fold import fold_normalisation
@@ -21,8 +20,9 @@ from pawsure.export.second_look import (
     spread_matrix,
     with_second_look,
 )
-from pawsure.export.trust import FEATURES, attach_familiarity, measure_features, with_features
 from pawsure.model.metadata import read_metadata
+from pawsure.trust.familiarity import HeldOut, fit_familiarity
+from pawsure.trust.nodes import attach_familiarity
 
 
 def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -109,23 +109,12 @@ def test_corners_of_the_picture_are_seen_once():
 
 
 def test_familiarity_is_told_from_the_mean_of_both_looks(pictures):
-    model = attach_head(narrowing(), *tiny_head(features=48))
-    features = [
-        run(measure_features(with_features(model)), seen)[FEATURES]
-        for seen in (pictures, enlarged_middle(pictures))
-    ]
-    twice = with_second_look(model)
-    found = run(measure_features(twice), pictures)[FEATURES]
-    assert found.shape == (len(pictures), 9)
-    for tap in (slice(0, 4), slice(4, 9)):
-        np.testing.assert_allclose(np.linalg.norm(found[:, tap], axis=1), 1, atol=1e-5)
-        along = sum((each[:, tap] * found[:, tap]).sum(1) for each in features) / 2
-        assert (along > 0.99).all()
+    twice = with_second_look(attach_head(narrowing(), *tiny_head(features=48)))
     others = np.random.default_rng(3).integers(0, 256, (60, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
-    learned = run(measure_features(twice), others)[FEATURES]
-    fitted = fit_familiarity(learned[:30], learned[30:])
+    embedding = run(twice, others)["embedding"]
+    fitted = fit_familiarity(embedding[:30], HeldOut(validation=embedding[30:]))
     output = run(attach_familiarity(twice, fitted), pictures)["familiarity"]
-    np.testing.assert_allclose(output, fitted(found), atol=0.01)
+    np.testing.assert_allclose(output, fitted(run(twice, pictures)["embedding"]), atol=1e-3)
 
 
 def test_a_third_look_is_refused():
@@ -173,8 +162,7 @@ def corrected(model: onnx.ModelProto) -> list[np.ndarray]:
     ]
 
 
-def test_trust_can_be_fitted_anew_as_often_as_wanted(tmp_path, monkeypatch):
-    monkeypatch.setattr(refit, "_HALVED_FROM", 1)  # as in a network of real size
+def test_trust_can_be_fitted_anew_as_often_as_wanted(tmp_path):
     folder, catalog = tiny_run(tmp_path / "run")
     metadata = read_metadata(folder / "model.onnx")
     model = onnx.load(folder / "model.onnx")

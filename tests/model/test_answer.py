@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from pawsure.model.answer import Answer, Failure, decide
+from pawsure.model.answer import Answer, Failure
 
 
 def an_answer(**changes) -> Answer:
@@ -30,6 +30,7 @@ def test_json_is_one_line_with_the_fields_of_the_contract():
         "probability": 0.75,
         "probabilities": {"cat": 0.25, "dog": 0.75},
         "familiarity": None,
+        "message": "dog, 75% sure.",
     }
 
 
@@ -45,25 +46,3 @@ def test_any_path_survives_json_in_plain_ascii(path):
     text = an_answer(path=path).to_json()
     assert text.isascii() and "\n" not in text
     assert json.loads(text)["path"] == path
-
-
-NONE = {"unsure_below": None, "neither_below": None}
-BOTH = {"unsure_below": 0.9, "neither_below": 0.2}
-
-
-@pytest.mark.parametrize(
-    ("probability", "familiarity", "thresholds", "answer"),
-    [
-        (0.51, None, NONE, "dog"),
-        (0.51, 0.0, NONE, "dog"),
-        (0.51, None, {}, "dog"),
-        (0.95, 0.5, BOTH, "dog"),
-        (0.9, 0.2, BOTH, "dog"),
-        (0.89, 0.5, BOTH, "unsure"),
-        (0.95, 0.1, BOTH, "neither"),
-        (0.51, 0.1, BOTH, "neither"),
-        (0.95, None, BOTH, "dog"),
-    ],
-)
-def test_answer_to_act_on(probability, familiarity, thresholds, answer):
-    assert decide("dog", probability, familiarity, thresholds) == answer

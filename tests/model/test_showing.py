@@ -13,7 +13,8 @@ from tiny_models import red_or_blue_model_file
 from pawsure.errors import PictureError, UsageError
 from pawsure.model.answer import Answer
 from pawsure.model.predictor import Predictor
-from pawsure.model.showing import in_words, percent, small_picture
+from pawsure.model.showing import in_words, small_picture
+from pawsure.model.words import percent
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_nothing_of_the_users_becomes_markup():
     [
         ("dog", ("dog", "80% sure.")),
         ("unsure", ("unsure", "Too close to call: dog 80%, cat 20%.")),
-        ("neither", ("neither", "Unlike the pictures that the model learned from")),
+        ("neither", ("neither", "Looks like a dog, but unlike the pictures")),
     ],
 )
 def test_words(answer, words):

@@ -268,7 +268,7 @@ def answers_like(kind: str, label: np.ndarray, num_labels: int) -> np.ndarray:
 def test_models_that_are_as_odd_as_they_come(copy, kind, n):
     label = np.arange(n) % 2
     probability = answers_like(kind, label, 2)
-    figures = measure(probability, label, ["blue", "red"], familiarity=np.zeros(n))
+    figures = measure(probability, label, ["blue", "red"])
     loss = {"loss": 0.6931471805599453, "validation_loss": 0.6931471805599454}
     shares = {"accuracy": 1.0, "validation_accuracy": 1.0}
     history = [{"epoch": 1, "seconds": 0.1, **loss, **shares}]
@@ -320,3 +320,24 @@ def test_few_test_pictures_are_no_headline(copy):
     assert "Too few test pictures for a figure (4)" in page
     assert "Not measured" in page
     assert "100.0%</span>" not in page
+def test_how_answers_fare_as_pictures_change_is_shown_where_it_was_measured(copy):
+    assert "robustness" not in ids(report(copy))
+    figures = {
+        "n": 50,
+        "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95},
+        "answers": {
+            "answered": {"n": 40, "value": 0.8, "low": 0.7, "high": 0.9},
+            "error": {"value": 0.025, "low": 0.01, "high": 0.1},
+        },
+    }
+    kinds = {"blurred": {**figures, "strengths": [figures] * 5}}
+    answers = {name: figures["answers"] for name in ("clean", "changed")}
+    change_metrics(
+        copy,
+        robustness={"n": 50, "clean": figures, "kinds": kinds},
+        trust=TRUST | {"unsure": TRUST["unsure"] | {"answers": answers}},
+    )
+    page = report(copy)
+    assert "robustness" in ids(page)
+    assert "blurred" in page.text and "90% 90% 90% 90% 90%" in page.text
+    assert "2.50% [1.00%, 10.00%]" in page.text

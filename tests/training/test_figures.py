@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.diagnosis import diagnose
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.training.figures import _records
 from pawsure.training.learner import StageResult
 from pawsure.training.recipe import recipe_from_text
+from pawsure.trust.calibration import at_best_temperature
 
 SOFTENED = recipe_from_text(
     """

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from pawsure.cli import screen
-from pawsure.model.answer import NEITHER, Answer, Failure
+from pawsure.model.answer import Answer, Failure
+from pawsure.trust.rule import NEITHER
 from pawsure.wording import printable
 
 
@@ -39,10 +40,9 @@ def text_lines(paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
 
 
 def _how_sure(answer: Answer) -> str:
-    """The number that decided."""
-    if answer.answer == NEITHER and answer.familiarity is not None:
-        # A probability of a label says nothing of what is none of them.
-        return f"{answer.familiarity:6.1%} familiar"
+    """What decided."""
+    if answer.answer == NEITHER:
+        return answer.message
     label = f" {answer.label}" if answer.answer != answer.label else ""
     return f"{answer.probability:6.1%}{label}"
 

@@ -49,6 +49,14 @@ def evaluate(
         typer.Option(metavar="MODEL", help="Another model, to compare with on the same pictures."),
     ] = None,
     labels: LabelsOption = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="More labelled pictures, from elsewhere; figures are shown side by side. May be "
+            "given several times. A column 'source' of a manifest does the same.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Measure a model on labelled pictures, with 95% intervals.
@@ -56,12 +64,20 @@ def evaluate(
     The split is drawn as in training, so that the test pictures of the same data are those
     that training never saw.
     """
+    from pawsure.cli.sources import (
+        column_of_sources,
+        measure_sources,
+        named_sources,
+        show_sources,
+    )
     from pawsure.data.sources import check_data
     from pawsure.evaluation.evaluate import evaluate as evaluate_split
+    from pawsure.evaluation.sources import KEPT
     from pawsure.model.predictor import Predictor
     from pawsure.progress_bars import terminal_progress
 
     check_data(data)
+    sources = named_sources(source or [], data)
     predictor = Predictor(model)
     other = None if against is None else Predictor(against)
     progress = terminal_progress()
@@ -74,12 +90,18 @@ def evaluate(
         against=other,
         seen=seen,
         against_seen=None if other is None else _seen(other, catalog),
+        source=column_of_sources(catalog),
         progress=progress,
     )
+    if sources:
+        own = figures["sources"] or {Path(data).stem: {name: figures[name] for name in KEPT}}
+        figures["sources"] = own | measure_sources(predictor, sources, progress)
     if as_json:
         screen.answer_json(figures | {"split": split.value})
     else:
         _show_all(figures, split)
+        if figures["sources"]:
+            show_sources(figures["sources"])
         if against is not None:
             _show_comparison(figures["against"], against)
         _tell_unreadable(figures["unreadable"])

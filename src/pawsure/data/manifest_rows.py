@@ -15,7 +15,7 @@ from pawsure.errors import ManifestError
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 NEEDED = ("path", "label")
-COLUMNS = (*NEEDED, "split")
+COLUMNS = (*NEEDED, "split", "source")
 _SAMPLE = 1 << 16  # characters
 _SEPARATORS = (",", ";", "\t", "|")
 

@@ -1,4 +1,4 @@
-"""CSV and Parquet files that list pictures: `path,label[,split]`."""
+"""CSV and Parquet files that list pictures: `path,label[,split][,source]`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class ManifestSource:
     others are used.
 
     Args:
-        path: of the manifest.
+        path: of the manifest. A column `source` says where a picture was taken from; see
+            `source_of`, by path.
         limits: that its pictures must keep.
 
     Raises:
@@ -47,6 +48,11 @@ class ManifestSource:
         self.folder = self._places.folder
         self.notes = [f"{self.name}: {self._places.note}"] if self._places.note else []
         self.entries = [row.entry(self._places) for row in rows]
+        self.source_of = {
+            entry.path: row.source
+            for entry, row in zip(self.entries, rows, strict=True)
+            if row.source
+        }
         _check_labels_agree(self.entries, rows, path)
         check_spelling(self.entries, self.name)
 
@@ -75,6 +81,7 @@ class _Row:
         number: of the row.
         path: as this system writes it.
         label: as it is compared.
+        source: where the picture was taken from, if it says so; else empty.
         split: or None.
         problem: why it can't be used; else empty.
     """
@@ -83,6 +90,7 @@ class _Row:
         self.number = number
         self.path = plain_path(row["path"])
         self.label = as_label(row["label"])
+        self.source = row.get("source", "").strip()
         split = row.get("split", "").strip()
         self.split = split_named(split)
         self.problem = self._problem()

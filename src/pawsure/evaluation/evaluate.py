@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -87,6 +87,8 @@ class Predictions:
         problems: (row of the catalog, reason) of those that could not be read.
         logit: float32 (N, K), before calibration; None where the predictor gives none.
         familiarity: float32 (N,); None likewise.
+        outcome: (N,) of "label", "unsure" or "neither", as the predictor decides; None where it
+            always gives a label.
     """
 
     indices: np.ndarray
@@ -95,6 +97,7 @@ class Predictions:
     problems: list[tuple[int, str]]
     logit: np.ndarray | None = None
     familiarity: np.ndarray | None = None
+    outcome: np.ndarray | None = None
 
     def at(self, which: np.ndarray) -> Predictions:
         """Those of some of the pictures: bool (N,)."""
@@ -105,6 +108,7 @@ class Predictions:
             label=self.label[which],
             logit=None if self.logit is None else self.logit[which],
             familiarity=None if self.familiarity is None else self.familiarity[which],
+            outcome=None if self.outcome is None else self.outcome[which],
         )
 
 
@@ -116,6 +120,7 @@ def evaluate(
     against: SeriesPredictor | None = None,
     seen: np.ndarray | None = None,
     against_seen: np.ndarray | None = None,
+    source: np.ndarray | None = None,
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> dict[str, Any]:
@@ -129,6 +134,7 @@ def evaluate(
         seen: object (N,), for each picture of the catalog whether the predictor was made from it:
             "train", "validation" or "" (see `pawsure.data.recorded`); None: not known.
         against_seen: the same for the other predictor.
+        source: object (rows of the catalog,) of str, where each picture comes from, if known.
         seed: of the bootstrap.
         progress: told of every picture.
 
@@ -136,7 +142,8 @@ def evaluate(
         The figures of `measure`, with "split"; "seen": null, or how many of the pictures are
         "train" and "validation"; "unseen": the figures of `measure` for the others, null where
         there are none or all are; "unreadable": path and error of each picture of the catalog
-        that can't be read, whichever split it would have been in; and "against", see
+        that can't be read, whichever split it would have been in; "sources": figures by source,
+        see `pawsure.evaluation.sources`, null where none is known; and "against", see
         `compare_predictions`, where there is another predictor: with "seen" of that, and
         "unseen", the comparison on pictures that neither has seen.
 
@@ -145,6 +152,8 @@ def evaluate(
     """
     predictions = predict(predictor, pictures, split=split, progress=progress)
     other = against and predict(against, pictures, split=split, progress=progress)
+    from pawsure.evaluation.sources import by_source  # which imports this module
+
     known = [(int(row), pictures.problem[row]) for row in np.flatnonzero(pictures.problem != "")]
 
     def figures(found: Predictions) -> dict[str, Any]:
@@ -152,8 +161,7 @@ def evaluate(
             found.probability,
             found.label,
             predictor.labels,
-            familiarity=found.familiarity,
-            thresholds=getattr(getattr(predictor, "metadata", None), "thresholds", None),
+            outcome=found.outcome,
             seed=seed,
         )
 
@@ -167,6 +175,9 @@ def evaluate(
             {"path": str(pictures.path[row]), "error": str(reason)}
             for row, reason in known + predictions.problems
         ],
+        "sources": None
+        if source is None
+        else by_source(predictions, source, predictor.labels, seed=seed),
         **(
             {
                 "against": _compared(
@@ -260,13 +271,17 @@ def predict(
     if not sum(map(len, indices)):
         raise DataError(_nothing_to_measure(split, problems))
     answered = np.concatenate(indices)
+    probability = np.concatenate([each.probability for each in outputs])
+    familiarity = _joined([each.familiarity for each in outputs])
+    decide = getattr(predictor, "outcomes", None)
     return Predictions(
         indices=answered,
-        probability=np.concatenate([each.probability for each in outputs]),
+        probability=probability,
         label=column[pictures.label[answered]],
         problems=problems,
         logit=_joined([each.logit for each in outputs]),
-        familiarity=_joined([each.familiarity for each in outputs]),
+        familiarity=familiarity,
+        outcome=None if decide is None else decide(probability, familiarity),
     )
 
 
@@ -297,8 +312,7 @@ def measure(
     label: np.ndarray,
     labels: Sequence[str],
     *,
-    familiarity: np.ndarray | None = None,
-    thresholds: Mapping[str, float | None] | None = None,
+    outcome: np.ndarray | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Every figure of a set of probabilities.
@@ -307,8 +321,7 @@ def measure(
         probability: float (N, K), rows sum to 1.
         label: int (N,) in [0, K).
         labels: the K class names.
-        familiarity: float (N,), where the predictor tells it.
-        thresholds: "unsure_below" and "neither_below", as in a model file's metadata.
+        outcome: (N,) of "label", "unsure" or "neither"; None: each picture gets a label.
         seed: of the bootstrap.
 
     Returns:
@@ -342,7 +355,7 @@ def measure(
             "num_bins": NUM_BINS,
         },
         "calibration_error_equal_width": expected_calibration_error(probability, label),
-        "answers": measure_answers(probability, right, familiarity, thresholds or {}),
+        "answers": measure_answers(right, outcome),
         "reliability": _bins(probability, label),
         "risk_coverage": risk_coverage(probability.max(axis=1), right).to_dict(),
         "precision_recall": _precision_recall(probability, label, labels),
@@ -359,56 +372,31 @@ def measure(
     }
 
 
-def measure_answers(
-    probability: np.ndarray,
-    right: np.ndarray,
-    familiarity: np.ndarray | None,
-    thresholds: Mapping[str, float | None],
-) -> dict[str, Any]:
+def measure_answers(right: np.ndarray, outcome: np.ndarray | None) -> dict[str, Any]:
     """How many pictures get a label, "unsure" or "neither" for an answer, and how many err.
 
     Args:
-        probability: float (N, K).
         right: bool (N,), whether the most probable label is the true one.
-        familiarity: float (N,), or None.
-        thresholds: see `measure`.
+        outcome: see `measure`.
 
     Returns:
         JSON-ready: "answered", "unsure", "neither": shares of all, with "n"; "error": the share
         of wrong ones among the answered, null where none is. Each with its Wilson interval.
     """
-    neither, unsure = stays_out(probability, familiarity, thresholds)
-    answered = ~(neither | unsure)
-    counts = {"answered": answered, "unsure": unsure, "neither": neither}
     n = len(right)
+    outcome = np.full(n, "label") if outcome is None else outcome
+    answered = outcome == "label"
+    counts = {"answered": "label", "unsure": "unsure", "neither": "neither"}
     return {
-        **{
-            name: {"n": int(which.sum()), **share_figure(int(which.sum()), n)}
-            for name, which in counts.items()
-        },
+        **{name: _counted(int((outcome == value).sum()), n) for name, value in counts.items()},
         "error": share_figure(int((~right[answered]).sum()), int(answered.sum()))
         if answered.any()
         else None,
     }
 
 
-def stays_out(
-    probability: np.ndarray,
-    familiarity: np.ndarray | None,
-    thresholds: Mapping[str, float | None],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which pictures are "neither" and which, of the others, "unsure": bool (N,) twice.
-
-    The same rule as `pawsure.model.answer.decide`, for many pictures at once.
-    """
-    neither_below, unsure_below = thresholds.get("neither_below"), thresholds.get("unsure_below")
-    nobody = np.zeros(len(probability), bool)
-    neither = unsure = nobody
-    if neither_below is not None and familiarity is not None:
-        neither = familiarity < neither_below
-    if unsure_below is not None:
-        unsure = (probability.max(axis=1) < unsure_below) & ~neither
-    return neither, unsure
+def _counted(count: int, n: int) -> dict[str, float]:
+    return {"n": count, **share_figure(count, n)}
 
 
 def _bins(probability: np.ndarray, label: np.ndarray) -> dict[str, Any]:

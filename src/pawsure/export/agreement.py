@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,16 +12,15 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.loader import iter_batches
 from pawsure.errors import DataError, ParityError
 from pawsure.evaluation.compare import compare_paired
-from pawsure.evaluation.evaluate import share_figure, stays_out
+from pawsure.evaluation.evaluate import share_figure
 from pawsure.evaluation.metrics import log_loss
 from pawsure.model.predictor import BATCH_SIZE, Outputs, Predictor
 from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.trust.rule import NEITHER, UNSURE, Thresholds, outcomes
 from pawsure.wording import agreeing, count
 
 Runtime = Callable[[np.ndarray], Outputs]
 """uint8 (N, S, S, 3) to what the graph puts out for them, in the runtime of an export."""
-
-Thresholds = Mapping[str, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,5 +231,6 @@ def _answers(
     probability: np.ndarray, familiarity: np.ndarray | None, thresholds: Thresholds
 ) -> np.ndarray:
     """int64 (N,): the label's column, -1 for "unsure", -2 for "neither"."""
-    neither, unsure = stays_out(probability, familiarity, thresholds)
-    return np.where(neither, -2, np.where(unsure, -1, probability.argmax(axis=1)))
+    outcome = outcomes(probability, familiarity, thresholds)
+    best = probability.argmax(axis=1)
+    return np.where(outcome == NEITHER, -2, np.where(outcome == UNSURE, -1, best))

@@ -19,7 +19,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pawsure.export.model_file import INPUT
-from pawsure.export.prune import copy_of, drop_unneeded
+from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.onnx_runtime import onnxruntime
 
 _MOST = 127  # of a signed byte, symmetric

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from pawsure.export.prune import copy_of, drop_unneeded
+from pawsure.graph.prune import copy_of, drop_unneeded
 
 
 def fold_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -35,7 +35,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from pawsure.errors import WeightsError
-from pawsure.export.prune import copy_of, drop_unneeded
+from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.network.backbones import Scaling
 
 LARGEST_BYTES = 2_000_000_000

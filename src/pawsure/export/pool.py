@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto, helper
 
-from pawsure.export.prune import copy_of
+from pawsure.graph.prune import copy_of
 
 
 def with_pooled_output(backbone: onnx.ModelProto, feature_map: str, output: str) -> onnx.ModelProto:

@@ -26,9 +26,8 @@ from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
 from pawsure.export.model_file import INPUT
-from pawsure.export.nodes import Nodes
-from pawsure.export.prune import copy_of
-from pawsure.export.trust import BELONGS, POOLED, with_features
+from pawsure.graph.nodes import Nodes
+from pawsure.graph.prune import copy_of
 from pawsure.onnx_runtime import onnxruntime
 
 MIDDLE = 0.5
@@ -47,8 +46,7 @@ def with_second_look(model: onnx.ModelProto) -> onnx.ModelProto:
         model: of `attach_head`, in floats or in int8, with or without trust; left as it is.
 
     Returns:
-        The graph, which also computes the features that familiarity is told from, as means of
-        both looks.
+        The graph.
 
     Raises:
         ExportError: it looks twice already, or the sizes of its input or of its feature map are
@@ -56,7 +54,7 @@ def with_second_look(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     if looks_twice(model):
         raise ExportError("This model looks at each picture twice already.")
-    model = with_features(model)
+    model = copy_of(model)
     size_px, evidence = _shape(model, INPUT)[1], _shape(model, "evidence")
     feature_map = next(node.input[0] for node in model.graph.node if "embedding" in node.output)
     kernel = next(item for item in model.graph.initializer if item.name == "head/kernel")
@@ -70,8 +68,6 @@ def with_second_look(model: onnx.ModelProto) -> onnx.ModelProto:
         node.input[:] = [looks if name == INPUT else name for name in node.input]
         if feature_map in node.output:
             _merge_maps(add, node, (*evidence[1:3], kernel.dims[0]))
-        elif POOLED in node.output:
-            _merge_pooled(add, node)
     return model
 
 
@@ -181,16 +177,6 @@ def _overlaps(size: int) -> np.ndarray:
         parts[:-1, np.newaxis], middle[:-1]
     )
     return inside.clip(0) / np.diff(middle)
-
-
-def _merge_pooled(add: Nodes, node: onnx.NodeProto) -> None:
-    """After the node that made pooled features, (2N, D): their mean, (N, D)."""
-    merged, both = node.output[0], f"{SCOPE}/pooled"
-    node.output[0] = both
-    width = next(item.dims[0] for item in add.initializers if item.name in BELONGS)
-    pairs = add.constant("pairs", [2, -1, width], np.int64)
-    first, second = _looks(add, add.emit("Reshape", [both, pairs], "paired"), "features")
-    _mean(add, first, second, "features", output=merged)
 
 
 def _looks(add: Nodes, paired: str, name: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 What is shipped is what is translated: calibration, familiarity and scaling come along, and a
 run folder's model.onnx is enough. Only the operators that pawsure writes are known (see
-`pawsure.network.onnx_layers` and `pawsure.export.trust`).
+`pawsure.network.onnx_layers` and `pawsure.trust.nodes`).
 
 ONNX convolves with channels first, TensorFlow (on processors) and LiteRT with channels last. So
 each tensor with channels first is held with channels last here, and only what looks at axes
@@ -360,6 +360,13 @@ def _cast(call: _Call) -> _Value:
     return _Value(tf.cast(source.tensor, tf.uint8 if to_bytes else tf.float32), source.is_turned)
 
 
+def _multiply(call: _Call) -> _Value:
+    factors = [call.value(place).tensor for place in (0, 1)]
+    if all(isinstance(each, np.ndarray) for each in factors):  # a matrix kept as bytes
+        return _Value(factors[0] * factors[1])
+    return _together(tf.multiply)(call)
+
+
 def _slice(call: _Call) -> _Value:
     """A part, or all of it backwards."""
     source = call.value(0).logical()
@@ -447,7 +454,7 @@ _TRANSLATIONS: dict[str, _Translation] = {
     "Max": _together(tf.maximum),
     "MaxPool": _pool(tf.nn.max_pool2d),
     "Min": _together(tf.minimum),
-    "Mul": _together(tf.multiply),
+    "Mul": _multiply,
     "Pad": _pad,
     "QuantizeLinear": _quantize,
     "ReduceMax": _reduce(tf.reduce_max),

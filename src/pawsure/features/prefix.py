@@ -29,9 +29,6 @@ PIXELS = "pixels"
 POOLED = "pooled"
 """The mean of the feature map over its places: what a head alone learns from."""
 
-FAMILIAR = "familiar"
-"""What tells how familiar a picture is, where all of the backbone stays frozen."""
-
 BATCH_SIZE = 8
 """Pictures a forward pass. The first layers put out the most: of 64 pictures it goes out to
 memory and comes back for the next layer, of 8 it stays nearer. Processor time a picture up to

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pawsure.model.words import message
+
 if TYPE_CHECKING:
     from PIL import Image
 
     from pawsure.data.images import Picture
-
-UNSURE = "unsure"
-NEITHER = "neither"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +46,11 @@ class Answer:
     evidence: np.ndarray | None = field(default=None, repr=False, compare=False)
     picture: Picture | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def message(self) -> str:
+        """The answer in one sentence, for people."""
+        return message(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields that are told to machines, JSON-ready."""
         return {
@@ -57,6 +60,7 @@ class Answer:
             "probability": self.probability,
             "probabilities": self.probabilities,
             "familiarity": self.familiarity,
+            "message": self.message,
         }
 
     def to_json(self) -> str:
@@ -107,23 +111,3 @@ class Failure:
     def to_json(self) -> str:
         """One line of JSON, pure ASCII."""
         return json.dumps(self.to_dict())
-
-
-def decide(
-    label: str,
-    probability: float,
-    familiarity: float | None,
-    thresholds: Mapping[str, float | None],
-) -> str:
-    """The answer to act on: the label, unless a fitted threshold says otherwise.
-
-    A strange picture is "neither" before it is "unsure": the probability of a label means
-    nothing where the picture is of none of them.
-    """
-    neither_below = thresholds.get("neither_below")
-    unsure_below = thresholds.get("unsure_below")
-    if neither_below is not None and familiarity is not None and familiarity < neither_below:
-        return NEITHER
-    if unsure_below is not None and probability < unsure_below:
-        return UNSURE
-    return label

@@ -15,13 +15,14 @@ import numpy as np
 from pawsure.data import images
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.errors import ModelFileError, PictureError, ShapeError, UsageError
-from pawsure.model.answer import Answer, Failure, decide
+from pawsure.model.answer import Answer, Failure
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.given import as_picture, is_many, path_of
 from pawsure.model.metadata import ModelMetadata, read_checked
 from pawsure.model.onboard import ON_BOARD, find_model
 from pawsure.model.sessions import open_session
 from pawsure.onnx_runtime import onnxruntime
+from pawsure.trust.rule import LABEL, outcomes
 
 
 class Run(Protocol):
@@ -333,6 +334,18 @@ class Predictor:
                 yield _with_picture(answer, picture)
                 row += 1
 
+    def outcomes(self, probability: np.ndarray, familiarity: np.ndarray | None) -> np.ndarray:
+        """What to act on for each picture by the thresholds of the file.
+
+        Args:
+            probability: float (N, K).
+            familiarity: float (N,), or None.
+
+        Returns:
+            (N,) of "label", "unsure" or "neither"; see `pawsure.trust.rule.outcomes`.
+        """
+        return outcomes(probability, familiarity, self.metadata.thresholds)
+
     def answer(
         self, outputs: Outputs, row: int, *, path: str | None = None, evidence: bool = True
     ) -> Answer:
@@ -348,9 +361,12 @@ class Predictor:
         best = int(probability.argmax())
         label, largest = self.labels[best], float(probability[best])
         familiarity = None if outputs.familiarity is None else float(outputs.familiarity[row])
+        outcome = self.outcomes(
+            probability[np.newaxis], None if familiarity is None else np.array([familiarity])
+        )[0]
         return Answer(
             path=path,
-            answer=decide(label, largest, familiarity, self.metadata.thresholds),
+            answer=label if outcome == LABEL else outcome,
             label=label,
             probability=largest,
             probabilities=dict(zip(self.labels, map(float, probability), strict=True)),

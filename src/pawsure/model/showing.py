@@ -12,8 +12,10 @@ from PIL import Image
 
 from pawsure.data import images
 from pawsure.errors import PictureError, UsageError
-from pawsure.model.answer import NEITHER, UNSURE, Answer
+from pawsure.model.answer import Answer
 from pawsure.model.heat_map import overlay
+from pawsure.model.words import percent
+from pawsure.trust.rule import NEITHER, UNSURE
 
 if TYPE_CHECKING:
     from pawsure.data.images import Picture
@@ -67,27 +69,10 @@ def _shown(answer: Answer, picture: Picture | None, longest_px: int) -> Image.Im
     return small_picture(source, longest_px)
 
 
-def percent(probability: float) -> str:
-    """A probability as people read it: never a flat 100% or 0% that was not one."""
-    if probability >= 0.9995:
-        return "> 99.9%" if probability < 1 else "100%"
-    if 0 < probability < 0.0005:
-        return "< 0.1%"
-    return (
-        f"{probability:.1%}" if probability > 0.995 or probability < 0.005 else f"{probability:.0%}"
-    )
-
-
 def in_words(answer: Answer) -> tuple[str, str]:
     """A headline, and what is to be known beside it."""
-    ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])
-    if answer.answer == UNSURE:
-        told = ", ".join(f"{label} {percent(value)}" for label, value in ranked[:2])
-        return "unsure", f"Too close to call: {told}."
-    if answer.answer == NEITHER:
-        count = len(ranked)
-        none = "neither of its 2 labels" if count == 2 else f"none of its {count} labels"
-        return "neither", f"Unlike the pictures that the model learned from: probably {none}."
+    if answer.answer in (UNSURE, NEITHER):
+        return answer.answer, answer.message
     return answer.label, f"{percent(answer.probability)} sure."
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pawsure.errors import PictureError
-from pawsure.model.showing import percent
+from pawsure.model.words import percent
 from pawsure.report.blocks import (
     card,
     cards,

@@ -15,6 +15,7 @@ from pawsure.report.markup import Markup, element, together
 from pawsure.report.material import Material
 from pawsure.report.pictures import Gallery, mistakes_section
 from pawsure.report.reproduce import reproduce_section
+from pawsure.report.robustness import robustness_section
 from pawsure.report.strangers import strangers_section
 from pawsure.report.summary import diagnosis_section, summary_section
 
@@ -24,6 +25,7 @@ _NAMES = {
     "classes": "Labels",
     "confidence": "Confidence",
     "strangers": "Strangers",
+    "robustness": "Elsewhere",
     "training": "Training",
     "data": "Data",
     "reproduce": "Do it again",
@@ -38,6 +40,7 @@ def page(material: Material, gallery: Gallery) -> str:
         "classes": classes_section(material),
         "confidence": confidence_section(material),
         "strangers": strangers_section(material),
+        "robustness": robustness_section(material),
         "training": training_section(material),
         "data": data_section(material, gallery),
         "reproduce": reproduce_section(material),

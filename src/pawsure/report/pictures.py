@@ -16,7 +16,8 @@ from pawsure.errors import PictureError
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.heat_map import overlay
 from pawsure.model.predictor import Predictor
-from pawsure.model.showing import data_uri, percent
+from pawsure.model.showing import data_uri
+from pawsure.model.words import percent
 from pawsure.report.blocks import missing, section, table
 from pawsure.report.markup import Markup, element, together
 from pawsure.report.material import Material

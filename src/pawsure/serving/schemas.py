@@ -31,9 +31,10 @@ class AnswerBody(_Wire):
     probability: Probability = Field(description="Of `label`.")
     probabilities: dict[str, Probability] = Field(description="Of every label; they sum to 1.")
     familiarity: Probability | None = Field(
-        description="How like the training pictures this one is: the share of the validation "
-        "pictures that are less so; null when the model can't tell."
+        description="How like the training pictures this one is: the share of validation "
+        "pictures, changed at random, that are less so; null when the model can't tell."
     )
+    message: str = Field(description="The answer in one sentence, for people.")
     evidence: list[list[float]] | None = Field(
         default=None,
         description="What each place of the picture says for `label` rather than for the other "

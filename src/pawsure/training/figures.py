@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pawsure.data.catalog import Catalog
-from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.diagnosis import StageRecord, diagnose
 from pawsure.evaluation.evaluate import Predictions, measure, predict
 from pawsure.evaluation.headline import LEAST_TEST_PICTURES, headline_sentences
@@ -23,8 +22,11 @@ from pawsure.training.learner import StageResult
 from pawsure.training.recipe import Recipe, load_recipe, recipe_names
 from pawsure.training.run_folder import MODEL_FILE, RECIPE, RunFolder
 from pawsure.training.shipping import Shipped
-from pawsure.training.strangers import Strangers
-from pawsure.training.trust import run_strangers
+from pawsure.training.strangers import Strangers, run_strangers
+from pawsure.trust.calibration import at_best_temperature
+from pawsure.trust.figures import trust_figures
+from pawsure.trust.robustness import measure_robustness
+from pawsure.trust.robustness import sentence as on_robustness
 
 DIAGNOSED_PICTURES = 500
 """Training pictures that are looked at again, to see how much better the network knows them:
@@ -39,7 +41,7 @@ class Measured:
     """The figures of a model file.
 
     Attributes:
-        figures: JSON-ready: `validation`, `test`, `parity`, `trust`.
+        figures: JSON-ready: `validation`, `test`, `parity`, `trust`, `robustness`.
         test: what the file says of every test picture.
     """
 
@@ -72,8 +74,7 @@ def measure_run(
             found.probability,
             found.label,
             catalog.labels,
-            familiarity=found.familiarity,
-            thresholds=predictor.metadata.thresholds,
+            outcome=found.outcome,
         )
         for name, found in (("validation", shipped.validation), ("test", test))
     }
@@ -86,7 +87,14 @@ def measure_run(
     stamp_figures(folder / MODEL_FILE, stamped)
     unknown = None if strangers is None else run_strangers(predictor, strangers)
     figures["parity"] = shipped.parity
-    figures["trust"] = shipped.trust.figures(shipped.validation, test, unknown)
+    figures["trust"] = trust_figures(shipped.trust, shipped.validation, test, unknown)
+    figures["robustness"] = measure_robustness(
+        predictor,
+        catalog.read,
+        shipped.validation.indices,
+        shipped.validation.label,
+        progress=progress,
+    )
     return Measured(figures=figures, test=test)
 
 
@@ -127,6 +135,7 @@ def summary_of(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
     return [
         *headline_sentences(metrics),
         *_answers(test, metrics["trust"]["neither"]["strangers"]),
+        *filter(None, [on_robustness(metrics["robustness"])]),
         *metrics["diagnosis"]["sentences"],
         f"Run folder: {folder} (open {folder / REPORT} in a browser)",
     ]

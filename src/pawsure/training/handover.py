@@ -17,16 +17,16 @@ import onnx
 from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_path
 from pawsure.data.images import read
-from pawsure.evaluation.calibration import softmax
 from pawsure.evaluation.evaluate import Predictions, SeriesPredictor, predict
 from pawsure.export.model_file import attach_head, two_class_kernel, write_model_file
 from pawsure.export.parity import ParityReport, compare
-from pawsure.export.prune import keep_output
 from pawsure.export.second_look import second_look_at
 from pawsure.features.prefix import FEATURE_MAP, Prefix
+from pawsure.graph.prune import keep_output
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.trust.calibration import Calibration, softmax
 
 if TYPE_CHECKING:
     from pawsure.network.backbones import Scaling
@@ -38,6 +38,9 @@ PIXEL_CHECKS = 16
 
 PIXEL_TOLERANCE = 1e-3
 """The same float32 network in two runtimes: measured differences stay below 1e-4."""
+
+CALIBRATION_TOLERANCE = 1e-4
+"""Between the graph and NumPy: float32 against float64, measured below 1e-6."""
 
 STORED_TOLERANCE = 0.02
 """Keras saw features that were stored as float16, the file sees pixels: a rounding of 2^-11
@@ -106,6 +109,17 @@ def check_against_stored(
     assert found.logit is not None
     report = compare(expected, softmax(found.logit), tolerance=STORED_TOLERANCE)
     return found, report
+
+
+def check_calibration(calibration: Calibration, found: Predictions) -> ParityReport:
+    """Compare the probabilities of a file with what was fitted.
+
+    Raises:
+        ParityError: they disagree.
+    """
+    assert found.logit is not None
+    expected = calibration.probabilities(found.logit)
+    return compare(expected, found.probability, tolerance=CALIBRATION_TOLERANCE)
 
 
 def check_from_pixels(

@@ -12,10 +12,9 @@ import numpy as np
 import onnx
 
 from pawsure.data.catalog import Catalog
-from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.features.extract import extract
-from pawsure.features.prefix import FAMILIAR, POOLED
+from pawsure.features.prefix import POOLED
 from pawsure.features.views import ORIGINAL, Rows
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.depth import DepthTrial, is_worth_it
@@ -25,6 +24,7 @@ from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
 from pawsure.training.rows import TrainingRows, refuse_losses
 from pawsure.training.seen import Front
 from pawsure.training.teacher import PROBABILITY, teacher_prefix
+from pawsure.trust.calibration import at_best_temperature
 
 if TYPE_CHECKING:
     import keras
@@ -149,22 +149,19 @@ class Learner:
     def stored(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What a head on a frozen backbone makes of pictures, from the store alone.
 
-        Only where the prefix has the output `FAMILIAR`.
+        Only where no layer before the head learned.
 
         Args:
             rows: of the catalog, int (N,).
 
         Returns:
-            Logits (N, K) and features that tell familiarity (N, D), float32.
+            Logits (N, K) and embeddings (N, F), float32.
         """
         assert self.head is not None
         contents = self.catalog.content[rows]
-        pooled, familiar = (
-            np.asarray(self.prefix.prefix.store(output, ORIGINAL.name).rows(contents)[:])
-            for output in (POOLED, FAMILIAR)
-        )
-        logit = pooled.astype(np.float32) @ self.head.kernel + self.head.bias
-        return logit, familiar.astype(np.float32)
+        rows = self.prefix.prefix.store(POOLED, ORIGINAL.name).rows(contents)[:]
+        pooled = np.asarray(rows).astype(np.float32)
+        return pooled @ self.head.kernel + self.head.bias, pooled
 
     def front(self) -> Front | None:
         """What no stage has changed, if it is stored for the training pictures as they are.

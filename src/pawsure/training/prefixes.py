@@ -23,9 +23,7 @@ from pawsure.data.sealed import read_sealed, write_sealed
 from pawsure.errors import MissingExtraError, WeightsError
 from pawsure.export.foreign import content_hash, declared, foreign_graph, standardised
 from pawsure.export.pool import with_pooled_output
-from pawsure.export.trust import with_features_output
 from pawsure.features.prefix import (
-    FAMILIAR,
     FEATURE_MAP,
     PIXELS,
     POOLED,
@@ -201,7 +199,6 @@ def find_prefix(
                 )
                 for train_from, rows in zip(train_froms, found["sources"], strict=True)
             },
-            found["num_familiar"],
         )
     if described.exists():
         progress.say(f"The cached frozen layers in {path} are damaged; they are exported again.")
@@ -239,7 +236,7 @@ def export_prefix(
     graph = None
     if outputs:
         graph = _graph(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model))
-    return _store(model, graph, sources, 0, seed=seed)
+    return _store(model, graph, sources, seed=seed)
 
 
 def _whole_graph(model: ModelRecipe, build: Callable[[], keras.Model]) -> onnx.ModelProto:
@@ -264,22 +261,17 @@ def _export_whole(
     *,
     seed: int,
 ) -> CutPrefix:
-    """Keep a backbone that stays frozen, from pixels to `FEATURE_MAP`, with its pooled features.
-
-    What tells how familiar a picture is can then be computed in the same pass.
-    """
+    """Keep a backbone that stays frozen, from pixels to `FEATURE_MAP`, with its pooled features."""
     width = graph.graph.output[0].type.tensor_type.shape.dim[3].dim_value
     graph = with_pooled_output(graph, FEATURE_MAP, POOLED)
-    graph, num_familiar = with_features_output(graph, FEATURE_MAP, FAMILIAR)
     sources = {train_from: (Source(POOLED, None, (width,)),) for train_from in train_froms}
-    return _store(model, graph, sources, num_familiar, seed=seed)
+    return _store(model, graph, sources, seed=seed)
 
 
 def _store(
     model: ModelRecipe,
     graph: onnx.ModelProto | None,
     sources: Mapping[str | int | float, tuple[Source, ...]],
-    num_familiar: int,
     *,
     seed: int,
 ) -> CutPrefix:
@@ -296,9 +288,9 @@ def _store(
             with atomic_path(path) as temporary:
                 Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
         digest = "" if graph is None else _digest(path)
-        described = {"sources": rows, "num_familiar": num_familiar, "graph": digest}
+        described = {"sources": rows, "graph": digest}
         write_sealed(path.with_suffix(".json"), described)
-        return _assemble(model.image_size, path if graph else None, sources, num_familiar)
+        return _assemble(model.image_size, path if graph else None, sources)
 
     return in_cache(stored)
 
@@ -329,11 +321,8 @@ def _assemble(
     size_px: int,
     path: Path | None,
     sources: Mapping[str | int | float, tuple[Source, ...]],
-    num_familiar: int,
 ) -> CutPrefix:
     shapes = {source.output: source.shape for each in sources.values() for source in each}
-    if num_familiar:
-        shapes[FAMILIAR] = (num_familiar,)
     key = "" if path is None else graph_key(path)
     return CutPrefix(
         prefix=Prefix(key=key, size_px=size_px, shapes=shapes, path=path), sources=sources

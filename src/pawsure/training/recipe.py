@@ -110,15 +110,18 @@ class TrustRecipe:
         max_error: share of wrong answers allowed among those given, in [0, 1]: below some
             probability the answer is "unsure". 1: every picture is answered. One in a hundred
             is what most networks reach on nine pictures of ten.
-        rejected: share of pictures like the training pictures that may be called "neither" so
-            that strangers are, in [0, 1). 0: never "neither". One in twenty is what the
-            literature compares at.
+        rejected: share of pictures of the labels, changed at random, that may be called "neither"
+            so that other pictures are, in [0, 1). 0: never "neither". Of pictures as they are,
+            one in fifty is at 5%.
         neither: a folder of pictures that are none of the labels, to learn from; "": none.
+        background: a folder of ordinary pictures of all kinds, relative to which pictures are
+            familiar; "": the built-in statistics of the backbone, where there are some.
     """
 
     max_error: float = 0.01
     rejected: float = 0.05
     neither: str = ""
+    background: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

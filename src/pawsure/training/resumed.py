@@ -16,18 +16,22 @@ from typing import Protocol
 import numpy as np
 import onnx
 
-from pawsure.evaluation.calibration import softmax
+from pawsure.errors import ParityError
 from pawsure.export.parity import ParityReport, compare
-from pawsure.export.prune import copy_of, drop_unneeded
-from pawsure.export.trust import FEATURES
+from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.model.predictor import PredictedBatch, Predictor
 from pawsure.model.sessions import one_thread_session
+from pawsure.trust.calibration import softmax
 
-BETWEEN = ("logit", FEATURES)
+BETWEEN = ("logit", "embedding")
 """The tensors between the network and the nodes of trust: all that these take from it."""
 
 WHOLE_TOLERANCE = 1e-4
 """The same nodes in one session and in two: measured differences stay below 1e-6."""
+
+
+FAMILIARITY_TOLERANCE = 0.01
+"""Of the mean over pictures: a share of pictures may jump where two of them are all but alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ class StoredOutputs:
     compared, see `pawsure.training.handover.check_against_stored`.
 
     Attributes:
-        outputs: gives logits (N, K) and features that tell familiarity (N, D) of rows.
+        outputs: gives logits (N, K) and embeddings (N, F) of rows.
         rows: of the catalog, int (M,), those that it may be asked for.
     """
 
@@ -80,7 +84,7 @@ class StoredOutputs:
     rows: np.ndarray
 
     def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits and features of pictures."""
+        """Logits and embeddings of pictures."""
         return self.outputs(rows)
 
     def has(self, rows: np.ndarray) -> bool:
@@ -109,6 +113,10 @@ class ResumedFile:
     def labels(self) -> tuple[str, ...]:
         """Of the file."""
         return self.predictor.labels
+
+    def outcomes(self, probability: np.ndarray, familiarity: np.ndarray | None) -> np.ndarray:
+        """As `Predictor.outcomes`: what to act on, by the thresholds of the file."""
+        return self.predictor.outcomes(probability, familiarity)
 
     def predict_series(
         self, read: Callable[[int], bytes], indices: np.ndarray
@@ -144,18 +152,24 @@ class ResumedFile:
         Raises:
             ParityError: they disagree.
         """
-        reports = []
-        whole = list(self.predictor.predict_series(read, some))
-        (resumed,) = self._resumed(some)
-        for name in ("probability", "logit", "familiarity"):
-            parts = [getattr(batch.outputs, name) for batch in whole]
-            if parts[0] is None:
-                continue
-            both = [np.concatenate(parts), getattr(resumed.outputs, name)]
-            if name == "logit":
-                both = [softmax(each) for each in both]
-            first, second = (each.reshape(len(some), -1) for each in both)
-            reports.append(compare(first, second, tolerance=WHOLE_TOLERANCE))
+        whole = [batch.outputs for batch in self.predictor.predict_series(read, some)]
+        (batch,) = self._resumed(some)
+        halves = batch.outputs
+        if halves.familiarity is not None:
+            found = np.concatenate([each.familiarity for each in whole if len(each)])
+            if not np.abs(found - halves.familiarity).mean() < FAMILIARITY_TOLERANCE:
+                raise ParityError(
+                    "The model file is not as familiar with pictures as its own last nodes are. "
+                    "Nothing was written; this is a bug in pawsure, please report it with the "
+                    "recipe."
+                )
+        reports = [
+            compare(np.concatenate(first), second, tolerance=WHOLE_TOLERANCE)
+            for first, second in (
+                ([softmax(each.logit) for each in whole], softmax(halves.logit)),
+                ([each.probability for each in whole], halves.probability),
+            )
+        ]
         return max(reports, key=lambda report: report.max_difference)
 
 

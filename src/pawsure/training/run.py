@@ -25,7 +25,7 @@ from pawsure.errors import DataError, PawsureError, storage_error
 from pawsure.evaluation.headline import headline
 from pawsure.evaluation.selected import Selected
 from pawsure.features.extract import extract
-from pawsure.features.prefix import FAMILIAR, FEATURE_MAP, Prefix
+from pawsure.features.prefix import FEATURE_MAP, Prefix
 from pawsure.features.prune import VARIABLE, prune
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.report.build import write_report
@@ -260,8 +260,6 @@ class _Training:
         output = {stage.name: prefix.sources[stage.train_from][0].output for stage in stages}
         judged = sorted(set(output.values()))
         learned = sorted({output[stage.name] for stage in stages if not stage.is_augmented})
-        if self._is_all_stored(prefix):
-            judged, learned = [*judged, FAMILIAR], [*learned, FAMILIAR]
         problems: dict[int, str] = {}
         computed = reused = 0
         with self._timed("features"):
@@ -291,10 +289,6 @@ class _Training:
                 f"Removed {pruned.num_bytes / 1e9:,.1f} GB of features that no run of the last "
                 f"day has used, to keep the store within its bounds ({VARIABLE})."
             )
-
-    def _is_all_stored(self, prefix: CutPrefix) -> bool:
-        """Whether the store has all that the finished network makes of a picture."""
-        return not self.recipe.needs_keras and FAMILIAR in prefix.prefix.shapes
 
     def _open(self, folder: RunFolder | None, out: str | Path | None, catalog: Catalog) -> None:
         """From here on the run leaves traces, and can be gone on with."""
@@ -367,7 +361,7 @@ class _Training:
             lambda: self.classifier,
             self.folder,
             strangers=strangers,
-            head_is_all=self._is_all_stored(learner.prefix),
+            head_is_all=not self.recipe.needs_keras,
             timed=self._timed,
             say=self._say,
             progress=self.progress,

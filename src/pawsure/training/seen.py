@@ -12,7 +12,7 @@ well: for training pictures these are stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,7 @@ from pawsure.data.loader import load_batch
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.errors import ParityError
 from pawsure.export.parity import ParityReport
-from pawsure.export.prune import copy_of, drop_unneeded
-from pawsure.export.trust import measure_features, with_features
+from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.model.predictor import BATCH_SIZE, Predictor
 from pawsure.model.sessions import one_thread_session
 from pawsure.progress import NO_PROGRESS, Progress
@@ -78,7 +77,7 @@ class Seen:
         progress: Progress = NO_PROGRESS,
     ) -> None:
         self.catalog = catalog
-        self._network = measure_features(with_features(graph))
+        self._network = _up_to(graph, BETWEEN)
         self._front = front
         self._tail = None if front is None else _behind(self._network, front)
         self._stored_rows: set[int] = set()
@@ -96,18 +95,18 @@ class Seen:
             rows: of the catalog, int (N,).
 
         Returns:
-            Logits (N, K) and features that tell familiarity (N, D), float32.
+            Logits (N, K) and embeddings (N, F), float32.
 
         Raises:
             DataError: one can't be read any more.
         """
         self._run([row for row in rows.tolist() if row not in self._place])
         if len(self._parts) > 1:
-            logits, kinds = zip(*self._parts, strict=True)
-            self._parts = [(np.concatenate(logits), np.concatenate(kinds))]
+            logits, embeddings = zip(*self._parts, strict=True)
+            self._parts = [(np.concatenate(logits), np.concatenate(embeddings))]
         places = [self._place[row] for row in rows.tolist()]
-        logit, features = self._parts[0]
-        return logit[places], features[places]
+        logit, embedding = self._parts[0]
+        return logit[places], embedding[places]
 
     def has(self, rows: np.ndarray) -> bool:
         """Whether all of these pictures were run."""
@@ -158,8 +157,8 @@ class Seen:
         refuse_losses(self.catalog, problems)
         first = len(self._place)
         self._place |= {row: first + number for number, row in enumerate(rows)}
-        logit, features = map(np.concatenate, zip(*found, strict=True))
-        self._parts.append((logit, features))
+        logit, embedding = map(np.concatenate, zip(*found, strict=True))
+        self._parts.append((logit, embedding))
 
     def of_file(self, path: Path) -> tuple[ResumedFile, ParityReport]:
         """A written model file of this network with trust, that need not see pictures again.
@@ -206,6 +205,16 @@ def _behind(network: onnx.ModelProto, front: Front) -> onnx.ModelProto | None:
     graph.input.append(
         helper.make_tensor_value_info("stored", TensorProto.FLOAT, ["N"] + 3 * [None])
     )
+    return model
+
+
+def _up_to(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
+    """A copy of a graph with these outputs only."""
+    model = copy_of(model)
+    outputs = [output for output in model.graph.output if output.name in names]
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    drop_unneeded(model.graph, set(names))
     return model
 
 

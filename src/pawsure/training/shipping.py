@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 
-from pawsure.evaluation.calibration import at_best_temperature, softmax
 from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.export.model_file import write_model_file
 from pawsure.export.second_look import with_second_look
-from pawsure.export.trust import with_features
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training import handover
+from pawsure.training.known import known_for
 from pawsure.training.learner import Learner
 from pawsure.training.prefixes import scaling_of
 from pawsure.training.recipe import Recipe, backbone_name, recipe_to_toml
@@ -26,7 +25,9 @@ from pawsure.training.resumed import ResumedFile, StoredOutputs
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
 from pawsure.training.seen import Front, Seen
 from pawsure.training.strangers import Strangers
-from pawsure.training.trust import Trust, fit_trust
+from pawsure.trust.calibration import at_best_temperature, softmax
+from pawsure.trust.fit import Trust, fit_trust
+from pawsure.trust.nodes import Parts
 
 if TYPE_CHECKING:
     from pawsure.network.classifier import Classifier
@@ -96,7 +97,7 @@ def ship(
     def without_trust(graph: onnx.ModelProto, seen: Seen) -> ResumedFile:
         """The file as it is before trust is fitted, run on validation."""
         seen(catalog.where("validation"))
-        write_model_file(with_features(graph), metadata, unchecked)
+        write_model_file(graph, metadata, unchecked)
         return resumed(seen)
 
     def agreeing(file: Predictor | ResumedFile) -> Predictions:
@@ -136,12 +137,15 @@ def ship(
             if looks_twice:
                 graph, seen = twice_graph, twice_seen
         with timed("trust"):
+            known = known_for(recipe, graph, say=say, progress=progress)
             trust = fit_trust(
                 graph,
                 catalog,
-                recipe.trust,
+                max_error=recipe.trust.max_error,
+                rejected=recipe.trust.rejected,
                 size_px=recipe.model.image_size,
                 seed=recipe.seed,
+                parts=Parts(known=known),
                 strangers=strangers,
                 stored=learner.stored if head_is_all and not looks_twice else seen,
                 progress=progress,
@@ -162,7 +166,8 @@ def ship(
             file = ResumedFile(file, onnx.load(unchecked), stored)
         if recipe.needs_keras:
             classifier().save(scaling, folder / KERAS_FILE)
-        trust.check(validation)
+        assert trust.calibration is not None
+        handover.check_calibration(trust.calibration, validation)
     return Shipped(validation=validation, tta=looks_twice, parity=checks, trust=trust, file=file)
 
 

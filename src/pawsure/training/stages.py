@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from pawsure.evaluation.calibration import at_best_temperature
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.features.views import Rows
 from pawsure.network.framework import keras
@@ -23,6 +22,7 @@ from pawsure.training.checkpoint import StageState, load_state, save_state
 from pawsure.training.optimizers import averaged_weights, copy_of, make_optimizer
 from pawsure.training.recipe import Stage
 from pawsure.training.schedule import learning_rate_at
+from pawsure.trust.calibration import at_best_temperature
 
 EVALUATION_BATCH = 256
 

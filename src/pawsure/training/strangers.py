@@ -14,6 +14,7 @@ from pawsure.data.file_names import from_text
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.data.sources import list_pictures
 from pawsure.errors import DataError, PictureError
+from pawsure.model.predictor import Predictor
 
 LEAST = 8
 """Fewer show no direction in which strangers differ."""
@@ -96,6 +97,19 @@ def find_strangers(
         split=np.where(draws < test, "test", "train").astype(object),
         problems=problems,
     )
+
+
+def run_strangers(
+    predictor: Predictor, strangers: Strangers
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Probability and familiarity of the strangers that nothing was learned from, by a file."""
+    batches = [
+        batch.outputs for batch in predictor.predict_series(strangers.read, strangers.where("test"))
+    ]
+    if not sum(map(len, batches)):
+        return None
+    familiarity = [batch.familiarity for batch in batches if batch.familiarity is not None]
+    return np.concatenate([batch.probability for batch in batches]), np.concatenate(familiarity)
 
 
 def _digest(path: Path) -> str | PictureError:

@@ -49,20 +49,19 @@ export function words(answer) {
     };
   }
   if (kind(answer) === "neither") {
-    const labels = Object.keys(answer.probabilities);
-    const none = labels.length === 2 ? `neither ${labels[0]} nor ${labels[1]}` : `none of its ${labels.length} labels`;
     return {
-      headline: labels.length === 2 ? "Neither" : "None of these",
-      why: `Probably ${none}: ${unlike(answer.familiarity)}. The bars mean little here.`,
+      headline: sorted.length === 2 ? "Neither" : "None of these",
+      why: `Looks like ${withArticle(answer.label)}, but unlike the pictures this model was trained on.`,
     };
   }
   return { headline: capital(answer.label), why: "" };
 }
 
-/** What a familiarity says: the share of pictures, held out of training, that have less of it. */
-function unlike(familiarity) {
-  if (familiarity === null) return "it is unlike the pictures the model learned from";
-  return `${percent(1 - familiarity)} of the pictures it was checked on are more like those it learned from`;
+/** A label as a sentence wants it: "a dog", "an okapi"; what is no plain word in quotes. */
+export function withArticle(label) {
+  const word = label.replaceAll("_", " ").trim();
+  if (!/^[A-Za-z][A-Za-z ]*$/.test(word)) return `“${label}”`;
+  return `${/^[aeiou]/i.test(word) ? "an" : "a"} ${word}`;
 }
 
 /** What else is known of an answer, in a line. */
@@ -76,7 +75,7 @@ export function facts({ familiarity, milliseconds }) {
 export function rules({ unsure_below: unsure, neither_below: neither }) {
   return {
     unsure: unsure && `No label reaches ${percent(unsure)}, which this model needs to be trusted. Better to say so than to guess.`,
-    neither: neither && `Less like what the model learned from than ${percent(1 - neither)} of the pictures it was checked on, so no label may fit.`,
+    neither: neither && `Less similar to the training pictures than ${percent(1 - neither)} of the validation pictures, changed at random.`,
   };
 }
 

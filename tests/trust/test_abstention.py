@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pawsure.errors import ShapeError, UsageError
 from pawsure.evaluation.intervals import clopper_pearson
-from pawsure.evaluation.selective import choose_threshold, pictures_needed, risk_coverage
+from pawsure.evaluation.selective import risk_coverage
+from pawsure.trust.abstention import choose_threshold, pictures_needed
 
 
 def answers(n: int, seed: int = 0):

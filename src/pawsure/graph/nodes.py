@@ -29,6 +29,18 @@ class Nodes:
         self._graph.initializer.append(numpy_helper.from_array(held, name))
         return name
 
+    def matrix(self, name: str, whole: np.ndarray, scale: np.ndarray) -> str:
+        """Add a matrix that is kept as bytes and made float32 when the graph is loaded.
+
+        Args:
+            name: of it; the bytes and the scale are the constants `name/int8`, `name/scale`.
+            whole: int8 (D, r).
+            scale: float32 (1, r), of each column.
+        """
+        held = self.constant(f"{name}/int8", whole, np.int8)
+        floats = self.emit("Cast", [held], f"{name}/float", to=onnx.TensorProto.FLOAT)
+        return self.emit("Mul", [floats, self.constant(f"{name}/scale", scale)], name)
+
     def emit(
         self,
         kind: str,

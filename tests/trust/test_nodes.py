@@ -7,19 +7,14 @@ import pytest
 from tiny_models import SIZE_PX, narrowing, tiny_backbone, tiny_head
 
 from pawsure.errors import ExportError
-from pawsure.evaluation.calibration import Calibration, fit_curve
-from pawsure.evaluation.familiarity import fit_familiarity
 from pawsure.export.model_file import attach_head, write_model_file
-from pawsure.export.taps import find_taps
-from pawsure.export.trust import (
-    FEATURES,
-    attach_familiarity,
-    calibrate,
-    measure_features,
-    with_features,
-)
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
+from pawsure.trust.background import background_of
+from pawsure.trust.calibration import Calibration, fit_curve
+from pawsure.trust.familiarity import HeldOut, Known, fit_familiarity
+from pawsure.trust.log_odds import CompactClassifier
+from pawsure.trust.nodes import attach_familiarity, calibrate, parts_of, without_trust
 
 
 def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -58,53 +53,62 @@ def test_a_graph_is_calibrated_once(pictures):
         calibrate(once, line)
 
 
-def test_taps_are_the_bottlenecks():
-    assert [(tap.name, tap.width) for tap in find_taps(headed())] == [
-        ("narrow", 4),
-        ("narrower", 5),
-    ]
+def known(embedding: np.ndarray, *, backgrounds: int, classifier: bool) -> Known:
+    kernel = np.random.default_rng(0).normal(0, 1, (embedding.shape[1], 10))
+    return Known(
+        backgrounds=tuple(background_of(embedding[n : n + 8]) for n in range(backgrounds)),
+        classifier=CompactClassifier.of(kernel, np.arange(10) / 10) if classifier else None,
+    )
 
 
-def test_a_network_without_bottlenecks_is_described_by_its_embedding(pictures):
-    model = headed(tiny_backbone())
-    assert find_taps(model) == []
-    features = run(measure_features(with_features(model)), pictures)[FEATURES]
+@pytest.mark.parametrize("backgrounds", [0, 1, 2])
+@pytest.mark.parametrize("classifier", [False, True])
+@pytest.mark.parametrize("opset", [17, 18])
+def test_the_graph_tells_familiarity_as_numpy_does(pictures, backgrounds, classifier, opset):
+    model = headed(tiny_backbone(opset=opset))
     embedding = run(model, pictures)["embedding"]
-    expected = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
-    np.testing.assert_allclose(features, expected, atol=1e-6)
-
-
-def test_each_tap_has_length_one(pictures):
-    features = run(measure_features(with_features(headed())), pictures)[FEATURES]
-    assert features.shape == (40, 9)
-    np.testing.assert_allclose((features[:, :4] ** 2).sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose((features[:, 4:] ** 2).sum(axis=1), 1, atol=1e-5)
-
-
-@pytest.mark.parametrize("with_strangers", [False, True])
-def test_the_graph_tells_familiarity_as_numpy_does(pictures, with_strangers):
-    model = with_features(headed())
-    features = run(measure_features(model), pictures)[FEATURES]
-    strange = features[30:] + 0.3 if with_strangers else None
-    found = fit_familiarity(features[:20], features[20:30], strange)
+    given = known(embedding, backgrounds=backgrounds, classifier=classifier)
+    found = fit_familiarity(embedding[:20], HeldOut(validation=embedding[20:30]), given)
     told = run(attach_familiarity(model, found), pictures)["familiarity"]
     assert told.shape == (40,) and told.dtype == np.float32
-    np.testing.assert_allclose(told, found(features), atol=1e-4)
+    np.testing.assert_allclose(told, found(embedding), atol=2e-4)
     assert ((told >= 0) & (told <= 1)).all()
 
 
+def test_what_can_not_be_fitted_anew_is_read_back_from_the_graph(pictures):
+    model = headed()
+    embedding = run(model, pictures)["embedding"]
+    given = known(embedding, backgrounds=2, classifier=True)
+    found = fit_familiarity(embedding[:20], HeldOut(validation=embedding[20:30]), given)
+    parts = parts_of(attach_familiarity(model, found))
+    assert parts.familiarity and not parts.calibration
+    again = fit_familiarity(embedding[:20], HeldOut(validation=embedding[20:30]), parts.known)
+    np.testing.assert_allclose(again(embedding), found(embedding), atol=1e-5)
+
+
+def test_a_graph_without_trust_is_what_it_was(pictures):
+    model = headed()
+    outputs = run(model, pictures)
+    line = Calibration(gaps=np.array([0.0, 9.0]), values=np.array([0.0, 3.0]))
+    found = fit_familiarity(outputs["embedding"][:20], HeldOut(validation=outputs["embedding"]))
+    bare = without_trust(attach_familiarity(calibrate(model, line), found))
+    for name, values in run(bare, pictures).items():
+        np.testing.assert_array_equal(values, outputs[name])
+    assert not parts_of(bare)
+
+
 def test_a_picture_of_one_colour_has_a_familiarity(pictures):
-    model = with_features(headed())
-    features = run(measure_features(model), pictures)[FEATURES]
+    model = headed()
+    embedding = run(model, pictures)["embedding"]
     black = np.zeros((1, SIZE_PX, SIZE_PX, 3), np.uint8)
-    attached = attach_familiarity(model, fit_familiarity(features[:30], features[30:]))
-    assert np.isfinite(run(attached, black)["familiarity"]).all()
+    found = fit_familiarity(embedding[:30], HeldOut(validation=embedding[30:]))
+    assert np.isfinite(run(attach_familiarity(model, found), black)["familiarity"]).all()
 
 
 def test_the_predictor_acts_on_what_is_in_the_file(tmp_path, pictures):
-    model = with_features(headed())
-    features = run(measure_features(model), pictures)[FEATURES]
-    found = fit_familiarity(features[:30], features[30:])
+    model = headed()
+    embedding = run(model, pictures)["embedding"]
+    found = fit_familiarity(embedding[:30], HeldOut(validation=embedding[30:]))
     metadata = ModelMetadata(
         labels=("a", "b", "c"),
         size_px=SIZE_PX,

@@ -115,13 +115,15 @@ class Trial:
 
 
 def fit_calibration(
-    logit: np.ndarray, label: np.ndarray, *, seed: int = 0
+    logit: np.ndarray, label: np.ndarray, *, picture: np.ndarray | None = None, seed: int = 0
 ) -> tuple[Calibration, list[Trial]]:
     """Fit a temperature, or a curve where cross-validation says beyond noise that it is better.
 
     Args:
         logit: float (N, K), of validation pictures.
         label: int (N,), the true ones.
+        picture: int (N,), which picture each is a version of; None: each of another. Versions
+            of one share a fold and count as one picture.
         seed: draws the folds.
 
     Returns:
@@ -131,10 +133,16 @@ def fit_calibration(
         ShapeError: the arrays do not go together, or a logit is not finite.
     """
     logit = _checked(logit, label)
-    if len(label) < LEAST_PICTURES:
-        return fit_curve(logit, label, pieces=1), []
-    fold = np.random.default_rng(seed).permutation(len(label)) % NUM_FOLDS
-    losses = {pieces: _held_out_losses(logit, label, fold, pieces) for pieces in PIECES}
+    picture = np.arange(len(label)) if picture is None else picture
+    pictures, place = np.unique(picture, return_inverse=True)
+    versions = len(label) / len(pictures)
+    if len(pictures) < LEAST_PICTURES:
+        return fit_curve(logit, label, pieces=1, versions=versions), []
+    fold = (np.random.default_rng(seed).permutation(len(pictures)) % NUM_FOLDS)[place]
+    losses = {pieces: _held_out_losses(logit, label, fold, pieces, versions) for pieces in PIECES}
+    losses = {
+        pieces: np.bincount(place, each) / np.bincount(place) for pieces, each in losses.items()
+    }
     best = PIECES[0]
     trials: list[Trial] = []
     for pieces in PIECES:
@@ -152,7 +160,7 @@ def fit_calibration(
             )
         )
     chosen = [Trial(**{**asdict(trial), "accepted": trial.pieces == best}) for trial in trials]
-    return fit_curve(logit, label, pieces=best), chosen
+    return fit_curve(logit, label, pieces=best, versions=versions), chosen
 
 
 def at_best_temperature(probability: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -172,7 +180,9 @@ def at_best_temperature(probability: np.ndarray, label: np.ndarray) -> np.ndarra
     return fit_curve(logit, label, pieces=1).probabilities(logit)
 
 
-def fit_curve(logit: np.ndarray, label: np.ndarray, *, pieces: int) -> Calibration:
+def fit_curve(
+    logit: np.ndarray, label: np.ndarray, *, pieces: int, versions: float = 1.0
+) -> Calibration:
     """Fit the slopes of a curve by maximum likelihood.
 
     The truth is taken to be 1 - 1/(N + 2) sure, so that a network that is right on every
@@ -183,13 +193,14 @@ def fit_curve(logit: np.ndarray, label: np.ndarray, *, pieces: int) -> Calibrati
         logit: float (N, K).
         label: int (N,).
         pieces: J, at most; fewer where too many gaps are equal.
+        versions: of each picture that are among the N, on average.
 
     Raises:
         ShapeError: the arrays do not go together, or a logit is not finite.
     """
     logit = _checked(logit, label)
     gap = _gaps(logit)
-    target = _softened(label, logit.shape[1])
+    target = _softened(label, logit.shape[1], len(label) / versions)
     line = _fitted(gap, target, np.array([0.0, max(gap.max(), _SMALL)]))
     if pieces == 1:
         return line
@@ -264,19 +275,19 @@ def _knots(gap: np.ndarray, line: Calibration, pieces: int) -> np.ndarray:
 
 
 def _held_out_losses(
-    logit: np.ndarray, label: np.ndarray, fold: np.ndarray, pieces: int
+    logit: np.ndarray, label: np.ndarray, fold: np.ndarray, pieces: int, versions: float
 ) -> np.ndarray:
     """Float64 (N,): the loss of each picture by what was fitted on the other folds."""
     losses = np.empty(len(label))
     for number in range(NUM_FOLDS):
         out = fold == number
-        fitted = fit_curve(logit[~out], label[~out], pieces=pieces)
+        fitted = fit_curve(logit[~out], label[~out], pieces=pieces, versions=versions)
         losses[out] = log_losses(fitted.probabilities(logit[out]), label[out])
     return losses
 
 
-def _softened(label: np.ndarray, num_labels: int) -> np.ndarray:
-    doubt = 1 / (len(label) + 2)
+def _softened(label: np.ndarray, num_labels: int, num_pictures: float) -> np.ndarray:
+    doubt = 1 / (num_pictures + 2)
     target = np.full((len(label), num_labels), doubt / (num_labels - 1))
     target[np.arange(len(label)), label] = 1 - doubt
     return target

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pawsure.errors import ShapeError
-from pawsure.evaluation.calibration import (
+from pawsure.evaluation.metrics import log_loss
+from pawsure.trust.calibration import (
     LEAST_PICTURES,
     Calibration,
     at_best_temperature,
@@ -14,7 +15,6 @@ from pawsure.evaluation.calibration import (
     fit_curve,
     softmax,
 )
-from pawsure.evaluation.metrics import log_loss
 
 
 def drawn(n: int, *, num_labels: int = 2, sharpness: float = 1.0, seed: int = 0):
