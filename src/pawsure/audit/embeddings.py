@@ -146,7 +146,8 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
             f"wrote; or install it with: {install_command('lite')}"
         )
     progress.say("Exporting a network, once, for this and later audits.")
-    command = [sys.executable, "-m", _EXPORTING, weights, str(size_px)]
+    # -P: a file of the user's in this folder, such as random.py, is no module of ours.
+    command = [sys.executable, "-P", "-m", _EXPORTING, weights, str(size_px)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(
@@ -155,7 +156,7 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
     except subprocess.TimeoutExpired:
         return f"Exporting a network took longer than {_PATIENCE_S:g} s. Give --model FILE."
     if done.returncode == 0:
-        return "MobileNetV2 was exported, but could not be kept in the cache. Give --model FILE."
+        return "The network was exported, but could not be kept in the cache. Give --model FILE."
     last = (done.stderr.strip() or "no message").splitlines()[-1]
     return f"No network could be exported: {last}"
 
