@@ -34,8 +34,9 @@ def python_progress() -> Progress:
 
 
 def is_terminal(stream: object) -> bool:
-    """Whether a person is looking. Programs put objects of their own in a stream's place, or None
-    where they have no console.
+    """Whether a person is looking.
+
+    Programs put objects of their own in a stream's place, or None where they have no console.
     """
     try:
         return bool(stream.isatty())  # type: ignore[attr-defined]

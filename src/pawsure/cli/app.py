@@ -113,7 +113,7 @@ def _open_standard_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)  # processes inherit it, too
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _tell(error: Exception) -> None:
