@@ -103,9 +103,11 @@ def find_network(
     if weights is not None:
         raise UsageError(failure)
     try:
-        return _of_model_file(onboard_model())
+        built_in = _of_model_file(onboard_model())
     except UsageError:
         return NoEncoder(failure)
+    progress.say(f"{failure} Until then a built-in model, of cats and dogs, judges.")
+    return built_in
 
 
 def _exported(wanted: tuple[str, ...], size_px: int) -> Encoder | None:
@@ -141,9 +143,8 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
     """Have another process export a network; why it could not, or nothing."""
     if importlib.util.find_spec("onnx") is None:
         return (
-            "There is no network to judge labels and other pictures by, and none can be exported, "
-            "because 'onnx' is not installed. Give --model FILE, a model that 'pawsure train' "
-            f"wrote; or install it with: {install_command('lite')}"
+            "No network could be exported, because 'onnx' is not installed. Give --model FILE, a "
+            f"model that 'pawsure train' wrote; or install it with: {install_command('lite')}"
         )
     progress.say("Exporting a network, once, for this and later audits.")
     # -P: a file of the user's in this folder, such as random.py, is no module of ours.

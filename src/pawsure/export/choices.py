@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pawsure.data.files import check_place
 from pawsure.errors import UsageError
 
 FITTED = ("int8", "two-looks")
@@ -36,10 +37,11 @@ def check_choice(to: str, precision: str | None) -> None:
 
 
 def check_free(out: str | Path) -> None:
-    """Refuse a path that exists.
+    """Refuse a path that exists or can't be made.
 
     Raises:
-        UsageError: it does.
+        UsageError: it is one of them.
     """
     if Path(out).exists():
         raise UsageError(f"{out} exists already. Choose another --out, or remove it.")
+    check_place(out)
