@@ -11,7 +11,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from pawsure.features.prefix import POOLED, Prefix, graph_key
 from pawsure.features.store import StoredRows
 from pawsure.features.views import ORIGINAL
 from pawsure.installation import install_command
-from pawsure.model.onboard import onboard_model
+from pawsure.model.onboard import ON_BOARD, onboard_model
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 
@@ -106,8 +106,9 @@ def find_network(
         built_in = _of_model_file(onboard_model())
     except UsageError:
         return NoEncoder(failure)
-    progress.say(f"{failure} Until then a built-in model, of cats and dogs, judges.")
-    return built_in
+    progress.say(failure)
+    name = f"the built-in model {ON_BOARD[0]} (trained on cats and dogs)"
+    return replace(built_in, name=f"{name}, {built_in.prefix.size_px} pixels")
 
 
 def _exported(wanted: tuple[str, ...], size_px: int) -> Encoder | None:

@@ -169,7 +169,7 @@ def _of_file(path: str, size_px: int | None, settings: list[str]) -> Encoder:
     given = dict(read_setting(text) for text in settings)
     if size_px is not None:
         given["image_size"] = size_px
-    with needing("train"):
+    with needing("lite"):
         from pawsure.features.prefix import POOLED
         from pawsure.training.encoder import file_encoder
 

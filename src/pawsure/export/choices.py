@@ -19,6 +19,11 @@ def format_names() -> tuple[str, ...]:
     return ("int8", "two-looks", "litert", "saved-model", "browser")
 
 
+def needs_tensorflow(to: str) -> bool:
+    """Whether a format is written by TensorFlow; the others need onnx alone."""
+    return to in ("litert", "saved-model")
+
+
 def check_choice(to: str, precision: str | None) -> None:
     """Refuse a format or a precision that there is not.
 
