@@ -243,14 +243,6 @@ def test_guessing_is_called_guessing():
     assert "no better than always giving the most frequent label" in text(diagnosis)
 
 
-def test_two_right_of_two_are_not_called_no_better_than_chance():
-    label = np.array([0, 1])
-    words = text(diagnose([stage([probabilities(label, right=1.0)], label)], label))
-    assert (
-        "It is not shown to be better than always giving the most frequent label: 100.0%" in words
-    )
-
-
 def two_stages(label: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[StageRecord]:
     return [stage([before], label, name="head"), stage([after], label)]
 

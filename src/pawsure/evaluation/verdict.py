@@ -166,10 +166,8 @@ def _limit(diagnosis: Diagnosis) -> str:
     gap, precision = diagnosis.gap, diagnosis.precision
     match diagnosis.limit:
         case "nothing-learned":
-            # Two right of two can't be told from chance either, but are not "no better".
-            what = "no better" if precision.mistakes else "not shown to be better"
             return (
-                f"It is {what} than always giving the most frequent label: "
+                "It is no better than always giving the most frequent label: "
                 f"{precision.accuracy:.1%} of {precision.n:,} ({_percent(precision.interval)})."
             )
         case "training-pictures":
