@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import sys
 
+import pytest
 from rich.console import Console
 
 from pawsure.progress_bars import Bar, PlainLines, python_progress, terminal_progress
@@ -15,6 +16,20 @@ def drawn(terminal: bool = True) -> tuple[Bar, io.StringIO]:
 
 def test_a_pipe_gets_no_bars():
     assert isinstance(terminal_progress(), PlainLines)
+
+
+@pytest.mark.parametrize("stream", [None, object()])
+def test_a_program_without_a_console_gets_no_bars(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert isinstance(terminal_progress(), PlainLines)
+    python_progress()
+
+
+def test_lines_for_nobody_are_no_error(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    progress = python_progress()
+    progress.start("Reading", 10)
+    progress.say("Read 10 pictures")
 
 
 def test_plain_lines_keep_what_is_said_off_standard_output(capsys):

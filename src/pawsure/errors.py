@@ -49,14 +49,28 @@ class WeightsError(UsageError):
 class MissingExtraError(UsageError):
     """An optional dependency is not installed."""
 
-    def __init__(self, module: str, extra: str, *, otherwise: str = "") -> None:
-        """Name the missing module, the command that installs it, and what goes without it."""
+    def __init__(
+        self, module: str, extra: str, *, otherwise: str = "", light: str | None = None
+    ) -> None:
+        """Name the missing module, the command that installs it, and what goes without it.
+
+        Args:
+            module: that is missing.
+            extra: that brings it.
+            otherwise: arguments that need no such module.
+            light: arguments for which the extra 'lite' brings all that is needed.
+        """
         from pawsure.installation import install_command  # reads files; only when it is needed
 
         super().__init__(
             f"This needs '{module}', which is not installed. "
             f"Install it with: {install_command(extra)}"
             + (f". Or do without it: {otherwise}" if otherwise else "")
+            + (
+                f". Or without TensorFlow, for {light}: {install_command('lite')}"
+                if light is not None
+                else ""
+            )
         )
 
 

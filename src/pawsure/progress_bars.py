@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def terminal_progress() -> Progress:
     """Bars where a person is looking, else plain lines for what is worth keeping."""
-    return Bar() if sys.stderr.isatty() else PlainLines()
+    return Bar() if is_terminal(sys.stderr) else PlainLines()
 
 
 def python_progress() -> Progress:
@@ -28,9 +28,20 @@ def python_progress() -> Progress:
 
     In a notebook the lines go to standard output: Jupyter marks standard error as trouble.
     """
-    if sys.stderr.isatty():
+    if is_terminal(sys.stderr):
         return Bar()
     return EachPiece(sys.stdout if "ipykernel" in sys.modules else sys.stderr)
+
+
+def is_terminal(stream: object) -> bool:
+    """Whether a person is looking.
+
+    Programs put objects of their own in a stream's place, or None where they have no console.
+    """
+    try:
+        return bool(stream.isatty())  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):  # has no such method, or is closed
+        return False
 
 
 class PlainLines:
@@ -53,8 +64,8 @@ class PlainLines:
 class EachPiece:
     """A `Progress` that also tells when a piece of work begins."""
 
-    def __init__(self, stream: TextIO) -> None:
-        """Write to `stream`."""
+    def __init__(self, stream: TextIO | None) -> None:
+        """Write to `stream`; None: nowhere."""
         self._stream = stream
 
     def start(self, description: str, total: int | None, unit: str = "pictures") -> None:
@@ -69,7 +80,8 @@ class EachPiece:
 
     def say(self, message: str) -> None:
         """Write one line."""
-        print(message, file=self._stream, flush=True)
+        if self._stream is not None:
+            print(message, file=self._stream, flush=True)
 
 
 class Bar:

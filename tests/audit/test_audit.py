@@ -25,6 +25,7 @@ from pawsure.data.catalog import build_catalog
 from pawsure.errors import ModelFileError, UsageError
 from pawsure.installation import install_command
 from pawsure.model import onboard
+from pawsure.progress_bars import PlainLines
 
 NOBODY = NoEncoder("Nothing is at hand; give --model FILE.")
 
@@ -275,9 +276,12 @@ class TestNetworks:
         with pytest.raises(UsageError, match="--weights is imagenet or pets here; got 'cats'"):
             find_network(weights="cats")
 
-    def test_without_keras_the_model_on_board_looks(self, monkeypatch):
+    def test_without_keras_the_model_on_board_looks(self, monkeypatch, capsys):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
-        assert find_network().prefix.path == onboard.onboard_model()
+        found = find_network(progress=PlainLines())
+        assert found.prefix.path == onboard.onboard_model()
+        assert found.name.startswith("the built-in model pets-224 (trained on cats and dogs), ")
+        assert "'onnx' is not installed" in capsys.readouterr().err
 
     def test_without_onnx_and_model_it_is_said_what_to_do(self, monkeypatch, tmp_path):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)

@@ -40,9 +40,18 @@ def test_findings_are_told_and_kept(data, model, tmp_path):
     assert "22 pictures: a 11, b 10" in result.stdout
     assert "Copies: 0 exact ones and 1 near-copy, in 1 group." in result.stdout
     assert "a/cut.jpg  truncated" in result.stdout
-    assert result.stderr.splitlines()[-1].startswith("To write a manifest without them: pawsure")
+    last = result.stderr.splitlines()[-1]
+    words = f"--model {model} --apply clean.csv"
+    assert last == f"To write a manifest without 2 pictures: pawsure audit {data} {words}"
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"audit.html", "audit.csv", "audit.parquet", "audit.json"}
+
+
+def test_where_nothing_would_be_left_out_the_next_command_is_another_one(data, model, tmp_path):
+    for name in ("half", "cut"):
+        (data / "a" / f"{name}.jpg").unlink()
+    result = audit(data, "--model", model, "--out", tmp_path / "out")
+    assert result.stderr.splitlines()[-1] == f"To train on them: pawsure train {data}"
 
 
 def test_leakage_is_told_by_pairs(tmp_path, model):

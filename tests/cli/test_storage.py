@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -210,3 +211,34 @@ def test_a_recipe_in_another_encoding_is_named(tmp_path):
     (tmp_path / "mine.toml").write_bytes('description = "café"\n'.encode("latin-1"))
     with pytest.raises(RecipeError, match=r"mine\.toml is not UTF-8 text \(byte 18 is 0xe9\)"):
         load_recipe(tmp_path / "mine.toml")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell's way to close a stream")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error_and_no_file_takes_their_place(photos, tmp_path, closed):
+    answers = tmp_path / "answers.csv"
+    words = [sys.executable, "-m", "pawsure", "predict", str(photos), "--csv", str(answers)]
+    line = f"{shlex.join(words)} {closed}"
+    done = subprocess.run(
+        ["sh", "-c", line],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SOURCES)},
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert answers.read_text().startswith("path,")
+
+
+def test_the_exit_code_stays_where_even_the_error_cannot_be_written():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pawsure", "--version"],
+            stdout=full,
+            stderr=full,
+            env=os.environ | {"PYTHONPATH": str(SOURCES)},
+            check=False,
+        )
+    assert done.returncode == 2

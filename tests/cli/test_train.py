@@ -180,6 +180,8 @@ def ended_by(monkeypatch, tmp_path):
 
     def train_until(error: BaseException, *words: object, opens: bool = True) -> Result:
         folder = tmp_path / "my run"
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "my photos").mkdir()
 
         def run_training(data, *, on_folder, **options):
             if opens:

@@ -3,8 +3,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from typer.testing import CliRunner
 
-from pawsure.data.files import atomic_folder, atomic_path
+from pawsure.cli.app import app_of
+from pawsure.data.files import atomic_folder, atomic_path, check_place
+from pawsure.errors import StorageError
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -76,3 +79,34 @@ def test_the_folder_of_who_was_quicker_stays(tmp_path):
         (target / "theirs").touch()
     assert os.listdir(target) == ["theirs"]
     assert os.listdir(tmp_path) == ["sample"]
+
+
+@pytest.mark.parametrize("name", ["new", "deep/er/new"])
+def test_a_place_for_something_new_is_left_as_it_was(tmp_path, name):
+    check_place(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file/new can't be read or written: not a directory"):
+        check_place(tmp_path / "file" / "new")
+
+
+def test_a_working_folder_that_is_gone_is_named(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(StorageError, match="runs/new can't be made: the folder that pawsure was"):
+        check_place("runs/new")
+
+
+@pytest.mark.parametrize("command", ["train", "audit", "compare", "export"])
+def test_commands_refuse_a_place_that_cannot_be_before_they_read_a_picture(tmp_path, command):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    words = [command, tmp_path / "data", "--out", tmp_path / "file" / "new"]
+    words += ["--to", "int8"] if command == "export" else []
+    result = CliRunner().invoke(app_of(), list(map(str, words)))
+    assert result.exit_code == 2
+    assert "not a directory" in result.stderr

@@ -108,6 +108,20 @@ def test_overfitting_in_words():
     assert "has the weights of the best epoch, so it is not overfitted" in best
 
 
+def test_a_stage_that_only_begins_with_a_higher_loss_does_not_overfit():
+    label = labels(M)
+    head = stage([probabilities(label, right=0.97, sure=4)], label, name="head", in_time=False)
+    # Surer and surer of answers that are mostly right: the loss falls, to a level above the head's.
+    answers = [probabilities(label, right=0.9, sure=sure) for sure in (0.5, 0.8, 1.2)]
+    diagnosis = diagnose([head, stage(answers, label)], label)
+    assert diagnosis.overfitting.verdict == "no"
+    assert diagnosis.overfitting.rise > 0.05
+    assert "the validation loss did not rise during fine-tune, but ended at" in text(diagnosis)
+    assert "The model file has these weights." in text(diagnosis)
+    rising = diagnose([head, stage(overfitted(label), label, keep="last")], label)
+    assert rising.overfitting.verdict == "yes"
+
+
 def test_a_rise_within_noise_is_no_overfitting():
     label = labels(M)
     answers = [probabilities(label, right=0.93, seed=seed) for seed in range(8)]
@@ -429,7 +443,7 @@ def test_figures_and_words_are_about_the_model_file(is_selected, share, tta):
     )
     head = stage([head_answer], label, name="head", in_time=False)
     tuned = dataclasses.replace(
-        stage([bad, bad], label, keep="last"),
+        stage([probabilities(label, right=0.5, sure=1), bad], label, keep="last"),
         probability=between if share < 1 else bad,
         share=share,
         is_selected=is_selected,

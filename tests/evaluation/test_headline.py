@@ -40,6 +40,12 @@ def test_few_test_pictures_are_no_headline(n, crossed):
         assert found.value == (0.9 if crossed else None)
 
 
+def test_a_few_cross_validated_pictures_are_no_headline_either():
+    few = metrics(4, CROSSED | {"n": LEAST_TEST_PICTURES - 1})
+    assert headline(few).source == "none"
+    assert "Cross-validated" not in " ".join(headline_sentences(few))
+
+
 @pytest.mark.parametrize(
     ("selected", "caveat"),
     [

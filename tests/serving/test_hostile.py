@@ -216,3 +216,14 @@ def test_the_server_leaves_no_process_behind(tmp_path: Path):
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_files_in_the_working_folder_are_no_modules_of_the_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("json", "struct", "numpy", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken for a module')\n")
+    aside = Aside()
+    try:
+        assert aside.read_json(b'{"a": 1}', seconds=60) == ({"a": 1}, None)
+    finally:
+        aside.close()

@@ -176,7 +176,10 @@ def test_a_damaged_encoder_is_not_used(exported, tmp_path):
     described = encoder_file("pets", 32)
     content = {"pawsure": __version__, "key": made.prefix.key, "path": str(made.prefix.path)}
     write_sealed(described, content | {"shape": [512]})
-    assert find_encoder("pets", 32).key == made.prefix.key
+    assert find_encoder("pets", 32) is None  # written before encoders had titles
+    write_sealed(described, content | {"shape": [512], "title": "MobileNetV2"})
+    prefix, title = find_encoder("pets", 32)
+    assert (prefix.key, title) == (made.prefix.key, "MobileNetV2")
     whole = made.prefix.path.read_bytes()
     for bit in some_bits(whole, 20):
         made.prefix.path.write_bytes(flipped(whole, bit))

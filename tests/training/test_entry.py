@@ -108,6 +108,18 @@ def test_a_run_is_shown_in_one_line():
     assert repr(run) == "Run('runs/x', test accuracy 96.2% [87.0%, 98.9%] of 52)"
 
 
+def test_a_run_of_few_test_pictures_is_not_known_by_them():
+    accuracy = {"value": 1.0, "low": 0.772, "high": 1.0}
+    crossed = {"folds": 5, "of": "linear probe", "n": 77} | {"accuracy": accuracy | {"value": 0.99}}
+    for known, words in (
+        ({}, "13 test pictures: too few"),
+        ({"cross_validation": crossed}, "cross-validated accuracy 99.0% [77.2%, 100.0%] of 77"),
+    ):
+        metrics = {"test": {"n": 13, "accuracy": accuracy}} | known
+        run = Run(folder=Path("runs/x"), model_file=Path("m"), metrics=metrics)
+        assert repr(run) == f"Run('runs/x', {words})"
+
+
 def test_a_run_shows_its_summary_in_a_notebook():
     run = Run(
         folder=Path("<runs>"),

@@ -74,6 +74,15 @@ def test_compare_leaves_out_what_takes_keras(pawsure, striped, tmp_path, weights
     assert LITE0 in said and "Skipped MobileNet 0.5: This needs 'keras'" in told
 
 
+def test_compare_suggests_what_can_be_trained_here(pawsure, striped, weights):
+    options = ["--backbones", LITE0, "--weights", weights, "--image-size", 64]
+    code, _, told = pawsure("compare", striped, *options)
+    assert code == 0, told
+    last = told.splitlines()[-1]
+    assert last.startswith("To train the most accurate: pawsure train ")
+    assert "--recipe fast" in last
+
+
 @pytest.mark.parametrize("recipe", ["default", "fast"])
 def test_a_recipe_that_takes_keras_says_so_before_any_picture_is_read(
     pawsure, striped, recipe, weights
@@ -97,3 +106,31 @@ def test_int8_is_made_without_keras(pawsure, striped, weights):
     )
     assert code == 0, told
     assert "int8/model.onnx" in said
+
+
+WITHOUT_ONNX = WITHOUT.replace('"torch"', '"torch", "onnx"')
+
+
+@pytest.mark.parametrize(
+    ("words", "extra", "light"),
+    [
+        (["train", "DATA"], "[train]", ". Or without TensorFlow, for --recipe fast --backbone"),
+        (["compare", "DATA"], "[train]", ". Or without TensorFlow, for --backbones"),
+        (["export", "pets-224", "--to", "int8", "--out", "x"], "[lite]", None),
+        (["export", "pets-224", "--to", "litert", "--out", "x"], "[train]", None),
+        (["audit", "DATA", "--backbone", "net.onnx"], "[lite]", None),
+    ],
+)
+def test_a_base_install_is_told_of_the_smallest_extra_that_does(
+    striped, tmp_path, words, extra, light
+):
+    (tmp_path / "net.onnx").write_bytes(b"")
+    given = [str(striped) if word == "DATA" else word for word in words]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ONNX, *given], cwd=tmp_path, capture_output=True, text=True
+    )
+    told = done.stderr.strip().splitlines()[-1]
+    assert told.startswith("Error: This needs 'onnx', which is not installed. Install it with: ")
+    first, _, rest = told.partition(". Or ")
+    assert extra in first
+    assert (light in told and "[lite]" in rest) if light else not rest

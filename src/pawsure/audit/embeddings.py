@@ -11,7 +11,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from pawsure.features.prefix import POOLED, Prefix, graph_key
 from pawsure.features.store import StoredRows
 from pawsure.features.views import ORIGINAL
 from pawsure.installation import install_command
-from pawsure.model.onboard import onboard_model
+from pawsure.model.onboard import ON_BOARD, onboard_model
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 
@@ -103,9 +103,12 @@ def find_network(
     if weights is not None:
         raise UsageError(failure)
     try:
-        return _of_model_file(onboard_model())
+        built_in = _of_model_file(onboard_model())
     except UsageError:
         return NoEncoder(failure)
+    progress.say(failure)
+    name = f"the built-in model {ON_BOARD[0]} (trained on cats and dogs)"
+    return replace(built_in, name=f"{name}, {built_in.prefix.size_px} pixels")
 
 
 def _exported(wanted: tuple[str, ...], size_px: int) -> Encoder | None:
@@ -141,12 +144,12 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
     """Have another process export a network; why it could not, or nothing."""
     if importlib.util.find_spec("onnx") is None:
         return (
-            "There is no network to judge labels and other pictures by, and none can be exported, "
-            "because 'onnx' is not installed. Give --model FILE, a model that 'pawsure train' "
-            f"wrote; or install it with: {install_command('lite')}"
+            "No network could be exported, because 'onnx' is not installed. Give --model FILE, a "
+            f"model that 'pawsure train' wrote; or install it with: {install_command('lite')}"
         )
     progress.say("Exporting a network, once, for this and later audits.")
-    command = [sys.executable, "-m", _EXPORTING, weights, str(size_px)]
+    # -P: a file of the user's in this folder, such as random.py, is no module of ours.
+    command = [sys.executable, "-P", "-m", _EXPORTING, weights, str(size_px)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(
@@ -155,7 +158,7 @@ def _export(weights: str, size_px: int, progress: Progress) -> str:
     except subprocess.TimeoutExpired:
         return f"Exporting a network took longer than {_PATIENCE_S:g} s. Give --model FILE."
     if done.returncode == 0:
-        return "MobileNetV2 was exported, but could not be kept in the cache. Give --model FILE."
+        return "The network was exported, but could not be kept in the cache. Give --model FILE."
     last = (done.stderr.strip() or "no message").splitlines()[-1]
     return f"No network could be exported: {last}"
 

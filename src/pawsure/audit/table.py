@@ -13,7 +13,7 @@ from pawsure.audit.checks import BY_NAME, LEAVE_OUT
 from pawsure.data import tables
 from pawsure.data.entries import Source
 from pawsure.data.file_names import as_text
-from pawsure.data.files import atomic_path
+from pawsure.data.files import atomic_path, check_place
 from pawsure.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,11 +63,30 @@ def check_manifest(path: str | Path, source: Source, *, leave_out: Sequence[str]
         raise UsageError(f"{path} exists already. Name another file, or remove it.")
     if not path.parent.is_dir():
         raise UsageError(f"There is no folder {path.parent} to write {path.name} to. Make it.")
+    check_place(path)
     if source.folder is None:
         raise UsageError(
             f"The pictures of {source.name} are in an archive, and a manifest names files. Unpack "
             "it and audit the folder."
         )
+
+
+def left_out(audit: Audit, leave_out: Sequence[str] = ()) -> np.ndarray:
+    """Bool (N,): pictures that a cleaned manifest lacks.
+
+    Args:
+        audit: of all.
+        leave_out: see `write_manifest`.
+
+    Raises:
+        UsageError: there is no such check, or it was not made.
+    """
+    out = np.asarray(audit.advice == LEAVE_OUT)
+    for name in leave_out:
+        if name not in audit.flags:
+            raise UsageError(f"'{name}' was not looked for. {audit.not_looked}")
+        out = out | audit.flags[name]
+    return out
 
 
 def write_manifest(
@@ -90,12 +109,7 @@ def write_manifest(
 
     catalog = audit.catalog
     check_manifest(path, catalog.source, leave_out=leave_out)
-    kept = audit.advice != LEAVE_OUT
-    for name in leave_out:
-        if name not in audit.flags:
-            raise UsageError(f"'{name}' was not looked for. {audit.not_looked}")
-        kept &= ~audit.flags[name]
-    rows = np.flatnonzero(kept)
+    rows = np.flatnonzero(~left_out(audit, leave_out))
     folder, home = catalog.source.folder, Path(path).absolute().parent
     assert folder is not None
     columns = {

@@ -38,7 +38,7 @@ class _Commands(TyperGroup):
             known = error if isinstance(error, PawsureError) else storage_error(error)
             if known is None:
                 raise
-            screen.note(f"Error: {known}")
+            _tell(known)
             raise typer.Exit(exit_code(known)) from error
 
 
@@ -76,6 +76,7 @@ def app_of(commands: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; the console script `pawsure`."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name in an odd encoding must not end a run of a million pictures.
         if isinstance(stream, io.TextIOWrapper):
@@ -89,13 +90,36 @@ def main() -> None:
         if error is None:
             raise
     except OSError as exc:  # of what is shown before a command begins, such as --help
+        exc.filename = exc.filename or screen.STANDARD_OUTPUT
         error = storage_error(exc)
         if error is None:
             raise
-        _flushed()
+        error = _flushed() or error
     if error is not None:
-        screen.note(f"Error: {error}")
+        _tell(error)
         sys.exit(exit_code(error))
+
+
+def _open_standard_streams() -> None:
+    """Give streams that are closed to nobody: `2>&-`, services, programs without a console.
+
+    Else the next file that is opened takes a closed stream's place, and what libraries write to
+    descriptors 1 and 2 ends up in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # processes inherit it, too
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _tell(error: Exception) -> None:
+    """Name an error; the exit code says it as well, should nobody be able to read this."""
+    with suppress(OSError):
+        screen.note(f"Error: {error}")
 
 
 def _flushed() -> StorageError | None:

@@ -53,7 +53,7 @@ def audit(
         typer.Option(metavar="FILE", help="Judge labels by the embeddings of this model file."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Judge them by MobileNetV2 with these: imagenet or pets.")
+        str | None, typer.Option(help="Judge them by a network with these: imagenet or pets.")
     ] = None,
     image_size: Annotated[
         int | None,
@@ -83,7 +83,13 @@ def audit(
     from pawsure.audit.audit import audit as look
     from pawsure.audit.embeddings import find_network
     from pawsure.audit.page import write_page
-    from pawsure.audit.table import check_manifest, findings_table, write_manifest, write_table
+    from pawsure.audit.table import (
+        check_manifest,
+        findings_table,
+        left_out,
+        write_manifest,
+        write_table,
+    )
     from pawsure.data.cache import check_cache, tell_notes
     from pawsure.data.files import atomic_folder
     from pawsure.data.sources import open_source
@@ -125,9 +131,26 @@ def audit(
         return
     _show(found)
     screen.note(f"Pictures side by side: {folder / PAGE}; every score: {folder / CSV}")
-    if apply is None or kept is None:
-        words = ["audit", data, *([] if level is None else ["--labels", level])]
-        screen.next_command("To write a manifest without them", *words, "--apply", "clean.csv")
+    if kept is None:
+        given = {
+            "--labels": level,
+            "--model": model,
+            "--weights": weights,
+            "--image-size": image_size,
+            "--backbone": backbone,
+        }
+        words = [word for pair in given.items() if pair[1] is not None for word in pair]
+        words += [word for text in settings or [] for word in ("--set", text)]
+        number = int(left_out(found).sum())
+        if number and source.folder is not None:
+            screen.next_command(
+                f"To write a manifest without {count(number, 'picture')}",
+                *("audit", data, *words, "--apply", "clean.csv"),
+            )
+        else:
+            screen.next_command(
+                "To train on them", "train", data, *(["--labels", level] if level else [])
+            )
     else:
         screen.note(
             f"{apply} lists {count(kept[0], 'picture')}; {kept[1]:,} "
@@ -146,7 +169,7 @@ def _of_file(path: str, size_px: int | None, settings: list[str]) -> Encoder:
     given = dict(read_setting(text) for text in settings)
     if size_px is not None:
         given["image_size"] = size_px
-    with needing("train"):
+    with needing("lite"):
         from pawsure.features.prefix import POOLED
         from pawsure.training.encoder import file_encoder
 
@@ -156,13 +179,15 @@ def _of_file(path: str, size_px: int | None, settings: list[str]) -> Encoder:
 
 def _free_folder(out: Path | None) -> Path:
     """The folder to make, before minutes are spent."""
-    if out is None:
-        number = 1
-        while (folder := Path("runs") / f"audit-{number}").exists():
-            number += 1
-        return folder
+    from pawsure.data.files import check_place
+
+    number = 1
+    while out is None:
+        folder = Path("runs") / f"audit-{number}"
+        out, number = None if folder.exists() else folder, number + 1
     if out.exists():
         raise UsageError(f"{out} exists already. Choose another --out, or remove it.")
+    check_place(out)
     return out
 
 

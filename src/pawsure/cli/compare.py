@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,8 +97,17 @@ def compare(
     }
     if best.lower().endswith(".onnx"):  # it stays frozen, and has a size and weights of its own
         chosen |= {"--recipe": "fast", "--image-size": None, "--weights": None}
+    elif find_spec("keras") is None and _trains_layers(recipe):
+        chosen["--recipe"] = "fast"
     options = [word for pair in chosen.items() if pair[1] is not None for word in pair]
     screen.next_command("To train the most accurate", "train", data, "--backbone", best, *options)
+
+
+def _trains_layers(recipe: str) -> bool:
+    """Whether more than a head learns, which takes Keras."""
+    from pawsure.training.recipe import load_recipe
+
+    return load_recipe(recipe).needs_keras
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -121,7 +131,7 @@ def _compare(
     recipe = load_recipe(recipe_name, overrides)
     check_data(data)
     RunFolder.check_free(out)
-    with needing("train"):
+    with needing("train", light="--backbones efficientnet_lite0"):
         from pawsure.training.compare import compare_backbones
         from pawsure.training.compare_plot import comparison_svg
 

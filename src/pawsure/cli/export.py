@@ -76,7 +76,7 @@ def export(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
     changed = None if max_changed is None else _share(max_changed)
     from pawsure.data.sources import check_data
-    from pawsure.export.choices import FITTED, check_choice, check_free
+    from pawsure.export.choices import FITTED, check_choice, check_free, needs_tensorflow
     from pawsure.model.predictor import Predictor
 
     check_choice(to, precision)
@@ -86,7 +86,7 @@ def export(
     if data is not None:
         check_data(data)
     predictor = Predictor(model)
-    with needing("train"):
+    with needing("train" if needs_tensorflow(to) else "lite"):
         from pawsure.export.formats import export as export_checked
 
         progress = terminal_progress()

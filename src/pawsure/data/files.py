@@ -5,9 +5,39 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from pawsure.errors import StorageError
+
+
+def check_place(path: str | Path) -> None:
+    """Make sure that a new file or folder can be made, before minutes are spent on it.
+
+    Nothing is left behind.
+
+    Args:
+        path: of what is to be made; folders above it may be missing.
+
+    Raises:
+        StorageError: it can't be made.
+    """
+    folder = Path(path).parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileNotFoundError as exc:  # the folder is there, but has no name any more
+        raise StorageError(
+            f"{path} can't be made: the folder that pawsure was started in is gone. Change to "
+            "one that exists."
+        ) from exc
+    except OSError as exc:
+        exc.filename = os.fspath(path)
+        raise StorageError.of(exc) from exc
 
 
 @contextmanager
@@ -57,8 +87,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
-    temporary.mkdir()
     try:
+        temporary.mkdir()
         yield temporary
         try:
             os.replace(temporary, path)

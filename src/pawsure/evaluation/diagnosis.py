@@ -397,7 +397,9 @@ def _overfitting(stages: Sequence[StageRecord], label: np.ndarray, seed: int) ->
         return None if interval is None else interval.low > 0
 
     verdict: Literal["yes", "no", "perhaps"] = "no"
-    if round(end.value - best.value, 3) > 0:  # less would be told as 0.000
+    # Less would be told as 0.000. And a later stage that begins with a higher loss and does not
+    # rise from there has lost something, but not by learning its pictures by heart.
+    if round(end.value - best.value, 3) > 0 and not _began_higher(epochs, best, level, seed):
         told = above(len(epochs) - 1)
         verdict = "perhaps" if told is None else "yes" if told else "no"
     return Overfitting(
@@ -412,6 +414,17 @@ def _overfitting(stages: Sequence[StageRecord], label: np.ndarray, seed: int) ->
         is_selected=verdict != "no" and harmed is not None and harmed.low > 0,
         num_epochs=len(epochs),
     )
+
+
+def _began_higher(epochs: Sequence[_Epoch], best: _Epoch, level: float, seed: int) -> bool:
+    """Whether the last stage, another than that of the best, did not rise from its own best."""
+    end = epochs[-1]
+    own = [epoch for epoch in epochs if epoch.moment.stage == end.moment.stage]
+    if best.moment.stage == end.moment.stage or len(own) == 1 or not math.isfinite(end.value):
+        return False
+    lowest = min(own, key=lambda epoch: epoch.value)
+    interval = _rise_interval(lowest, end, level, seed)
+    return end.value == lowest.value if interval is None else interval.low <= 0
 
 
 def _selected_epoch(stage: StageRecord, label: np.ndarray) -> _Epoch:

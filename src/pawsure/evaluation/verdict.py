@@ -52,6 +52,12 @@ def _overfitting(seen: Overfitting, selected: Selected) -> str:
             "No overfitting: the validation loss was at its lowest, "
             f"{best.loss:.3f}, when training ended."
         )
+    if seen.verdict == "no" and seen.interval is not None and seen.interval.low > 0:
+        harm = " The model file has these weights." if seen.selected == end else ""
+        return (
+            f"No overfitting: the validation loss did not rise during {end.stage}, but ended at "
+            f"{end.loss:.3f}, above the {best.loss:.3f} {_at(best)}{_range(seen)}.{harm}"
+        )
     if seen.verdict == "no":
         return (
             f"No overfitting beyond noise: the validation loss ended {seen.rise:.3f} above its "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pawsure.data.files import check_place
 from pawsure.errors import UsageError
 
 FITTED = ("int8", "two-looks")
@@ -16,6 +17,11 @@ PRECISIONS = ("float32", "float16", "int8")
 def format_names() -> tuple[str, ...]:
     """What `--to` takes."""
     return ("int8", "two-looks", "litert", "saved-model", "browser")
+
+
+def needs_tensorflow(to: str) -> bool:
+    """Whether a format is written by TensorFlow; the others need onnx alone."""
+    return to in ("litert", "saved-model")
 
 
 def check_choice(to: str, precision: str | None) -> None:
@@ -36,10 +42,11 @@ def check_choice(to: str, precision: str | None) -> None:
 
 
 def check_free(out: str | Path) -> None:
-    """Refuse a path that exists.
+    """Refuse a path that exists or can't be made.
 
     Raises:
-        UsageError: it does.
+        UsageError: it is one of them.
     """
     if Path(out).exists():
         raise UsageError(f"{out} exists already. Choose another --out, or remove it.")
+    check_place(out)

@@ -27,14 +27,13 @@ def find_encoder(weights: str, size_px: int) -> tuple[Prefix, str] | None:
         The encoder, and the name of its network for people.
     """
     found = read_sealed(encoder_file(weights, size_px))
-    if found is None or found["pawsure"] != __version__:
+    if found is None or found.get("pawsure") != __version__:
         return None  # not there, damaged, or of another version: it is exported again
-    path = Path(found["path"])
     try:
+        path, title = Path(found["path"]), str(found["title"])
+        shapes = {POOLED: tuple(found["shape"])}
         key = graph_key(path)
-    except OSError:
+        is_same = key == found["key"]  # or damaged, or of another ONNX Runtime
+    except (OSError, LookupError, TypeError):  # went away, or is described in another way
         return None
-    if key != found["key"]:  # damaged, or of another ONNX Runtime
-        return None
-    shapes = {POOLED: tuple(found["shape"])}
-    return Prefix(key=key, size_px=size_px, shapes=shapes, path=path), str(found["title"])
+    return (Prefix(key=key, size_px=size_px, shapes=shapes, path=path), title) if is_same else None

@@ -15,7 +15,7 @@ import numpy as np
 from pawsure.data.sealed import CHECKSUMS, is_as_noted
 from pawsure.data.tables import read_table
 from pawsure.errors import ModelFileError, RunFolderError
-from pawsure.evaluation.headline import Headline, headline
+from pawsure.evaluation.headline import Headline, cross_validated, headline
 from pawsure.evaluation.selected import Selected
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.report.predictions import FILE_NAME, RecordedAnswers, read_answers
@@ -66,7 +66,7 @@ class Material:
     @property
     def cross_validation(self) -> Figures | None:
         """Figures of cross-validation, where there are few test pictures."""
-        return self.metrics.get("cross_validation")
+        return cross_validated(self.metrics)
 
     @property
     def headline(self) -> Headline:

@@ -121,7 +121,8 @@ class Aside:
             package = str(Path(pawsure.__file__).parents[1])
             paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pawsure.serving.aside"],
+                # -P: a file of the user's in this folder, such as json.py, is no module of ours.
+                [sys.executable, "-P", "-m", "pawsure.serving.aside"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

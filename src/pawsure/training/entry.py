@@ -92,7 +92,7 @@ def train(
             "recipe, out and all settings."
         )
     _check_typed(data, recipe, out, resume)
-    with needing("train"):
+    with needing("train", light="--recipe fast --backbone efficientnet_lite0"):
         from pawsure.training import run
 
         return run.train(

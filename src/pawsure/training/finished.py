@@ -7,6 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pawsure.evaluation.headline import headline
+from pawsure.wording import agreeing
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Run:
@@ -31,13 +34,15 @@ class Run:
         return f"Run({str(self.folder)!r}{self._in_short()})"
 
     def _in_short(self) -> str:
-        test = self.metrics.get("test") or {}
-        accuracy = test.get("accuracy")
-        if not accuracy:
+        if not self.metrics.get("test"):
             return ""
+        found = headline(self.metrics)
+        if found.value is None:
+            return f", {found.n:,} test {agreeing(found.n, 'picture', 'pictures')}: too few"
+        name = "test" if found.source == "test" else "cross-validated"
         return (
-            f", test accuracy {accuracy['value']:.1%} "
-            f"[{accuracy['low']:.1%}, {accuracy['high']:.1%}] of {test['n']:,}"
+            f", {name} accuracy {found.value:.1%} [{found.low:.1%}, {found.high:.1%}] "
+            f"of {found.n:,}"
         )
 
     def _repr_html_(self) -> str:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pawsure.data.catalog import Catalog, recorded_fingerprint
-from pawsure.data.files import atomic_path
+from pawsure.data.files import atomic_path, check_place
 from pawsure.data.sealed import CHECKSUMS, is_as_noted, write_checksums
 from pawsure.errors import RunFolderError
 from pawsure.training.recipe import Recipe, recipe_from_text, utf8_text
@@ -23,6 +23,9 @@ HISTORY = "history.csv"
 RECIPE = "recipe.toml"
 METRICS = "metrics.json"
 CATALOG = "catalog.parquet"
+
+RUNS = Path("runs")
+"""Where runs go that are given no folder."""
 
 
 class RunFolder:
@@ -64,16 +67,21 @@ class RunFolder:
 
     @staticmethod
     def check_free(path: str | Path | None) -> None:
-        """Refuse a folder that exists.
+        """Refuse a folder that exists or can't be made.
+
+        Args:
+            path: of the folder; None: one under `RUNS`.
 
         Raises:
-            RunFolderError: it does.
+            RunFolderError: it exists.
+            StorageError: it can't be made.
         """
         if path is not None and Path(path).exists():
             raise RunFolderError(
                 f"{path} exists already. Choose another --out, remove it, or, if its run was "
                 f"cut off, go on with it: --resume {path}"
             )
+        check_place(RUNS / "run" if path is None else path)
 
     @classmethod
     def reopen(cls, path: str | Path) -> RunFolder:
@@ -183,6 +191,6 @@ class RunFolder:
 
 def _first_free(name: str) -> Path:
     number = 1
-    while (folder := Path("runs") / f"{name}-{number}").exists():
+    while (folder := RUNS / f"{name}-{number}").exists():
         number += 1
     return folder
