@@ -253,6 +253,7 @@ def fit_trust(
             train.embedding,
             held_out,
             parts.known,
+            label=pictures.label[train.rows],
             others=None if shown is None else shown.embedding,
             kinds=None if shown is None or strangers is None else strangers.kind[shown.rows],
         )
