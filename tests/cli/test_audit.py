@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 from drawn_pictures import put
 from planted_copies import CHANGES, detailed_jpeg, opened
 from tiny_models import red_or_blue_model_file
@@ -43,6 +44,22 @@ def test_findings_are_told_and_kept(data, model, tmp_path):
     assert result.stderr.splitlines()[-1].startswith("To write a manifest without them: pawsure")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"audit.html", "audit.csv", "audit.parquet", "audit.json"}
+
+
+def test_nothing_found_is_said_and_no_manifest_is_offered(model, tmp_path):
+    for seed in range(20):
+        grey = opened(detailed_jpeg(seed)).convert("L")
+        dark = grey.point(lambda level: level // 4)
+        bands = (grey, dark, dark) if seed % 2 else (dark, dark, grey)
+        file = tmp_path / "data" / ("red" if seed % 2 else "blue") / f"{seed}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.merge("RGB", bands).save(file)
+    result = audit(tmp_path / "data", "--model", model, "--out", tmp_path / "out")
+    assert "Nothing was found that needs looking at." in result.stdout
+    assert "Few pictures: " in result.stdout  # not a fault of any picture
+    assert "--apply" not in result.stderr
+    page = (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
+    assert "Nothing was found that needs looking at." in page
 
 
 def test_leakage_is_told_by_pairs(tmp_path, model):

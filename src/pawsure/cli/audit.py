@@ -81,6 +81,7 @@ def audit(
     strangers are judged by a frozen network; no TensorFlow is loaded.
     """
     from pawsure.audit.audit import audit as look
+    from pawsure.audit.checks import LEAVE_OUT
     from pawsure.audit.embeddings import find_network
     from pawsure.audit.page import write_page
     from pawsure.audit.table import check_manifest, findings_table, write_manifest, write_table
@@ -126,6 +127,8 @@ def audit(
     _show(found)
     screen.note(f"Pictures side by side: {folder / PAGE}; every score: {folder / CSV}")
     if apply is None or kept is None:
+        if not (found.advice == LEAVE_OUT).any():
+            return
         words = ["audit", data, *([] if level is None else ["--labels", level])]
         screen.next_command("To write a manifest without them", *words, "--apply", "clean.csv")
     else:
@@ -188,11 +191,10 @@ def _show(found: Audit) -> None:
     labels = ", ".join(f"{printable(n)} {c:,}" for n, c in list(summary.labels.items())[:8])
     more = f" and {len(summary.labels) - 8} more" if len(summary.labels) > 8 else ""
     screen.answer(f"{count(summary.pictures, 'picture')}: {labels}{more}")
-    sentences = summary.sentences()
-    for sentence in sentences:
-        screen.answer(f"  {printable(sentence)}")
-    if not sentences:
+    if not summary.has_findings:
         screen.answer("  Nothing was found that needs looking at.")
+    for sentence in summary.sentences():
+        screen.answer(f"  {printable(sentence)}")
     _show_leaks(found)
     near = "" if summary.by_detail else "conflicting_near_copy"
     for check, title in (
