@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from PIL import Image
 from drawn_pictures import put
+from PIL import Image
 from planted_copies import CHANGES, detailed_jpeg, opened
 from tiny_models import red_or_blue_model_file
 from typer.testing import CliRunner

@@ -167,6 +167,8 @@ _DAMAGED_ARCHIVE = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError),  # RuntimeError: encrypted
     *(zipfile.BadZipFile, zlib.error, struct.error),
 )
+
+
 def _read_torch(model: keras.Model, path: Path) -> Arrays:
     """Variables by name from a `.pth` file of the published EfficientNet-Lite."""
     backbone = BACKBONES.get(model.name)
