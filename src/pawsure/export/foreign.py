@@ -53,6 +53,9 @@ _SAME = 1e-3
 AS_THEY_ARE = Scaling((1.0,) * 3, (0.0,) * 3)
 """Pixels from 0 to 255, as they come."""
 
+# What may be done to pixels before it shows where their channels are.
+_PIXEL_BY_PIXEL = frozenset(["Cast", "Identity", "Add", "Sub", "Mul", "Div", "Clip", "Resize"])
+
 _FLOATS = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
@@ -413,13 +416,13 @@ def _only_input(graph: onnx.GraphProto, path: Path) -> _Input:
             f"{path} takes numbers of type {kind}; a backbone takes float32, float16 or uint8."
         )
     sizes = [dim.dim_value for dim in tensor.shape.dim]
-    if len(sizes) != 4 or (sizes[1] == 3) == (sizes[3] == 3):
+    is_nchw = _channels_come_first(graph, inputs[0]) if len(sizes) == 4 else None
+    if is_nchw is None:
         shape = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in tensor.shape.dim)
         raise WeightsError(
             f"{path} takes ({shape}); a backbone takes colour pictures, (N, 3, S, S) or "
             "(N, S, S, 3)."
         )
-    is_nchw = sizes[1] == 3
     height, width = sizes[2:] if is_nchw else sizes[1:3]
     if height and width and height != width:
         raise WeightsError(f"{path} takes pictures of {width} x {height}; only squares are read.")
@@ -431,6 +434,33 @@ def _only_input(graph: onnx.GraphProto, path: Path) -> _Input:
         sides=(side, side),
         batch=sizes[0] or 1,
     )
+
+
+def _channels_come_first(graph: onnx.GraphProto, picture: onnx.ValueInfoProto) -> bool | None:
+    """Whether an input of four dimensions is (N, 3, S, S), not (N, S, S, 3); None: neither.
+
+    Some exporters leave the number of channels open, as all the others; then it shows in what
+    the network does with its input first.
+    """
+    dims = picture.type.tensor_type.shape.dim
+    first, last = dims[1].dim_value, dims[3].dim_value
+    if (first == 3) != (last == 3):
+        return first == 3
+    if first not in (0, 3) and last not in (0, 3):
+        return None
+    shapes = {item.name: list(item.dims) for item in graph.initializer}
+    followed = {picture.name}
+    for node in graph.node:
+        if not followed & set(node.input):
+            continue
+        if node.op_type == "Conv":
+            return True if shapes.get(node.input[1], [0, 3])[1] == 3 else None
+        if node.op_type == "Transpose":
+            order = next((list(each.ints) for each in node.attribute if each.name == "perm"), [])
+            return {(0, 3, 1, 2): False, (0, 2, 3, 1): True}.get(tuple(order))
+        if node.op_type in _PIXEL_BY_PIXEL:
+            followed.update(node.output)
+    return None
 
 
 def _told(model: onnx.ModelProto) -> dict[str, Any]:
