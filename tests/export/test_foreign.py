@@ -159,6 +159,18 @@ def test_a_batch_that_cannot_be_freed_is_refused(tmp_path):
     assert "\n" not in str(refused.value)
 
 
+def test_a_size_that_only_the_weights_tell_is_named_as_the_trouble(tmp_path):
+    model = network(gives="tokens", side="side", says={})
+    place = numpy_helper.from_array(np.ones((1, 17, FEATURES), np.float32), "place")
+    model.graph.initializer.append(place)  # of a class token and 4 x 4 patches
+    model.graph.node.append(helper.make_node("Add", ["features", "place"], ["placed"]))
+    model.graph.output[0].name = "placed"
+    path = save(tmp_path, model)
+    assert foreign_graph(path, size_px=SIZE_PX, scaling=HALVES)
+    with pytest.raises(WeightsError, match=r"pictures of 64 pixels .*--image-size"):
+        foreign_graph(path, size_px=64, scaling=HALVES)
+
+
 def test_a_network_whose_answers_depend_on_the_batch_is_refused(tmp_path):
     model = network(gives="pooled")
     model.graph.node[-1].output[0] = "alone"

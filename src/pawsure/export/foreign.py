@@ -159,6 +159,11 @@ def foreign_graph(
         except Exception:
             values = None  # the first trouble is the one to tell
         graph = freed if values is not None else graph
+    if values is None and not _takes_one(session, size_px):
+        raise WeightsError(
+            f"{path} can't be run on pictures of {size_px} pixels ({trouble}). Name the size that "
+            "it was made for by --image-size, or as image_size in the recipe."
+        )
     if values is None:
         raise WeightsError(
             f"{path} can't be run on several pictures of {size_px} pixels at once ({trouble}); "
@@ -677,6 +682,15 @@ def _try(session: Any, size_px: int) -> tuple[str, np.ndarray | None]:
     if np.abs(found - expected).max() > _SAME * max(np.abs(expected).max(), 1e-6):
         return "what it gives for one depends on the others", None
     return "", both
+
+
+def _takes_one(session: Any, size_px: int) -> bool:
+    """Whether the size of pictures is no trouble, if several at once are."""
+    try:
+        session.run(None, {"image": np.zeros((1, size_px, size_px, 3), np.uint8)})
+    except Exception:
+        return False
+    return True
 
 
 def _as_feature_map(
