@@ -150,6 +150,8 @@ def foreign_graph(
     try:
         session = _session(graph)
     except Exception as exc:  # ONNX Runtime raises classes of its own, none of them public
+        if not given.sides[0] and "ShapeInferenceError" in str(exc):
+            raise _wrong_size(path, size_px, _first_line(exc)) from exc
         raise _not_accepted(path, exc) from exc
     trouble, values = _try(session, size_px)
     if values is None:  # perhaps for the only reason that a batch is written into it
@@ -159,11 +161,8 @@ def foreign_graph(
         except Exception:
             values = None  # the first trouble is the one to tell
         graph = freed if values is not None else graph
-    if values is None and not _takes_one(session, size_px):
-        raise WeightsError(
-            f"{path} can't be run on pictures of {size_px} pixels ({trouble}). Name the size that "
-            "it was made for by --image-size, or as image_size in the recipe."
-        )
+    if values is None and not given.sides[0] and not _takes(session, given.batch, size_px):
+        raise _wrong_size(path, size_px, trouble)
     if values is None:
         raise WeightsError(
             f"{path} can't be run on several pictures of {size_px} pixels at once ({trouble}); "
@@ -684,13 +683,20 @@ def _try(session: Any, size_px: int) -> tuple[str, np.ndarray | None]:
     return "", both
 
 
-def _takes_one(session: Any, size_px: int) -> bool:
-    """Whether the size of pictures is no trouble, if several at once are."""
+def _takes(session: Any, batch: int, size_px: int) -> bool:
+    """Whether the size of pictures is no trouble, if a free batch is."""
     try:
-        session.run(None, {"image": np.zeros((1, size_px, size_px, 3), np.uint8)})
+        session.run(None, {"image": np.zeros((batch, size_px, size_px, 3), np.uint8)})
     except Exception:
         return False
     return True
+
+
+def _wrong_size(path: Path, size_px: int, trouble: str) -> WeightsError:
+    return WeightsError(
+        f"{path} can't be run on pictures of {size_px} pixels ({trouble}). Name the size that it "
+        "was made for by --image-size, or as image_size in the recipe."
+    )
 
 
 def _as_feature_map(
