@@ -248,7 +248,7 @@ def why_unknown(data: bytes) -> str:
         return f"damaged or cut short: it begins as a {spoken} but can't be opened"
     if not any(data[:64]):
         return "not a picture: it begins with zeros; was its copying interrupted?"
-    if _TEXT.fullmatch(data[:64]):
+    if _TEXT.fullmatch(data[:1024]):
         return "not a picture but text"
     return "not a picture: it is of no format that can be read"
 
