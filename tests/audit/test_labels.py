@@ -47,6 +47,17 @@ def test_a_wrong_label_is_not_vouched_for_by_copies_with_the_same_wrong_label():
     assert together.mean() > alone.mean()
 
 
+def test_a_label_that_no_other_picture_has_is_not_judged():
+    # Its judge has not learned it, so all that it can say is another label.
+    embeddings, label = clouds(2, 10)
+    given = np.zeros(20, int)
+    given[7] = 1
+    found = find_wrong_labels(embeddings, given, np.arange(20), num_labels=2)
+    assert not found.is_suspect[7] and found.suspicion[7] == 0
+    # Where the rare label is always next to nothing, "more than usual" is still next to nothing.
+    assert (found.likely[found.is_suspect] != given[found.is_suspect]).all()
+
+
 @pytest.mark.parametrize("per_label", [1, 2, 3])
 def test_a_handful_of_pictures_is_no_trouble(per_label):
     embeddings, label = clouds(2, per_label)

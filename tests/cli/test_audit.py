@@ -4,6 +4,7 @@ import json
 
 import pytest
 from drawn_pictures import put
+from PIL import Image
 from planted_copies import CHANGES, detailed_jpeg, opened
 from tiny_models import red_or_blue_model_file
 from typer.testing import CliRunner
@@ -52,6 +53,20 @@ def test_where_nothing_would_be_left_out_the_next_command_is_another_one(data, m
         (data / "a" / f"{name}.jpg").unlink()
     result = audit(data, "--model", model, "--out", tmp_path / "out")
     assert result.stderr.splitlines()[-1] == f"To train on them: pawsure train {data}"
+def test_nothing_found_is_said_and_no_manifest_is_offered(model, tmp_path):
+    for seed in range(20):
+        grey = opened(detailed_jpeg(seed)).convert("L")
+        dark = grey.point(lambda level: level // 4)
+        bands = (grey, dark, dark) if seed % 2 else (dark, dark, grey)
+        file = tmp_path / "data" / ("red" if seed % 2 else "blue") / f"{seed}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.merge("RGB", bands).save(file)
+    result = audit(tmp_path / "data", "--model", model, "--out", tmp_path / "out")
+    assert "Nothing was found that needs looking at." in result.stdout
+    assert "Few pictures: " in result.stdout  # not a fault of any picture
+    assert "--apply" not in result.stderr
+    page = (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
+    assert "Nothing was found that needs looking at." in page
 
 
 def test_leakage_is_told_by_pairs(tmp_path, model):

@@ -81,6 +81,15 @@ def test_a_missing_third_is_found(kind, damage, tmp_path):
         images.read(data, size_px=64)
 
 
+@pytest.mark.parametrize("end", [b"\xff", b"\xff\xff\xff", b"\xff\x00"])
+def test_a_cut_within_a_marker_is_found(end):
+    data = picture("usual")
+    cut = data[: third_of(data)[1]] + end + b"\xff\xd9"
+    for action in (lambda: images.read(cut, size_px=64), lambda: images.decode(cut)):
+        with pytest.raises(PictureError, match="truncated|damaged"):
+            action()
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_grey_ones_too(damage):
     with pytest.raises(PictureError, match="truncated|damaged"):

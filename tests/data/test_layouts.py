@@ -291,3 +291,38 @@ def test_labels_that_differ_in_case_alone_are_refused_but_for_letters():
     with pytest.raises(SourceError, match="'Cat' and 'cat', which differ only in upper and lower"):
         told("train/Cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg")
     assert {label for _, label, _ in told("A/1.jpg", "a/1.jpg")} == {"A", "a"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "what"),
+    [
+        (["2019", "2020", "2021-05"], "dates"),
+        (["100APPLE", "101APPLE"], "a camera's folders"),
+        (["fold1", "fold2"], "parts"),
+        (["images_001", "images_002"], "parts"),
+        (["New folder", "New folder (2)"], "parts"),
+    ],
+)
+@pytest.mark.parametrize("above", ["", "train/", "DCIM/"])
+def test_folders_that_say_when_or_by_what_are_no_labels(folders, what, above):
+    paths = [f"{above}{folder}/{n}.jpg" for folder in folders for n in range(3)]
+    with pytest.raises(SourceError, match=f"The folders of x are {what}, not labels: "):
+        labelled(paths, where="x")
+    entries = labelled(paths, where="x", level="outer")
+    assert {entry.label for entry in entries} == set(folders)
+
+
+@pytest.mark.parametrize(
+    "folders", [["0", "1", "10"], ["00000", "00042"], ["fold1", "crease"], ["100APPLE", "pear"]]
+)
+def test_numbers_and_mixed_names_are_labels(folders):
+    assert {label for _, label, _ in told(*(f"{one}/1.jpg" for one in folders))} == set(folders)
+
+
+def test_shards_whose_pictures_have_their_labels_beside_them_are_refused():
+    paths = [f"0000{shard}/00{n}.jpg" for shard in range(2) for n in range(4)]
+    passed = PassedOver()
+    for path in paths:
+        passed.add_file(path.replace(".jpg", ".cls"))
+    with pytest.raises(SourceError, match=r"in a file beside it \(00000/000.cls\)"):
+        labelled(paths, where="x", passed=passed)

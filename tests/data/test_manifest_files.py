@@ -165,6 +165,15 @@ def test_gaps_make_no_label_and_whole_numbers_stay_whole(home):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("column", ["path", "label"])
+def test_lists_are_no_labels(home, column):
+    table = {"path": NAMES, "label": ["cat", "cat", "dog", "dog"]}
+    table[column] = [[value] for value in table[column]]
+    pq.write_table(pa.table(table), home / "list.parquet")
+    with pytest.raises(DataError, match=f"row 1: the column {column} holds several values"):
+        open_source(home / "list.parquet")
+
+
 def test_labels_that_differ_in_case_alone_are_refused(home):
     text = lines(NAMES).replace("2.jpg,cat", "2.jpg,Cat")
     with pytest.raises(DataError, match="'Cat' and 'cat', which differ only in upper and lower"):

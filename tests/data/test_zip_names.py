@@ -73,3 +73,9 @@ def test_backslashes_part_folders(tmp_path):
         ("a", "train"), ("b", "train"), ("a", "validation"), ("b", "validation"),
     ]  # fmt: skip
     assert source.read("train/a/IMG_0000.jpg") == jpeg()
+
+
+def test_names_in_an_unknown_encoding_are_told(tmp_path):
+    (note,) = open_source(packed(tmp_path / "a.zip", ["\u72d7/1.jpg".encode("gbk")])).notes
+    assert "in an encoding that it does not tell" in note
+    assert not open_source(packed(tmp_path / "b.zip", ["k\xe4tze/1.jpg".encode("cp437")])).notes

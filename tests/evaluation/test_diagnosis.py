@@ -240,7 +240,7 @@ def test_guessing_is_called_guessing():
     label = labels(M)
     diagnosis = diagnose([stage([probabilities(label, right=0.51)], label)], label)
     assert diagnosis.limit == "nothing-learned"
-    assert "no better than always giving the most frequent label" in text(diagnosis)
+    assert "Not significantly better than always giving the most frequent label" in text(diagnosis)
 
 
 def two_stages(label: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[StageRecord]:

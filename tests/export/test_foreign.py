@@ -159,6 +159,18 @@ def test_a_batch_that_cannot_be_freed_is_refused(tmp_path):
     assert "\n" not in str(refused.value)
 
 
+def test_a_size_that_only_the_weights_tell_is_named_as_the_trouble(tmp_path):
+    model = network(gives="tokens", side="side", says={})
+    place = numpy_helper.from_array(np.ones((1, 17, FEATURES), np.float32), "place")
+    model.graph.initializer.append(place)  # of a class token and 4 x 4 patches
+    model.graph.node.append(helper.make_node("Add", ["features", "place"], ["placed"]))
+    model.graph.output[0].name = "placed"
+    path = save(tmp_path, model)
+    assert foreign_graph(path, size_px=SIZE_PX, scaling=HALVES)
+    with pytest.raises(WeightsError, match=r"pictures of 64 pixels .*--image-size"):
+        foreign_graph(path, size_px=64, scaling=HALVES)
+
+
 def test_a_network_whose_answers_depend_on_the_batch_is_refused(tmp_path):
     model = network(gives="pooled")
     model.graph.node[-1].output[0] = "alone"
@@ -325,6 +337,29 @@ def test_external_data_that_are_missing_or_short_are_named(tmp_path):
         declared(path)
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("shape", [[None] * 4, [1, None, 32, None], [1, None, 32, 32]])
+@pytest.mark.parametrize("scaled_first", [False, True])
+def test_a_number_of_channels_that_is_left_open_shows_in_the_network(
+    tmp_path, layout, shape, scaled_first
+):
+    stated = network(layout=layout, gives="pooled")
+    expected = foreign_graph(save(tmp_path, stated), size_px=SIZE_PX, scaling=HALVES)
+    turned = shape if layout == "NCHW" or len(set(shape)) == 1 else [shape[n] for n in (0, 2, 3, 1)]
+    model = changed(network(layout=layout, gives="pooled"), shape=turned)
+    if scaled_first:
+        model.graph.node[0].input[0] = "doubled"
+        two = numpy_helper.from_array(np.array(1, np.float32), "two")
+        model.graph.initializer.append(two)
+        model.graph.node.insert(0, helper.make_node("Mul", ["image", "two"], ["doubled"]))
+    path = save(tmp_path, model, "open.onnx")
+    found = foreign_graph(path, size_px=SIZE_PX, scaling=HALVES)
+    given = {"image": pictures()}
+    np.testing.assert_array_equal(
+        run(found, given, "feature_map"), run(expected, given, "feature_map")
+    )
+
+
 # What is refused
 
 
@@ -350,6 +385,15 @@ def custom_operator() -> onnx.ModelProto:
     return model
 
 
+def one_channel() -> onnx.ModelProto:
+    """A network for grey pictures that leaves the number of channels open."""
+    model = changed(network(), shape=[1, None, 32, 32])
+    (kernel,) = (each for each in model.graph.initializer if each.name == "head/kernel")
+    grey = numpy_helper.to_array(kernel)[:, :1]
+    kernel.CopyFrom(numpy_helper.from_array(grey, kernel.name))
+    return model
+
+
 def without_picture() -> onnx.ModelProto:
     model = network()
     model.graph.node.append(helper.make_node("Identity", ["bias"], ["constant"]))
@@ -362,7 +406,7 @@ def without_picture() -> onnx.ModelProto:
         (lambda: second_input(), r"2 inputs \('image', 'mask'\)"),
         (lambda: network(kind=TensorProto.DOUBLE), "of type double"),
         (lambda: changed(network(), shape=[1, 1, 32, 32]), r"takes \(1, 1, 32, 32\)"),
-        (lambda: changed(network(), shape=[1, None, 32, 32]), r"takes \(1, \?, 32, 32\)"),
+        (lambda: one_channel(), r"takes \(1, \?, 32, 32\)"),
         (lambda: changed(network(), shape=[1, 3, 32]), r"takes \(1, 3, 32\)"),
         (lambda: changed(network(), shape=[1, 3, 32, 48]), "only squares"),
         (lambda: custom_operator(), "'Relu' of 'com.example'"),

@@ -141,7 +141,7 @@ def test_data_without_a_test_split_are_refused(tmp_path):
 def test_fine_tuning_runs_the_recipe_with_each_backbone(pictures, found, tmp_path, monkeypatch):
     calls = []
 
-    def train(data, *, recipe, out, progress):
+    def train(data, *, recipe, out, labels, progress):
         calls.append((recipe.model.backbone, recipe.stages, out))
         accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
         return SimpleNamespace(metrics={"validation": {"accuracy": accuracy}})

@@ -246,7 +246,11 @@ def test_it_is_compared_with_others_at_its_own_size(photos, tmp_path):
     }
     assert all(one.pictures_per_s > 0 and one.accuracy == 1 for one in found.candidates)
     (skipped,) = found.skipped
-    assert (skipped.title, "scaled" in skipped.reason) == ("silent.onnx", True)
+    assert (skipped.title, "--set scaling=imagenet" in skipped.reason) == ("silent.onnx", True)
+    told = compare_backbones(
+        photos, recipe, backbones=[str(silent)], settings={"scaling": "unit"}
+    ).candidates
+    assert [one.title for one in told] == ["silent.onnx"]
 
 
 def test_compare_says_what_is_no_backbone_before_it_reads_pictures(photos):

@@ -95,6 +95,19 @@ def test_nothing_is_surer_than_the_surest_of_validation():
     assert found.probabilities(np.array([[1e6, 0.0]])).max() == pytest.approx(surest)
 
 
+def test_what_has_learned_nothing_stays_within_the_numbers_of_a_model_file():
+    rng = np.random.default_rng(0)
+    logit, label = rng.normal(0, 3, (25, 2)), np.arange(25) % 2
+    label[np.abs(logit[:, 0] - logit[:, 1]).argmax()] = logit[
+        np.abs(logit[:, 0] - logit[:, 1]).argmax()
+    ].argmin()  # sure, and wrong
+    found = fit_curve(logit, label, pieces=1)
+    assert found.temperature < 1e5
+    double = found.probabilities(logit).max(axis=1)
+    single = found.probabilities(logit).astype(np.float32).max(axis=1)
+    assert len(np.unique(single)) == len(np.unique(double)) == 25
+
+
 def test_logits_that_are_all_equal_are_no_harm():
     found = fit_curve(np.zeros((10, 3)), np.arange(10) % 3, pieces=4)
     np.testing.assert_allclose(found.probabilities(np.zeros((2, 3))), 1 / 3)

@@ -34,9 +34,10 @@ class LabelFindings:
 
     Attributes:
         probability: float32 (N, K), by classifiers that saw neither the picture nor copies of it.
-        suspicion: float32 (N,), 1 less the probability of the given label.
+        suspicion: float32 (N,), 1 less the probability of the given label; 0 where the classifier
+            never saw that label, since all pictures of it are held out together.
         is_suspect: bool (N,), confidently of another label (the off-diagonal of the confident
-            joint).
+            joint), which is also the most probable one.
         likely: int64 (N,), the most probable label.
         accuracy: how often that is the given one.
     """
@@ -66,13 +67,14 @@ def find_wrong_labels(
         progress: told of every fold.
     """
     with one_thread_a_product():
-        probability = _cross_validated(embeddings, label, group, num_labels, progress)
+        probability, can_judge = _cross_validated(embeddings, label, group, num_labels, progress)
     rows = np.arange(len(label))
     likely = probability.argmax(axis=1)
+    suspect = _confidently_of_another(probability, label) & (likely != label)
     return LabelFindings(
         probability=probability,
-        suspicion=1 - probability[rows, label],
-        is_suspect=_confidently_of_another(probability, label),
+        suspicion=np.where(can_judge, 1 - probability[rows, label], 0).astype(np.float32),
+        is_suspect=suspect & can_judge,
         likely=likely,
         accuracy=float((likely == label).mean()),
     )
@@ -93,10 +95,12 @@ def _confidently_of_another(probability: np.ndarray, label: np.ndarray) -> np.nd
 
 def _cross_validated(
     embeddings: Rows, label: np.ndarray, group: np.ndarray, num_labels: int, progress: Progress
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
+    """float32 (N, K), and bool (N,): whether the classifier had learned the given label."""
     # By group number, scattered: labels often come one after the other.
     fold = np.random.default_rng(0).permutation(int(group.max()) + 1)[group] % FOLDS
     probability = np.zeros((len(label), num_labels), dtype=np.float32)
+    can_judge = np.zeros(len(label), dtype=bool)
     scale = root_mean_square(embeddings)
     weights, penalty = None, None
     progress.start("Judging labels", FOLDS, unit="folds")
@@ -110,9 +114,10 @@ def _cross_validated(
             else:
                 weights = learn(penalty, weights)
             probability[held_out] = judge(embeddings, held_out, weights, scale)
+            can_judge[held_out] = np.isin(label[held_out], label[rows])
         progress.advance()
     progress.finish()
-    return probability
+    return probability, can_judge
 
 
 class _Learner:

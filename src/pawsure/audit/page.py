@@ -80,7 +80,8 @@ Section = tuple[str, str, str]
 
 def _summary(audit: Audit) -> str:
     summary = audit.summary
-    said = summary.sentences() or ["Nothing was found that needs looking at."]
+    nothing = [] if summary.has_findings else ["Nothing was found that needs looking at."]
+    said = [*nothing, *summary.sentences()]
     if audit.not_looked:
         said.append(f"Labels and strangers were not looked at. {audit.not_looked}")
     by = f" Labels and strangers judged by {summary.embedded_by}." if summary.embedded_by else ""

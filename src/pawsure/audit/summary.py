@@ -83,6 +83,16 @@ class AuditSummary:
             *self._about_files(),
         ]
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether there is something to look at; few or unbalanced pictures are not."""
+        return bool(
+            self._about_leakage()
+            or self._about_copies()
+            or self._about_labels()
+            or self._about_files()
+        )
+
     def _about_leakage(self) -> list[str]:
         said = [
             f"Leakage: {count(self.leakage.leaked[split], f'{split} picture')} of "

@@ -213,11 +213,10 @@ def _show(found: Audit) -> None:
     labels = ", ".join(f"{printable(n)} {c:,}" for n, c in list(summary.labels.items())[:8])
     more = f" and {len(summary.labels) - 8} more" if len(summary.labels) > 8 else ""
     screen.answer(f"{count(summary.pictures, 'picture')}: {labels}{more}")
-    sentences = summary.sentences()
-    for sentence in sentences:
-        screen.answer(f"  {printable(sentence)}")
-    if not sentences:
+    if not summary.has_findings:
         screen.answer("  Nothing was found that needs looking at.")
+    for sentence in summary.sentences():
+        screen.answer(f"  {printable(sentence)}")
     _show_leaks(found)
     near = "" if summary.by_detail else "conflicting_near_copy"
     for check, title in (

@@ -13,6 +13,7 @@ import typer
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
 from pawsure.cli.labels import LabelsOption
+from pawsure.cli.settings import read_setting
 from pawsure.errors import UsageError
 from pawsure.extras import needing
 from pawsure.progress_bars import terminal_progress
@@ -60,6 +61,15 @@ def compare(
         Judged, typer.Option(help="Which pictures accuracies are measured on.")
     ] = Judged.VALIDATION,
     labels: LabelsOption = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="What ONNX files do not say themselves: scaling, output or image_size, as for "
+            "'pawsure train'.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder to make for the table and the plot.")
     ] = None,
@@ -80,13 +90,16 @@ def compare(
         fine_tune=fine_tune,
         split=split.value,
         labels=None if labels is None else labels.value,
+        settings=dict(read_setting(text) for text in settings or []),
     )
     if as_json:
         screen.answer_json({"folder": str(folder), **comparison.to_dict()})
         return
     _show(comparison)
     for one in comparison.skipped:
-        screen.note(f"Skipped {one.title}: {one.reason.partition('. ')[0].rstrip('.')}.")
+        is_file = one.backbone.lower().endswith(".onnx")  # what to do is short, and possible
+        reason = one.reason if is_file else f"{one.reason.partition('. ')[0].rstrip('.')}."
+        screen.note(f"Skipped {one.title}: {reason}")
     screen.note(f"The table and the plot are in {folder}.")
     best = comparison.candidates[0].backbone
     chosen: dict[str, object] = {
@@ -100,6 +113,8 @@ def compare(
     elif find_spec("keras") is None and _trains_layers(recipe):
         chosen["--recipe"] = "fast"
     options = [word for pair in chosen.items() if pair[1] is not None for word in pair]
+    if best.lower().endswith(".onnx"):
+        options += [word for text in settings or [] for word in ("--set", text)]
     screen.next_command("To train the most accurate", "train", data, "--backbone", best, *options)
 
 

@@ -122,9 +122,12 @@ _NOT_A_PICTURE = (
     (b"<svg", "an SVG drawing, which has no pixels; save it as PNG"),
     (b"<?xml", "not a picture but XML; if it is a drawing, save it as PNG"),
     (b"%pdf", "not a picture but a PDF document; save its pages as PNG"),
-    (b"pk\x03\x04", "not a picture but a zip archive"),
+    (b"pk\x03\x04", "not a picture but a zip archive; unpack it"),
+    (b"par1", "not a picture but a Parquet table"),
     (b"version https://git-lfs", "a Git LFS pointer, not the picture itself; run git lfs pull"),
 )
+
+_TEXT = re.compile(rb"[\t\r\n\x20-\x7e]+")
 
 _HEIF_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"])
 
@@ -245,6 +248,8 @@ def why_unknown(data: bytes) -> str:
         return f"damaged or cut short: it begins as a {spoken} but can't be opened"
     if not any(data[:64]):
         return "not a picture: it begins with zeros; was its copying interrupted?"
+    if _TEXT.fullmatch(data[:1024]):
+        return "not a picture but text"
     return "not a picture: it is of no format that can be read"
 
 

@@ -54,6 +54,18 @@ _NO_LABELS = frozenset(
 # 2021, 2021-05, 20210503, …: when, not what.
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
 
+# Folders that are numbered and no more: fold1, images_002, New folder (3).
+_PART = re.compile(
+    r"(fold|part|batch|shard|chunk|subset|volume|disc|images?|imgs?|photos?|pictures?|files?"
+    r"|folder)[ _.-]*\(?\d+\)?|(new|untitled) folder( \(?\d+\)?)?",
+    re.IGNORECASE,
+)
+
+# 100APPLE, 101CANON, 102_0503: the folders of a camera's card (DCF, JEITA CP-3461, 3.3.1).
+_OF_A_CAMERA = re.compile(r"[1-9]\d\d(?=\w*[A-Z_])[A-Z0-9_]{5}", re.IGNORECASE)
+
+_NO_LABEL_FOLDERS = ((_DATE, "dates"), (_PART, "parts"), (_OF_A_CAMERA, "a camera's folders"))
+
 _MOST = 0.9
 """Of pictures: so many in inner folders of the same names are a plan, not chance."""
 
@@ -81,7 +93,8 @@ def labelled(
         paths: of pictures, relative to the place that was named, with forward slashes.
         where: that place, for messages.
         level: one of `LEVELS`; None finds it out, and refuses to guess.
-        passed: told of pictures that nobody has labelled, which get no entry.
+        passed: what a search found besides pictures; told of those that nobody has labelled,
+            which get no entry.
 
     Returns:
         An entry for every path, sorted by path. Those that fit into no label say so.
@@ -97,10 +110,11 @@ def labelled(
     if not found:
         raise SourceError(f"{where} holds no pictures. Pawsure takes {LAYOUTS}.")
     places = _places(found, where)
+    passed = PassedOver() if passed is None else passed
     if level is None:
         _refuse_to_guess(places.values(), where)
+        _refuse_class_files(found, passed.classes, where)
     labels = _labels(places, level)
-    passed = PassedOver() if passed is None else passed
     places = _without_unlabelled(places, labels, passed)
     _tell_of_blanks(places.values(), passed)
     entries = [
@@ -253,6 +267,30 @@ def _refuse_to_guess(places: Iterable[_Place], where: str) -> None:
                 f"{_listed(names)}, or list the pictures in a CSV file with the columns path and "
                 "label."
             )
+    _refuse_other_order({as_label(parts[0]) for parts in paths}, where)
+
+
+def _refuse_other_order(folders: set[str], where: str) -> None:
+    """Refuse folders that say when or by what pictures were taken, not what is on them."""
+    for form, what in _NO_LABEL_FOLDERS:
+        if len(folders) > 1 and all(map(form.fullmatch, folders)):
+            raise SourceError(
+                f"The folders of {where} are {what}, not labels: {_listed(folders)}. Put the "
+                "pictures of each label into a folder of its own, list them in a CSV file with "
+                f"the columns path and label, or say --labels {OUTER} if these are the labels."
+            )
+
+
+def _refuse_class_files(paths: Iterable[str], classes: Sequence[str], where: str) -> None:
+    """Refuse folders of pictures whose labels are in files beside them: they are shards."""
+    stems = {path.rpartition(".")[0] for path in paths}
+    labelled_by_file = [path for path in classes if path.rpartition(".")[0] in stems]
+    if 2 * len(labelled_by_file) > len(stems):
+        raise SourceError(
+            f"{where} has the label of each picture in a file beside it "
+            f"({as_text(min(labelled_by_file))}), which is not read here. List the pictures in a "
+            "CSV file with the columns path and label."
+        )
 
 
 def _inner_folders(paths: Iterable[_Parts], depth: int) -> dict[_Parts, Counter[str]]:

@@ -80,6 +80,10 @@ def _found(paths: Iterable[str | Path], passed: PassedOver) -> Iterator[tuple[Pa
             here.empty[:] = [""]
         passed.add(here, path)
     if named and not found_any:
+        if archives := sorted(named[0].glob("*.zip")):
+            raise SourceError(
+                f"{named[0]} holds no pictures, but archives. Unpack them first: {archives[0]}."
+            )
         raise SourceError(
             f"{named[0]} holds no pictures, nor do the folders in it. Name another folder, or "
             "the files themselves."

@@ -30,6 +30,12 @@ def rows_of(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     """
     is_parquet = path.suffix.lower() in PARQUET_SUFFIXES
     for number, row in _parquet_rows(path) if is_parquet else _csv_rows(path):
+        for column, value in row.items():
+            if isinstance(value, (list, dict)):
+                raise ManifestError(
+                    f"{path}, row {number}: the column {column} holds several values ({value}). "
+                    "It must hold one text or number."
+                )
         yield number, {column: _text(value) for column, value in row.items()}
 
 

@@ -21,12 +21,14 @@ class PassedOver:
         locked: reason by path, of folders that could not be searched.
         empty: folders that hold neither pictures nor folders.
         special: pipes, sockets and devices.
+        classes: files with a picture's label in them, beside it.
     """
 
     def __init__(self) -> None:
         self.locked: dict[str, str] = {}
         self.empty: list[str] = []
         self.special: list[str] = []
+        self.classes: list[str] = []
         self._litter: Counter[str] = Counter()
         self._videos: Counter[str] = Counter()
         self._without_suffix: list[str] = []
@@ -55,6 +57,8 @@ class PassedOver:
         suffix = os.path.splitext(path)[1].lower()
         if suffix in VIDEO_SUFFIXES:
             self._videos[suffix] += 1
+        elif suffix == ".cls":  # WebDataset's
+            self.classes.append(path)
         elif not suffix:
             self._without_suffix.append(path)
 

@@ -66,6 +66,14 @@ def _encoding(names: list[bytes]) -> str:
     return _ASSUMED
 
 
+def looks_misread(name: str) -> bool:
+    """Whether a name has what nobody writes: the lines and blocks of code page 437.
+
+    They come of names in an encoding that the archive does not tell, Chinese or Cyrillic mostly.
+    """
+    return any("\u2500" <= letter <= "\u259f" for letter in name)
+
+
 def _unicode_path(member: zipfile.ZipInfo) -> str:
     """The name that Info-ZIP adds in UTF-8, if it is that of this very member."""
     extra = member.extra

@@ -14,7 +14,7 @@ from pawsure.data.images import Limits, read_stream
 from pawsure.data.layouts import labelled
 from pawsure.data.litter import litter_in
 from pawsure.data.passed_over import PassedOver
-from pawsure.data.zip_names import named_members
+from pawsure.data.zip_names import looks_misread, named_members
 from pawsure.errors import PictureError, SourceError
 
 # Pictures hardly get smaller by zipping, so a hundredfold is no archive of photographs;
@@ -52,6 +52,11 @@ class ZipSource:
         passed = PassedOver()
         self._members = _pictures(named_members(self._archive), passed)
         _check_growth(path, sum(member.file_size for member in self._members.values()))
+        if misread := next(filter(looks_misread, self._members), ""):
+            passed.say(
+                f"Names in {self.name} are in an encoding that it does not tell, and come out as "
+                f"'{as_text(misread)}'. Unpack it with the program that packed it."
+            )
         self.entries = labelled(self._members, where=self.name, level=labels, passed=passed)
         self.notes = passed.sentences()
 

@@ -167,7 +167,7 @@ def _limit(diagnosis: Diagnosis) -> str:
     match diagnosis.limit:
         case "nothing-learned":
             return (
-                "It is no better than always giving the most frequent label: "
+                "Not significantly better than always giving the most frequent label: "
                 f"{precision.accuracy:.1%} of {precision.n:,} ({_percent(precision.interval)})."
             )
         case "training-pictures":

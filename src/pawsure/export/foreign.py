@@ -53,6 +53,9 @@ _SAME = 1e-3
 AS_THEY_ARE = Scaling((1.0,) * 3, (0.0,) * 3)
 """Pixels from 0 to 255, as they come."""
 
+# What may be done to pixels before it shows where their channels are.
+_PIXEL_BY_PIXEL = frozenset(["Cast", "Identity", "Add", "Sub", "Mul", "Div", "Clip", "Resize"])
+
 _FLOATS = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
@@ -147,6 +150,8 @@ def foreign_graph(
     try:
         session = _session(graph)
     except Exception as exc:  # ONNX Runtime raises classes of its own, none of them public
+        if not given.sides[0] and "ShapeInferenceError" in str(exc):
+            raise _wrong_size(path, size_px, _first_line(exc)) from exc
         raise _not_accepted(path, exc) from exc
     trouble, values = _try(session, size_px)
     if values is None:  # perhaps for the only reason that a batch is written into it
@@ -156,6 +161,8 @@ def foreign_graph(
         except Exception:
             values = None  # the first trouble is the one to tell
         graph = freed if values is not None else graph
+    if values is None and not given.sides[0] and not _takes(session, given.batch, size_px):
+        raise _wrong_size(path, size_px, trouble)
     if values is None:
         raise WeightsError(
             f"{path} can't be run on several pictures of {size_px} pixels at once ({trouble}); "
@@ -413,13 +420,13 @@ def _only_input(graph: onnx.GraphProto, path: Path) -> _Input:
             f"{path} takes numbers of type {kind}; a backbone takes float32, float16 or uint8."
         )
     sizes = [dim.dim_value for dim in tensor.shape.dim]
-    if len(sizes) != 4 or (sizes[1] == 3) == (sizes[3] == 3):
+    is_nchw = _channels_come_first(graph, inputs[0]) if len(sizes) == 4 else None
+    if is_nchw is None:
         shape = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in tensor.shape.dim)
         raise WeightsError(
             f"{path} takes ({shape}); a backbone takes colour pictures, (N, 3, S, S) or "
             "(N, S, S, 3)."
         )
-    is_nchw = sizes[1] == 3
     height, width = sizes[2:] if is_nchw else sizes[1:3]
     if height and width and height != width:
         raise WeightsError(f"{path} takes pictures of {width} x {height}; only squares are read.")
@@ -431,6 +438,33 @@ def _only_input(graph: onnx.GraphProto, path: Path) -> _Input:
         sides=(side, side),
         batch=sizes[0] or 1,
     )
+
+
+def _channels_come_first(graph: onnx.GraphProto, picture: onnx.ValueInfoProto) -> bool | None:
+    """Whether an input of four dimensions is (N, 3, S, S), not (N, S, S, 3); None: neither.
+
+    Some exporters leave the number of channels open, as all the others; then it shows in what
+    the network does with its input first.
+    """
+    dims = picture.type.tensor_type.shape.dim
+    first, last = dims[1].dim_value, dims[3].dim_value
+    if (first == 3) != (last == 3):
+        return first == 3
+    if first not in (0, 3) and last not in (0, 3):
+        return None
+    shapes = {item.name: list(item.dims) for item in graph.initializer}
+    followed = {picture.name}
+    for node in graph.node:
+        if not followed & set(node.input):
+            continue
+        if node.op_type == "Conv":
+            return True if shapes.get(node.input[1], [0, 3])[1] == 3 else None
+        if node.op_type == "Transpose":
+            order = next((list(each.ints) for each in node.attribute if each.name == "perm"), [])
+            return {(0, 3, 1, 2): False, (0, 2, 3, 1): True}.get(tuple(order))
+        if node.op_type in _PIXEL_BY_PIXEL:
+            followed.update(node.output)
+    return None
 
 
 def _told(model: onnx.ModelProto) -> dict[str, Any]:
@@ -647,6 +681,22 @@ def _try(session: Any, size_px: int) -> tuple[str, np.ndarray | None]:
     if np.abs(found - expected).max() > _SAME * max(np.abs(expected).max(), 1e-6):
         return "what it gives for one depends on the others", None
     return "", both
+
+
+def _takes(session: Any, batch: int, size_px: int) -> bool:
+    """Whether the size of pictures is no trouble, if a free batch is."""
+    try:
+        session.run(None, {"image": np.zeros((batch, size_px, size_px, 3), np.uint8)})
+    except Exception:
+        return False
+    return True
+
+
+def _wrong_size(path: Path, size_px: int, trouble: str) -> WeightsError:
+    return WeightsError(
+        f"{path} can't be run on pictures of {size_px} pixels ({trouble}). Name the size that it "
+        "was made for by --image-size, or as image_size in the recipe."
+    )
 
 
 def _as_feature_map(

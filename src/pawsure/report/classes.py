@@ -109,7 +109,7 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup
         "What was taken for what",
         svg,
         note="A row for each true label, a column for each answer: what lies off the diagonal is "
-        "a mistake. Darker is a larger share of the row.",
+        "a mistake. The stronger the colour, the larger the share of the row.",
         figures=table(("true label", *labels), rows, caption="Confusion matrix"),
     )
 

@@ -50,7 +50,8 @@ def _histogram(material: Material, known: Sequence[int]) -> Markup:
     shares = [_shares(known), _shares(strange)]
     threshold = neither.get("threshold")
     top = max(value for part in shares for value in [*part, 0.05])
-    y = share_axis("pictures", [0.0, top], high=top)
+    room = 1.15 if threshold is not None else 1.0  # for the words beside its line
+    y = share_axis("pictures", [0.0, top], high=room * top)
     x = Axis(
         title="familiarity",
         low=0.0,

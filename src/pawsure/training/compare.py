@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,7 @@ def compare_backbones(
     split: str = "validation",
     out: Path | None = None,
     labels: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Comparison:
     """Try backbones on labelled pictures.
@@ -157,6 +158,7 @@ def compare_backbones(
             backbone by the test split makes its accuracy there a little too good.
         out: an existing folder for the runs of fine-tuning; None keeps none of them.
         labels: which folder names the label; see `pawsure.data.sources.open_source`.
+        settings: what ONNX files do not say themselves, by the keys of a recipe's `model`.
         progress: told what happens.
 
     Raises:
@@ -168,7 +170,7 @@ def compare_backbones(
     titles = {name: _title(name) for name in wanted}  # unknown ones before minutes are spent
     catalog = _catalog(data, labels, recipe, split, progress)
     with tempfile.TemporaryDirectory(prefix="pawsure-compare-") as scratch:
-        trial = _Trial(recipe, catalog, split, Path(scratch), progress)
+        trial = _Trial(recipe, catalog, split, Path(scratch), progress, settings)
         probes: list[_Probe] = []
         skipped: list[Skipped] = []
         for name, title in titles.items():
@@ -183,7 +185,8 @@ def compare_backbones(
     candidates = _against_the_best(candidates, probes)
     if fine_tune:
         candidates = [
-            _fine_tuned(one, data, labels, recipe, split, out, progress) for one in candidates
+            _fine_tuned(one, data, labels, recipe, split, out, progress, settings)
+            for one in candidates
         ]
     return Comparison(
         candidates=_ranked(candidates),
@@ -235,9 +238,16 @@ class _Trial:
     """What stays the same from one backbone to the next."""
 
     def __init__(
-        self, recipe: Recipe, catalog: Catalog, split: str, scratch: Path, progress: Progress
+        self,
+        recipe: Recipe,
+        catalog: Catalog,
+        split: str,
+        scratch: Path,
+        progress: Progress,
+        settings: Mapping[str, Any] | None,
     ) -> None:
         self._recipe = recipe
+        self._settings = settings
         self._catalog = catalog
         self._split = split
         self._scratch = scratch
@@ -251,7 +261,7 @@ class _Trial:
         Raises:
             WeightsError: it can't take part.
         """
-        model = replace(with_backbone(self._recipe.model, name), head="softmax")
+        model = replace(with_backbone(self._recipe.model, name, self._settings), head="softmax")
         self._check_size(model)
         prefix = self._prefix(model)
         started = time.perf_counter()
@@ -407,13 +417,14 @@ def _fine_tuned(
     split: str,
     out: Path | None,
     progress: Progress,
+    settings: Mapping[str, Any] | None,
 ) -> Candidate:
     """All stages of the recipe with this backbone; what forbids it becomes a note."""
     progress.say(f"Fine-tuning {candidate.title}.")
     with tempfile.TemporaryDirectory(prefix="pawsure-compare-") as scratch:
         folder = (out or Path(scratch)) / Path(candidate.backbone).stem
         try:
-            own = replace(recipe, model=with_backbone(recipe.model, candidate.backbone))
+            own = replace(recipe, model=with_backbone(recipe.model, candidate.backbone, settings))
             run = train(data, recipe=own, out=folder, labels=labels, progress=progress)
         except MissingExtraError:
             raise

@@ -101,8 +101,9 @@ def scaling_of(model: ModelRecipe) -> Scaling:
         scaling = declared(model.backbone).scaling
         if scaling is None:
             raise WeightsError(
-                f"{model.backbone} does not say how pixels are scaled. Say it in the recipe: "
-                'model.scaling = "imagenet", "unit" or { mean = […], deviation = […] }.'
+                f"{model.backbone} does not say how pixels are scaled. Say it: "
+                "--set scaling=imagenet, --set scaling=unit, or the mean and deviation as "
+                "model.scaling in a recipe."
             )
         return scaling
     return ZERO_TO_ONE if model.scaling == "unit" else find_backbone(model.backbone).scaling

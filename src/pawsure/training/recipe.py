@@ -258,8 +258,16 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] | None =
     return _build(Recipe, {"name": title, **table}, title)
 
 
-def with_backbone(model: ModelRecipe, backbone: str) -> ModelRecipe:
+def with_backbone(
+    model: ModelRecipe, backbone: str, settings: Mapping[str, Any] | None = None
+) -> ModelRecipe:
     """The same recipe of a network for another backbone, as far as it can be the same.
+
+    Args:
+        model: the recipe.
+        backbone: a name, or an ONNX file.
+        settings: what such a file does not say itself, by the keys of a recipe's `model`; a
+            name leaves them out.
 
     Raises:
         RecipeError: an ONNX file that does not say what has to be known of it.
@@ -276,13 +284,17 @@ def with_backbone(model: ModelRecipe, backbone: str) -> ModelRecipe:
         )
     from pawsure.export.foreign import declared
 
+    size = declared(backbone).size_px or model.image_size
+    if settings:
+        chosen = {"backbone": backbone, "image_size": size, **settings}
+        return load_recipe("fast", chosen).model
     same = backbone == model.backbone
     return dataclasses.replace(
         model,
         backbone=backbone,
         weights=OWN,
         output=model.output if same else "",
-        image_size=declared(backbone).size_px or model.image_size,
+        image_size=size,
     )
 
 

@@ -45,6 +45,11 @@ LEAST_SLOPE = 0.01
 surer one stays the surer."""
 
 _MOST_ROUNDS = 200
+LEAST_GAP = 0.01
+"""Of the largest gap between logits, once calibrated. With a network that has learned nothing the
+likeliest temperature is without end; at this one (50.2% sure at most, of two labels) the float32
+numbers of a model file still tell answers apart, as those do that its figures were measured by."""
+
 _SMALL = 1e-9
 
 
@@ -201,7 +206,8 @@ def fit_curve(
     logit = _checked(logit, label)
     gap = _gaps(logit)
     target = _softened(label, logit.shape[1], len(label) / versions)
-    line = _fitted(gap, target, np.array([0.0, max(gap.max(), _SMALL)]))
+    most = max(gap.max(), _SMALL)
+    line = _fitted(gap, target, np.array([0.0, most]), min(1.0, LEAST_GAP / most))
     if pieces == 1:
         return line
     return _fitted(gap, target, _knots(gap, line, pieces), LEAST_SLOPE * float(line.slopes[0]))
