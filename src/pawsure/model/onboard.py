@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pawsure.errors import ModelFileError, UsageError
 
-ON_BOARD = ("pets-224", "pets-128")
-"""Models of cats and dogs that come with pawsure; the number is the side of the pictures. The
-first answers where none is named: the other is three times as fast and errs more often."""
+ON_BOARD = ("pets", "pets-small")
+"""Models of cats and dogs that come with pawsure. The
+first answers where none is named; the other is faster, smaller, and errs more often."""
 
 
 def find_model(path: str | Path | None = None) -> Path:

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from pawsure.trust.familiarity import unit_length
-from pawsure.trust.gaussian import Gaussian, fit_gaussian
+from pawsure.trust.gaussian import MOST_DIRECTIONS, Gaussian, fit_gaussian
 
 LEAST_PICTURES = 30
 """Fewer say too little of what ordinary pictures are."""
 
 
-def background_of(embedding: np.ndarray) -> Gaussian:
+def background_of(embedding: np.ndarray, *, num_directions: int = MOST_DIRECTIONS) -> Gaussian:
     """The statistics of pictures: embeddings float (N, F)."""
-    return fit_gaussian(unit_length(embedding))
+    return fit_gaussian(unit_length(embedding), most_directions=num_directions)
 
 
 def builtin_background(backbone: str) -> Gaussian | None:

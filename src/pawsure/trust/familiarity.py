@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pawsure.trust.gaussian import Gaussian, checked, fit_gaussian
+from pawsure.trust.gaussian import MOST_DIRECTIONS, Gaussian, checked, fit_gaussian
 from pawsure.trust.log_odds import CompactClassifier, LogOdds, log_odds_of
 
 NUM_FOLDS = 5
@@ -112,10 +112,12 @@ class Known:
     Attributes:
         backgrounds: Gaussians of ordinary pictures, embeddings of length 1.
         classifier: of the pretrained network, on these very embeddings.
+        num_directions: of the training pictures' Gaussian, at most; fewer make a smaller file.
     """
 
     backgrounds: tuple[Gaussian, ...] = ()
     classifier: CompactClassifier | None = None
+    num_directions: int = MOST_DIRECTIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +216,7 @@ def _parts(embedding: np.ndarray, known: Known) -> Familiarity:
     """Without weights and shares."""
     classifier = known.classifier
     return Familiarity(
-        own=fit_gaussian(unit_length(embedding)),
+        own=fit_gaussian(unit_length(embedding), most_directions=known.num_directions),
         backgrounds=known.backgrounds,
         log_odds=None if classifier is None else log_odds_of(classifier, embedding),
     )
