@@ -236,12 +236,12 @@ def test_a_server_that_refused_is_not_compared(benchmark_module):
 
 def test_another_network_than_the_naive_servers_is_not_compared(benchmark_module, monkeypatch):
     serving = benchmark_module("serving")
-    words = refusal(serving.require_same_network, "pets-224")
-    assert "side in pixels differ (MODEL: 224; naive server: 128)" in words
-    words = refusal(serving.require_same_network, "pets-128")
+    words = refusal(serving.require_same_network, "pets")
+    assert "backbone differ (MODEL: efficientnet_lite2; naive server: mobilenet_v2)" in words
+    words = refusal(serving.require_same_network, "pets-small")
     assert "passes a picture differ (MODEL: 2; naive server: 1)" in words
     monkeypatch.setitem(serving.NAIVE, "passes a picture", 2)
-    serving.require_same_network("pets-128")
+    serving.require_same_network("pets-small")
 
 
 def test_two_graphs_with_other_logits_are_not_timed(benchmark_module):

@@ -280,7 +280,7 @@ class TestNetworks:
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
         found = find_network(progress=PlainLines())
         assert found.prefix.path == onboard.onboard_model()
-        assert found.name.startswith("the built-in model pets-224 (trained on cats and dogs), ")
+        assert found.name.startswith("the built-in model pets (trained on cats and dogs), ")
         assert "'onnx' is not installed" in capsys.readouterr().err
 
     def test_without_onnx_and_model_it_is_said_what_to_do(self, monkeypatch, tmp_path):

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from pawsure.model.predictor import Predictor
+
+_SCRIPT = Path(__file__).parents[2] / "benchmarks" / "elsewhere.py"
+_SPEC = importlib.util.spec_from_file_location("elsewhere_benchmark", _SCRIPT)
+BENCHMARK = importlib.util.module_from_spec(_SPEC)
+sys.modules[_SPEC.name] = BENCHMARK  # where its dataclasses look for their module
+_SPEC.loader.exec_module(BENCHMARK)
 
 pytestmark = [
     pytest.mark.real,
@@ -16,17 +23,36 @@ pytestmark = [
 ]
 
 
+MEASURED = {
+    "pets": BENCHMARK.Bars(
+        calibration_error=0.02,
+        accuracy=0.99,
+        press=0.978,
+        without_label=0.11,
+        others=0.03,
+        near=0.4,
+        error=0.01,
+    ),
+    "pets-small": BENCHMARK.Bars(
+        calibration_error=0.02,
+        accuracy=0.95,
+        press=0.95,
+        without_label=0.14,
+        others=0.11,
+        near=0.7,
+        error=0.03,
+    ),
+}
+"""What the cards of the models say, with room for a picture or two."""
+
+
 @pytest.mark.parametrize("name", ["pets", "pets-small"])
-def test_a_built_in_model_holds_its_bars_on_pictures_from_elsewhere(name):
-    script = Path(__file__).parents[2] / "benchmarks" / "elsewhere.py"
-    spec = importlib.util.spec_from_file_location("elsewhere_benchmark", script)
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
+def test_a_built_in_model_keeps_what_its_card_says_of_pictures_from_elsewhere(name):
     data = Path(os.environ["PAWSURE_DATA"])
     sources = ("full-size", "elsewhere/oxford", "elsewhere/press")
-    figures = benchmark.elsewhere(
+    figures = BENCHMARK.elsewhere(
         Predictor(name),
         [str(data / source) for source in sources],
         [str(data / "neither"), str(data / "elsewhere" / "strangers")],
     )
-    assert benchmark.missed_bars(figures, benchmark.BARS[name]) == []
+    assert BENCHMARK.missed_bars(figures, MEASURED[name]) == []

@@ -116,8 +116,8 @@ WITHOUT_ONNX = WITHOUT.replace('"torch"', '"torch", "onnx"')
     [
         (["train", "DATA"], "[train]", ". Or without TensorFlow, for --recipe fast --backbone"),
         (["compare", "DATA"], "[train]", ". Or without TensorFlow, for --backbones"),
-        (["export", "pets-224", "--to", "int8", "--out", "x"], "[lite]", None),
-        (["export", "pets-224", "--to", "litert", "--out", "x"], "[train]", None),
+        (["export", "pets", "--to", "int8", "--out", "x"], "[lite]", None),
+        (["export", "pets", "--to", "litert", "--out", "x"], "[train]", None),
         (["audit", "DATA", "--backbone", "net.onnx"], "[lite]", None),
     ],
 )

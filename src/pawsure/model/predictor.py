@@ -106,7 +106,7 @@ class Predictor:
 
         Args:
             path: the file, the run folder that holds it as model.onnx, or the name of one on
-                board, such as pets-128.
+                board, such as pets-small.
             threads: CPU threads of one forward pass; None takes one per core. A series
                 (`predict_paths`, `predict_series`) runs passes of one thread side by side.
 
@@ -384,7 +384,7 @@ def load(path: str | Path | Run | None = None, *, threads: int | None = None) ->
 
     Args:
         path: a model file, the run folder that holds one, what `pawsure.train` gave back, or the
-            name of a built-in model (pets-224, pets-128); None takes pets-224.
+            name of a built-in model (pets, pets-small); None takes pets.
         threads: CPU threads of one forward pass; None takes one per core.
 
     Raises:
