@@ -107,9 +107,9 @@ def test_a_watcher_that_fails_is_left_out_and_the_others_go_on():
 
 def test_without_its_library_a_watcher_is_refused_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"'tensorboard'.*pawsure\[watch\]"):
+    with pytest.raises(MissingExtraError, match=r"'tensorboard'.*\[watch\]"):
         make_watchers(tensorboard=tmp_path, name="run")
-    with pytest.raises(MissingExtraError, match=r"'mlflow'.*pawsure\[watch\]"):
+    with pytest.raises(MissingExtraError, match=r"'mlflow'.*\[watch\]"):
         make_watchers(mlflow="mlruns", name="run")
     assert make_watchers(name="run") == []
 

@@ -68,7 +68,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except BaseException as exc:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if isinstance(exc, OSError) and exc.filename in (None, os.fspath(temporary), temporary):
+        names = (None, os.fspath(temporary), temporary)
+        # An error without a number would lose its own words for the name.
+        if isinstance(exc, OSError) and exc.errno is not None and exc.filename in names:
             exc.filename = os.fspath(path)  # the name that a person knows
         raise
     _flush_folder(path.parent)
