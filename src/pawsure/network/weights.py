@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from pawsure.errors import WeightsError
 from pawsure.installation import install_command
-from pawsure.network.backbones import Backbone, keras_constructor
+from pawsure.network.backbones import BACKBONES, Backbone, keras_constructor
 from pawsure.network.packages import WeightsPackage, find_in_package, require_published
 from pawsure.network.torch_file import TORCH_START
 
@@ -289,13 +289,25 @@ def _not_installed(backbone: Backbone, package: WeightsPackage) -> WeightsError:
 
 def _ways_out(backbone: Backbone, *, pets: bool) -> str:
     """What else can be asked for."""
-    ways = [f"set KERAS_HOME to a folder that has the file in models{os.sep}"]
+    ways = [f"--backbone {name} (its weights are installed)" for name in _installed(backbone)]
+    ways.append(f"set KERAS_HOME to a folder that has the file in models{os.sep}")
     if pets and backbone.name == PETS_BACKBONE:
         ways.append("--weights pets (on board, trained on cats and dogs)")
     elif pets:
         ways.append(f"--backbone {PETS_BACKBONE} --weights pets (on board)")
     ways += ["--weights FILE (your own)", "--weights none (start from nothing)"]
     return f"Ways out: {'; '.join(ways)}."
+
+
+def _installed(other: Backbone) -> list[str]:
+    """The first other backbone whose ImageNet weights came as a package, if there is one."""
+    return [
+        each.name
+        for each in BACKBONES.values()
+        if each.package is not None
+        and each.name != other.name
+        and find_in_package(each.package) is not None
+    ][:1]
 
 
 class _Watched(io.TextIOBase):

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from pawsure.data.augment import Augmentation
 from pawsure.errors import RecipeError
+from pawsure.network.weights import PETS_BACKBONE
 
 HEAD = "head"
 """`train_from` of a stage in which only the new classifier learns."""
@@ -254,6 +255,8 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] | None =
         else:
             own = {} if str(name) in recipe_names() else _read_table(name)[0].get("model", {})
         given = {*own, *(key.rpartition(".")[2] for key in overrides or {})}
+        if table["model"].get("weights") == "pets" and "backbone" not in given:
+            table["model"]["backbone"] = PETS_BACKBONE  # the one that there are such weights for
         _settle_file(table["model"], given, table.get("stages", ()))
     return _build(Recipe, {"name": title, **table}, title)
 
