@@ -7,6 +7,7 @@ from tiny_models import SIZE_PX
 from tiny_runs import CHANNELS, red_or_blue
 
 from pawsure.errors import DataError
+from pawsure.network.pretrained import PretrainedClassifier
 from pawsure.training import known
 from pawsure.training.known import known_for
 from pawsure.training.recipe import load_recipe
@@ -15,7 +16,7 @@ from pawsure.trust.familiarity import unit_length
 
 
 def recipe(**changes):
-    return load_recipe("fast", {"image_size": SIZE_PX, **changes})
+    return load_recipe("fast", {"backbone": "mobilenet_v2", "image_size": SIZE_PX, **changes})
 
 
 @pytest.fixture
@@ -61,3 +62,15 @@ def test_other_weights_have_none_and_it_is_said(monkeypatch):
     assert said[0].startswith("No background") and "trust.background=DIR" in said[0]
     fine_tuned = load_recipe("default", {"image_size": SIZE_PX})
     assert not known_for(fine_tuned, red_or_blue(), say=said.append).backgrounds
+
+
+def test_a_frozen_backbone_that_came_with_a_classifier_keeps_it(monkeypatch):
+    kernel, bias = np.ones((CHANNELS, 5), np.float32), np.zeros(5, np.float32)
+    came_with = PretrainedClassifier(kernel=kernel, bias=bias, labels=tuple("abcde"))
+    monkeypatch.setattr(known, "pretrained_classifier", lambda *given, **size: came_with)
+    said: list[str] = []
+    found = known_for(recipe(), red_or_blue(), say=said.append)
+    assert found.classifier is not None and found.classifier.kernel.shape == kernel.shape
+    assert said == ["Familiarity uses the ImageNet classifier of the backbone."]
+    fine_tuned = load_recipe("default", {"image_size": SIZE_PX})
+    assert known_for(fine_tuned, red_or_blue(), say=said.append).classifier is None

@@ -147,3 +147,25 @@ def test_auroc_is_that_of_scikit_learn():
     truth = np.repeat([1, 0], [40, 30])
     expected = metrics.roc_auc_score(truth, np.concatenate([familiar, strange]))
     assert auroc(familiar, strange) == pytest.approx(expected)
+
+
+def test_with_many_labels_a_background_is_judged_by_labels_that_were_left_out():
+    kinds = np.concatenate([kind(30, number) for number in range(6)])
+    label = np.repeat(np.arange(6), 30)
+    known = Known(backgrounds=(fit_gaussian(unit_length(world(first=8, last=16))),))
+    passing = {True: 0.0, False: 0.0}
+    for hidden in range(6):
+        rest = kinds[label != hidden]
+        for each in (known, Known()):
+            found = fit_familiarity(rest[::2], held_out(rest[1::2]), each)
+            passing[bool(each.backgrounds)] += (found(kinds[label == hidden]) >= 0.05).mean()
+    found = fit_familiarity(kinds, held_out(kinds), known, label=label)
+    assert bool(found.backgrounds) == (passing[True] <= passing[False])
+
+
+@pytest.mark.parametrize(("num", "is_used"), [(60, False), (400, True)])
+def test_with_two_labels_a_background_takes_many_pictures(num, is_used):
+    known = Known(backgrounds=(fit_gaussian(unit_length(world())),))
+    label = np.repeat([0, 1], num // 2)
+    found = fit_familiarity(own(num, 0), held_out(own(300, 1)), known, label=label)
+    assert bool(found.backgrounds) == is_used
