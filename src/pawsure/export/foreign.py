@@ -158,8 +158,8 @@ def foreign_graph(
         try:
             freed = _between(_with_free_batch(model, given.batch), given, scaling, size_px, path)
             _, values = _try(_session(freed), size_px)
-        except Exception:
-            values = None  # the first trouble is the one to tell
+        except Exception:  # of ONNX Runtime's own classes; the first trouble is the one to tell
+            values = None
         graph = freed if values is not None else graph
     if values is None and not given.sides[0] and not _takes(session, given.batch, size_px):
         raise _wrong_size(path, size_px, trouble)
@@ -687,7 +687,7 @@ def _takes(session: Any, batch: int, size_px: int) -> bool:
     """Whether the size of pictures is no trouble, if a free batch is."""
     try:
         session.run(None, {"image": np.zeros((batch, size_px, size_px, 3), np.uint8)})
-    except Exception:
+    except Exception:  # ONNX Runtime raises classes of its own, none of them public
         return False
     return True
 

@@ -133,7 +133,7 @@ class Guard:
             return
         try:
             await self._app(scope, receive, send)
-        except Exception:
+        except Exception:  # the last boundary: the client gets a 500, the server's log the error
             if not scope[_EXCHANGE].status:
                 await _send_error(500, _BROKEN, {}, send)
             raise
