@@ -129,7 +129,7 @@ def _flushed() -> StorageError | None:
     except (AttributeError, ValueError, BrokenPipeError):
         return None  # closed, or nobody reads
     except OSError as exc:
-        # Python would try once more at its end, and fail with words of its own.
+        # Otherwise Python tries to flush again at exit, and prints its own error.
         with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         exc.filename = screen.STANDARD_OUTPUT

@@ -108,7 +108,7 @@ def compare(
         "--weights": weights,
         "--labels": None if labels is None else labels.value,
     }
-    if best.lower().endswith(".onnx"):  # it stays frozen, and has a size and weights of its own
+    if best.lower().endswith(".onnx"):  # it stays frozen; size and weights come from the file
         chosen |= {"--recipe": "fast", "--image-size": None, "--weights": None}
     elif find_spec("keras") is None and _trains_layers(recipe):
         chosen["--recipe"] = "fast"

@@ -118,7 +118,7 @@ def predict(
             f"{count(len(drawn), 'heat map')} {agreeing(len(drawn), 'is', 'are')} in {evidence}: "
             "warm for the answer, blue against."
         )
-    passed.locked.clear()  # answered for by a row of its own
+    passed.locked.clear()  # each of them has a row with its error
     for sentence in passed.sentences():
         screen.note(sentence)
     if not as_json:

@@ -63,7 +63,13 @@ def augment(
     Returns:
         uint8 (size_px, size_px, 3).
     """
-    image = _cropped(Image.fromarray(picture), augmentation, rng, size_px)
+    image = random_crop(
+        Image.fromarray(picture),
+        rng,
+        least_area=augmentation.crop,
+        stretch=augmentation.stretch,
+        size_px=size_px,
+    )
     if augmentation.flip and rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if rng.random() < augmentation.blur:
@@ -74,16 +80,28 @@ def augment(
     return pixels
 
 
-def _cropped(
-    image: Image.Image, augmentation: Augmentation, rng: np.random.Generator, size_px: int
+def random_crop(
+    image: Image.Image,
+    rng: np.random.Generator,
+    *,
+    least_area: float,
+    stretch: float,
+    size_px: int,
 ) -> Image.Image:
-    """A random part of the picture, resized to the square.
+    """A random part of a picture, resized to a square.
+
+    Args:
+        image: of any size and mode that can be resized.
+        rng: draws area, aspect ratio and place.
+        least_area: smallest share of the area that is kept, in (0, 1].
+        stretch: largest change of the aspect ratio, a factor of at least 1.
+        size_px: side of the result, in pixels.
 
     Source: Szegedy et al. 2015, arXiv:1409.4842, section 6 (area and aspect ratio at random).
     """
     width, height = image.size
-    area = rng.uniform(augmentation.crop, 1.0)
-    aspect = math.exp(rng.uniform(-1.0, 1.0) * math.log(augmentation.stretch))
+    area = rng.uniform(least_area, 1.0)
+    aspect = math.exp(rng.uniform(-1.0, 1.0) * math.log(stretch))
     part_width = width * min(1.0, math.sqrt(area * aspect))
     part_height = height * min(1.0, math.sqrt(area / aspect))
     left = rng.uniform(0.0, width - part_width)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from pawsure.data.augment import random_crop
 from pawsure.data.images import RESAMPLE
 
 ROOM = 1.5
@@ -49,7 +50,13 @@ def changed(picture: np.ndarray, rng: np.random.Generator, size_px: int) -> np.n
     Returns:
         uint8 (size_px, size_px, 3).
     """
-    image = _cropped(Image.fromarray(picture), rng, size_px)
+    image = random_crop(
+        Image.fromarray(picture),
+        rng,
+        least_area=_LEAST_AREA,
+        stretch=_LARGEST_STRETCH,
+        size_px=size_px,
+    )
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     for enhance, strength in _ENHANCED:
@@ -85,19 +92,6 @@ def corrupt(picture: np.ndarray, kind: str, strength: int, size_px: int) -> np.n
         return np.asarray(image.resize((size_px, size_px), RESAMPLE, box=box))
     image = image.resize((size_px, size_px), RESAMPLE)
     return np.asarray(CORRUPTIONS[kind](image, strength - 1))
-
-
-def _cropped(image: Image.Image, rng: np.random.Generator, size_px: int) -> Image.Image:
-    width, height = image.size
-    area = rng.uniform(_LEAST_AREA, 1.0)
-    aspect = _LARGEST_STRETCH ** rng.uniform(-1, 1)
-    part_width = width * min(1.0, math.sqrt(area * aspect))
-    part_height = height * min(1.0, math.sqrt(area / aspect))
-    left = rng.uniform(0.0, width - part_width)
-    top = rng.uniform(0.0, height - part_height)
-    return image.resize(
-        (size_px, size_px), RESAMPLE, box=(left, top, left + part_width, top + part_height)
-    )
 
 
 def _blurred(image: Image.Image, radius: float) -> Image.Image:

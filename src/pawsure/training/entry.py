@@ -128,7 +128,7 @@ def _check_typed(
     else:
         RunFolder.check_free(out)
     if isinstance(recipe, Recipe):
-        if not is_file(recipe.model.backbone):  # which has weights of its own
+        if not is_file(recipe.model.backbone):  # the file contains its weights
             check_weights(recipe.model.weights)
         neither = recipe.trust.neither
         if neither and not Path(neither).exists():
