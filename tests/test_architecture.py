@@ -16,6 +16,7 @@ PACKAGES = {path.parent.name for path in SOURCES.glob("*/__init__.py")} | {
 }
 NEEDS_KERAS = {"network", "training", "export"}
 FOUNDATIONS = {
+    "_version",
     "errors",
     "extras",
     "installation",

@@ -19,7 +19,7 @@ import onnx
 import onnx.compose
 from onnx import TensorProto, helper, numpy_helper
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.data.files import atomic_path
 from pawsure.errors import ExportError
 from pawsure.model.metadata import (
