@@ -25,7 +25,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).parent))
 from agreement import require_close, require_same  # noqa: E402
 
-from pawsure.audit.grouping import grouped_catalog  # noqa: E402
+from pawsure.copies.grouping import grouped_catalog  # noqa: E402
 from pawsure.data.images import read  # noqa: E402
 from pawsure.data.sources import list_pictures  # noqa: E402
 from pawsure.data.split import assign_splits  # noqa: E402

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from planted_copies import CHANGES, detailed, detailed_jpeg, opened
 
-from pawsure.audit.copies import NearCopies, find_near_copies, group_copies, merged
-from pawsure.audit.fingerprints import thumbnail
-from pawsure.audit.grouping import grouped_catalog
-from pawsure.audit.thumbnails import Thumbnails
+from pawsure.copies.fingerprints import thumbnail
+from pawsure.copies.grouping import grouped_catalog
+from pawsure.copies.near_copies import NearCopies, find_near_copies, group_copies, merged
+from pawsure.copies.thumbnails import Thumbnails
 from pawsure.data.catalog import build_catalog
 from pawsure.data.split import assign_splits
 from pawsure.errors import PictureError

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pawsure.audit.alignment import similarity
-from pawsure.audit.fingerprints import spectra
-from pawsure.audit.neighbours import find_candidates
-from pawsure.audit.threads import one_thread_a_product
-from pawsure.audit.thumbnails import Thumbnails
+from pawsure.copies.alignment import similarity
+from pawsure.copies.fingerprints import spectra
+from pawsure.copies.neighbours import find_candidates
+from pawsure.copies.thumbnails import Thumbnails
 from pawsure.data.catalog import Catalog
+from pawsure.data.threads import one_thread_a_product
 from pawsure.features.views import Rows
 from pawsure.progress import NO_PROGRESS, Progress
 
 LEAST_SIMILARITY = 0.85
-"""Of a picture and its near-copy, by `pawsure.audit.alignment.similarity`. On 4,000 photographs,
+"""Of a picture and its near-copy, by `pawsure.copies.alignment.similarity`. On 4,000 photographs,
 copies that were resized, recompressed, cropped by a tenth, mirrored, made lighter or darker are
 at 0.90 and more; of 8 million pairs of different ones the likest is at 0.77."""
 

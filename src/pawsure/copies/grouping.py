@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pawsure.audit.copies import Grouped, group_copies
-from pawsure.audit.thumbnails import Thumbnails
+from pawsure.copies.near_copies import Grouped, group_copies
+from pawsure.copies.thumbnails import Thumbnails
 from pawsure.data.catalog import build_catalog, check_trainable
 from pawsure.data.entries import Source
 from pawsure.data.images import DEFAULT_LIMITS, Limits

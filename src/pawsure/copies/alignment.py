@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pawsure.audit.fingerprints import THUMBNAIL_PX
+from pawsure.copies.fingerprints import THUMBNAIL_PX
 
 _STEPS = 6
 _PAIRS_A_TIME = 256  # 1,600 numbers, some ten arrays: 16 MB

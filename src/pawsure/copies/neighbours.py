@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.audit.fingerprints import MIRRORED, PLAIN, WHOLE, Variant, descriptors
+from pawsure.copies.fingerprints import MIRRORED, PLAIN, WHOLE, Variant, descriptors
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.progress import NO_PROGRESS, Progress
 

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from pawsure.audit.fingerprints import THUMBNAIL_PX, THUMBNAILS_VERSION, thumbnail
+from pawsure.copies.fingerprints import THUMBNAIL_PX, THUMBNAILS_VERSION, thumbnail
 from pawsure.data.cache import cache_dir
 from pawsure.data.images import DEFAULT_LIMITS, Limits
 from pawsure.features.prefix import decoder, identity

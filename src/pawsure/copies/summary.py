@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pawsure.audit.copies import Grouped
-from pawsure.audit.leakage import Leakage, Owed, find_leakage
+from pawsure.copies.leakage import Leakage, Owed, find_leakage
+from pawsure.copies.near_copies import Grouped
 from pawsure.data.catalog import Catalog
 from pawsure.wording import agreeing, count
 
@@ -242,7 +242,7 @@ def summarise(grouped: Grouped, catalog: Catalog | None = None, **further: Any) 
     """Sum up what is known once files were read and copies grouped.
 
     Args:
-        grouped: see `pawsure.audit.grouping.grouped_catalog`.
+        grouped: see `pawsure.copies.grouping.grouped_catalog`.
         catalog: the same with splits; that of `grouped` by default.
         further: fields of `AuditSummary` that other checks found.
     """

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from planted_copies import CHANGES, opened
 
-from pawsure.audit.copies import find_near_copies
-from pawsure.audit.fingerprints import thumbnail
-from pawsure.audit.grouping import grouped_catalog
+from pawsure.copies.fingerprints import thumbnail
+from pawsure.copies.grouping import grouped_catalog
+from pawsure.copies.near_copies import find_near_copies
 
 pytestmark = [
     pytest.mark.real,
