@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pawsure.data.sample.canvas import mix
-from pawsure.data.sample.palette import GLASS, WOOD, hue
-from pawsure.data.sample.pen import DARK, Pen
-from pawsure.data.sample.shapes import box, curve, ellipse, limb, mirror
+from pawsure.sample.canvas import mix
+from pawsure.sample.palette import GLASS, WOOD, hue
+from pawsure.sample.pen import DARK, Pen
+from pawsure.sample.shapes import box, curve, ellipse, limb, mirror
 
 
 def car(pen: Pen) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pawsure.data.sample.body import (
+from pawsure.sample.body import (
     Animal,
     Point,
     chest_mark,
@@ -21,10 +21,10 @@ from pawsure.data.sample.body import (
     paint_side_neck,
     paint_tail,
 )
-from pawsure.data.sample.brush import Brush
-from pawsure.data.sample.build import Build
-from pawsure.data.sample.face import collar
-from pawsure.data.sample.shapes import curve, ellipse, limb
+from pawsure.sample.brush import Brush
+from pawsure.sample.build import Build
+from pawsure.sample.face import collar
+from pawsure.sample.shapes import curve, ellipse, limb
 
 
 @dataclass(frozen=True)

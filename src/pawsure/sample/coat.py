@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Colour, Field, mix, planes, smoothstep
-from pawsure.data.sample.texture import cloudy_noise, smooth_noise
+from pawsure.sample.canvas import Colour, Field, mix, planes, smoothstep
+from pawsure.sample.texture import cloudy_noise, smooth_noise
 
 # base, dark companion, pale companion
 PALETTES: tuple[tuple[Colour, Colour, Colour], ...] = (

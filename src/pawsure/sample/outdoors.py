@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Colour, Field, mix, planes, smoothstep
-from pawsure.data.sample.palette import GROUNDS, SKIES, any_of, hue, varied
-from pawsure.data.sample.pen import Pen
-from pawsure.data.sample.shapes import Shape, box, curve, ellipse
-from pawsure.data.sample.texture import cloudy_noise, smooth_noise
+from pawsure.sample.canvas import Colour, Field, mix, planes, smoothstep
+from pawsure.sample.palette import GROUNDS, SKIES, any_of, hue, varied
+from pawsure.sample.pen import Pen
+from pawsure.sample.shapes import Shape, box, curve, ellipse
+from pawsure.sample.texture import cloudy_noise, smooth_noise
 
 
 def outdoors(pen: Pen) -> float:

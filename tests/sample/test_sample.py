@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from pawsure.data.drawn import draw_sample, save_turned
 from pawsure.data.images import read
-from pawsure.data.sample import (
-    KINDS,
-    SAMPLE_VERSION,
-    draw_neither,
-    draw_picture,
-    draw_sample,
-)
-from pawsure.data.sample.draw import save_turned
 from pawsure.errors import SourceError
+from pawsure.sample import KINDS, SAMPLE_VERSION, draw_neither, draw_picture
 
 
 class Told:

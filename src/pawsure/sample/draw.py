@@ -1,29 +1,25 @@
-"""Composes one picture, and writes a folder of them."""
+"""Composes one picture."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from pawsure.data.files import atomic_folder
-from pawsure.data.sample.body import Animal
-from pawsure.data.sample.brush import Brush
-from pawsure.data.sample.build import random_build
-from pawsure.data.sample.canvas import Canvas, View
-from pawsure.data.sample.coat import random_coat
-from pawsure.data.sample.face import Look
-from pawsure.data.sample.foreground import occlude
-from pawsure.data.sample.lighting import expose, random_light
-from pawsure.data.sample.pen import Pen
-from pawsure.data.sample.pose import POSES
-from pawsure.data.sample.scene import paint_scene
-from pawsure.data.sample.things import THINGS
-from pawsure.errors import SourceError
-from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.sample.body import Animal
+from pawsure.sample.brush import Brush
+from pawsure.sample.build import random_build
+from pawsure.sample.canvas import Canvas, View
+from pawsure.sample.coat import random_coat
+from pawsure.sample.face import Look
+from pawsure.sample.foreground import occlude
+from pawsure.sample.lighting import expose, random_light
+from pawsure.sample.pen import Pen
+from pawsure.sample.pose import POSES
+from pawsure.sample.scene import paint_scene
+from pawsure.sample.things import THINGS
 
 Kind = Literal["cat", "dog", "neither"]
 KINDS: tuple[Kind, ...] = ("cat", "dog", "neither")
@@ -150,90 +146,3 @@ def _with_face(canvas: Canvas, view: View, face: tuple[float, float]) -> View:
     dx = min(max(x, min(room, canvas.width / 2)), max(canvas.width - room, canvas.width / 2)) - x
     dy = min(max(y, min(room, canvas.height / 2)), max(canvas.height - room, canvas.height / 2)) - y
     return replace(view, x=view.x + dx, y=view.y + dy)
-
-
-@dataclass(frozen=True)
-class _File:
-    """One picture of the data set: everything about it follows from seed, kind and index."""
-
-    kind: Kind
-    index: int
-    seed: int
-
-    def write(self, folder: Path) -> None:
-        rng = np.random.default_rng([self.seed, KINDS.index(self.kind), self.index])
-        picture = draw_picture(self.kind, rng, _random_size(rng))
-        name = f"{self.kind}-{self.index:04d}"
-        if rng.random() < 0.05:
-            picture.save(folder / f"{name}.png", compress_level=3)
-            return
-        quality = int(rng.integers(72, 95))
-        if rng.random() < 0.08:
-            save_turned(picture, folder / f"{name}.jpg", quality, rng)
-        else:
-            picture.save(folder / f"{name}.jpg", quality=quality)
-
-
-# EXIF orientation, and what undoes it: the picture is stored turned the other way.
-_TURNS = (
-    (3, Image.Transpose.ROTATE_180),
-    (6, Image.Transpose.ROTATE_90),
-    (8, Image.Transpose.ROTATE_270),
-)
-_ORIENTATION = 0x0112
-
-
-def save_turned(picture: Image.Image, path: Path, quality: int, rng: np.random.Generator) -> None:
-    """Save a JPEG turned, with the EXIF orientation that turns it back."""
-    orientation, turn = _TURNS[rng.integers(len(_TURNS))]
-    exif = Image.Exif()
-    exif[_ORIENTATION] = orientation
-    picture.transpose(turn).save(path, quality=quality, exif=exif)
-
-
-def _random_size(rng: np.random.Generator) -> tuple[int, int]:
-    """Sides of 180 to 320 pixels; portrait, landscape and square alike."""
-    width, height = rng.integers(180, 321, 2).tolist()
-    return width, height
-
-
-def draw_sample(
-    folder: Path | str,
-    *,
-    seed: int = 0,
-    count: int = 480,
-    progress: Progress | None = None,
-) -> None:
-    """Write the sample data set: folders `cat` and `dog` of drawn pictures.
-
-    The same seed gives the same pictures; a greater count adds to them and changes none.
-    Either the whole folder appears or nothing does.
-
-    Args:
-        folder: to be made; it must not exist, or be empty.
-        seed: 0 or greater.
-        count: pictures in all, half of them cats (one more when odd).
-        progress: told of every picture.
-
-    Raises:
-        SourceError: the folder holds something already.
-        ValueError: seed or count is negative.
-    """
-    if seed < 0 or count < 0:
-        raise ValueError(f"Seed and count are 0 or greater, not {seed} and {count}.")
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise SourceError(f"{folder} holds something already; name a new folder for the sample.")
-    files = [_File("dog" if i % 2 else "cat", i // 2, seed) for i in range(count)]
-    with atomic_folder(folder) as temporary:
-        _write(files, temporary, progress or NO_PROGRESS)
-
-
-def _write(files: list[_File], folder: Path, progress: Progress) -> None:
-    for kind in ("cat", "dog"):
-        (folder / kind).mkdir()
-    progress.start("Drawing the sample", len(files))
-    for file in files:
-        file.write(folder / file.kind)
-        progress.advance()
-    progress.finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Colour
+from pawsure.sample.canvas import Colour
 
 HUES: tuple[Colour, ...] = (
     (0.80, 0.24, 0.20), (0.90, 0.55, 0.18), (0.94, 0.80, 0.30), (0.36, 0.62, 0.32),

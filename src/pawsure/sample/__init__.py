@@ -8,17 +8,11 @@ whiskers, curls. A figure measured on it says nothing about photographs.
 From the ground up: `shapes` and `texture` (outlines and noise), `canvas` and `pen`
 (painting), `palette`, `things`, `indoors`, `outdoors`, `scene` and `foreground` (what is
 around), `coat`, `brush`, `build`, `face`, `cat`, `dog`, `body` and `pose` (the animals),
-`lighting`, and `draw`.
+`lighting`, and `draw`. `pawsure.data.drawn` makes a folder of them.
 """
 
 from __future__ import annotations
 
-from pawsure.data.sample.draw import (
-    KINDS,
-    SAMPLE_VERSION,
-    draw_neither,
-    draw_picture,
-    draw_sample,
-)
+from pawsure.sample.draw import KINDS, SAMPLE_VERSION, draw_neither, draw_picture
 
-__all__ = ["KINDS", "SAMPLE_VERSION", "draw_neither", "draw_picture", "draw_sample"]
+__all__ = ["KINDS", "SAMPLE_VERSION", "draw_neither", "draw_picture"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from pawsure.data.sample.shapes import Points, Shape, turn
+from pawsure.sample.shapes import Points, Shape, turn
 
 Field = NDArray[np.float32]
 Colour = tuple[float, float, float]  # red, green, blue, 0…1

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pawsure.data.sample.brush import Brush, Mark
-from pawsure.data.sample.build import Build
-from pawsure.data.sample.canvas import Field, mix
-from pawsure.data.sample.coat import DARK_SKIN
-from pawsure.data.sample.face import Look, both_sides, ears_both_sides, eye, pointed_ear
-from pawsure.data.sample.pen import DARK
-from pawsure.data.sample.shapes import Points, curve, ellipse, mirror
+from pawsure.sample.brush import Brush, Mark
+from pawsure.sample.build import Build
+from pawsure.sample.canvas import Field, mix
+from pawsure.sample.coat import DARK_SKIN
+from pawsure.sample.face import Look, both_sides, ears_both_sides, eye, pointed_ear
+from pawsure.sample.pen import DARK
+from pawsure.sample.shapes import Points, curve, ellipse, mirror
 
 TONGUE = (0.90, 0.50, 0.53)
 MOUTH = (0.30, 0.09, 0.10)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Colour, mix, planes, smoothstep
-from pawsure.data.sample.palette import FLOORS, WALLS, WOOD, any_of, hue, varied
-from pawsure.data.sample.pen import Pen
-from pawsure.data.sample.shapes import Shape, box, curve, ellipse, limb
-from pawsure.data.sample.texture import cloudy_noise, hair, smooth_noise
-from pawsure.data.sample.things import flower
+from pawsure.sample.canvas import Colour, mix, planes, smoothstep
+from pawsure.sample.palette import FLOORS, WALLS, WOOD, any_of, hue, varied
+from pawsure.sample.pen import Pen
+from pawsure.sample.shapes import Shape, box, curve, ellipse, limb
+from pawsure.sample.texture import cloudy_noise, hair, smooth_noise
+from pawsure.sample.things import flower
 
 
 def indoors(pen: Pen) -> float:

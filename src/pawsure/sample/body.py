@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.data.sample import cat, dog
-from pawsure.data.sample.brush import Brush, Mark
-from pawsure.data.sample.build import Build
-from pawsure.data.sample.face import Look, collar
-from pawsure.data.sample.pen import DARK
-from pawsure.data.sample.shapes import ellipse, limb
+from pawsure.sample import cat, dog
+from pawsure.sample.brush import Brush, Mark
+from pawsure.sample.build import Build
+from pawsure.sample.face import Look, collar
+from pawsure.sample.pen import DARK
+from pawsure.sample.shapes import ellipse, limb
 
 Point = tuple[float, float]
 

@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pawsure.data.sample.canvas import Canvas, Field, Patch, View, as_shape, mix, planes, smoothstep
-from pawsure.data.sample.shapes import Points, Shape, ellipse, limb
+from pawsure.sample.canvas import Canvas, Field, Patch, View, as_shape, mix, planes, smoothstep
+from pawsure.sample.shapes import Points, Shape, ellipse, limb
 
 DARK = (0.10, 0.08, 0.08)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Colour, Field, Patch, as_shape, mix, smoothstep
-from pawsure.data.sample.coat import Coat
-from pawsure.data.sample.pen import Pen
-from pawsure.data.sample.shapes import Points, Shape, furry
-from pawsure.data.sample.texture import curls, hair, smooth_noise
+from pawsure.sample.canvas import Colour, Field, Patch, as_shape, mix, smoothstep
+from pawsure.sample.coat import Coat
+from pawsure.sample.pen import Pen
+from pawsure.sample.shapes import Points, Shape, furry
+from pawsure.sample.texture import curls, hair, smooth_noise
 
 
 @dataclass(frozen=True)

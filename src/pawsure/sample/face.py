@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.data.sample.brush import Brush
-from pawsure.data.sample.build import Build
-from pawsure.data.sample.canvas import mix, planes, smoothstep
-from pawsure.data.sample.coat import PINK, Coat
-from pawsure.data.sample.pen import DARK
-from pawsure.data.sample.shapes import Points, curve, ellipse, mirror
+from pawsure.sample.brush import Brush
+from pawsure.sample.build import Build
+from pawsure.sample.canvas import mix, planes, smoothstep
+from pawsure.sample.coat import PINK, Coat
+from pawsure.sample.pen import DARK
+from pawsure.sample.shapes import Points, curve, ellipse, mirror
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Colour
+from pawsure.sample.canvas import Colour
 
 CAT_EYES: tuple[Colour, ...] = (
     (0.62, 0.72, 0.24),

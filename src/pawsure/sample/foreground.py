@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pawsure.data.sample.canvas import View, mix
-from pawsure.data.sample.palette import WOOD, hue
-from pawsure.data.sample.pen import Pen
-from pawsure.data.sample.shapes import Shape, box, curve, ellipse, limb
-from pawsure.data.sample.things import ball, cup, flower
+from pawsure.sample.canvas import View, mix
+from pawsure.sample.palette import WOOD, hue
+from pawsure.sample.pen import Pen
+from pawsure.sample.shapes import Shape, box, curve, ellipse, limb
+from pawsure.sample.things import ball, cup, flower
 
 SHARES = (0.30, 0.25, 0.18, 0.12, 0.15)  # in the order of the list in `occlude`
 

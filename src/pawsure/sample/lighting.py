@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Canvas, Field, Light, View, planes, smoothstep
-from pawsure.data.sample.foreground import dapple
-from pawsure.data.sample.pen import Pen
+from pawsure.sample.canvas import Canvas, Field, Light, View, planes, smoothstep
+from pawsure.sample.foreground import dapple
+from pawsure.sample.pen import Pen
 
 
 def random_light(rng: np.random.Generator) -> Light:

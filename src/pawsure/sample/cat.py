@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pawsure.data.sample.brush import Brush, Mark
-from pawsure.data.sample.build import Build
-from pawsure.data.sample.canvas import mix
-from pawsure.data.sample.face import Look, both_sides, ears_both_sides, eye, pointed_ear
-from pawsure.data.sample.pen import DARK
-from pawsure.data.sample.shapes import Points, curve, ellipse, mirror, turn
+from pawsure.sample.brush import Brush, Mark
+from pawsure.sample.build import Build
+from pawsure.sample.canvas import mix
+from pawsure.sample.face import Look, both_sides, ears_both_sides, eye, pointed_ear
+from pawsure.sample.pen import DARK
+from pawsure.sample.shapes import Points, curve, ellipse, mirror, turn
 
 
 def front_head(brush: Brush, build: Build, look: Look) -> None:

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pawsure.data.sample.canvas import Canvas, View, mix, smoothstep
-from pawsure.data.sample.indoors import indoors
-from pawsure.data.sample.outdoors import outdoors
-from pawsure.data.sample.palette import FLOORS, SKIES, WALLS, any_of, hue, varied
-from pawsure.data.sample.pen import Pen
-from pawsure.data.sample.shapes import box, ellipse
-from pawsure.data.sample.texture import hair, smooth_noise
-from pawsure.data.sample.things import THINGS, ball
+from pawsure.sample.canvas import Canvas, View, mix, smoothstep
+from pawsure.sample.indoors import indoors
+from pawsure.sample.outdoors import outdoors
+from pawsure.sample.palette import FLOORS, SKIES, WALLS, any_of, hue, varied
+from pawsure.sample.pen import Pen
+from pawsure.sample.shapes import box, ellipse
+from pawsure.sample.texture import hair, smooth_noise
+from pawsure.sample.things import THINGS, ball
 
 
 def paint_scene(canvas: Canvas, rng: np.random.Generator) -> float:
