@@ -18,9 +18,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pawsure.export.model_file import INPUT
+from pawsure.graph.head import INPUT
 from pawsure.graph.prune import copy_of, drop_unneeded
-from pawsure.onnx_runtime import onnxruntime
+from pawsure.onnx_runtime import make_session
 
 _MOST = 127  # of a signed byte, symmetric
 _TINY = 1e-12
@@ -72,11 +72,7 @@ def _channel_means(
         graph.node.append(helper.make_node("GlobalAveragePool", [name], [mean], name=mean))
         graph.output.append(helper.make_tensor_value_info(mean, TensorProto.FLOAT, None))
     drop_unneeded(graph, set(means.values()))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # its warnings mean nothing to who exports
-    session = onnxruntime.InferenceSession(
-        measured.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = make_session(measured.SerializeToString())
     total = {name: np.zeros(()) for name in means}
     seen = 0
     for batch in pictures:

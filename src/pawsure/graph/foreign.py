@@ -36,7 +36,7 @@ from onnx.external_data_helper import load_external_data_for_tensor
 
 from pawsure.errors import WeightsError
 from pawsure.graph.prune import copy_of, drop_unneeded
-from pawsure.network.backbones import Scaling
+from pawsure.graph.scaling import Scaling, standardised
 
 LARGEST_BYTES = 2_000_000_000
 """A model file is one protobuf message, which can't be over 2 GiB; the rest is room for ours."""
@@ -76,13 +76,6 @@ class Declared:
     scaling: Scaling | None
     output: str
     takes_bytes: bool
-
-
-def standardised(mean: Sequence[float], deviation: Sequence[float]) -> Scaling:
-    """Scaling to (pixel / 255 - mean) / deviation, for each of R, G, B."""
-    scale = [1 / (255 * each) for each in deviation]
-    offset = [-middle / each for middle, each in zip(mean, deviation, strict=True)]
-    return Scaling((scale[0], scale[1], scale[2]), (offset[0], offset[1], offset[2]))
 
 
 def content_hash(path: str | Path) -> str:
@@ -651,13 +644,9 @@ def _repeated(graph: onnx.GraphProto, name: str, rank: int) -> str:
 
 
 def _session(graph: onnx.ModelProto) -> Any:
-    from pawsure.onnx_runtime import onnxruntime
+    from pawsure.onnx_runtime import ONLY_FATAL, make_session
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what it has to say is in its errors
-    return onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return make_session(graph.SerializeToString(), severity=ONLY_FATAL)
 
 
 def _try(session: Any, size_px: int) -> tuple[str, np.ndarray | None]:

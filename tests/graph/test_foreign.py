@@ -13,9 +13,10 @@ from foreign_networks import FEATURES, SIZE_PX, UNIT, network, save
 from onnx import TensorProto, helper, numpy_helper
 
 from pawsure.errors import WeightsError
-from pawsure.export import foreign
-from pawsure.export.foreign import content_hash, declared, foreign_graph, standardised
-from pawsure.export.model_file import attach_head
+from pawsure.graph import foreign
+from pawsure.graph.foreign import content_hash, declared, foreign_graph
+from pawsure.graph.head import attach_head
+from pawsure.graph.scaling import standardised
 from pawsure.network.backbones import MINUS_ONE_TO_ONE
 
 HALVES = standardised([0.5] * 3, [0.5] * 3)

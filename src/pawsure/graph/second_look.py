@@ -25,10 +25,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
-from pawsure.export.model_file import INPUT
+from pawsure.graph.head import INPUT
 from pawsure.graph.nodes import Nodes
 from pawsure.graph.prune import copy_of
-from pawsure.onnx_runtime import onnxruntime
+from pawsure.onnx_runtime import make_session
 
 MIDDLE = 0.5
 """Share of the picture's area that the second look shows."""
@@ -102,9 +102,7 @@ def second_look_at(pictures: np.ndarray) -> np.ndarray:
         ir_version=8,
     )
     _look_twice(Nodes(model, SCOPE), pictures.shape[1])
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = make_session(model.SerializeToString())
     return np.asarray(session.run(None, {INPUT: pictures})[0])
 
 

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import SIZE_PX
 
-from pawsure.export.bias_correction import correct_biases
+from pawsure.graph.bias_correction import correct_biases
 
 PICTURES = np.random.default_rng(3).integers(0, 256, (30, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
 

@@ -7,7 +7,7 @@ one, once, when something asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -53,15 +53,21 @@ class _Value:
 class GraphWriter:
     """Nodes and constants of an ONNX graph, and where Keras's tensors are in it."""
 
-    def __init__(self, variable_names: dict[int, str]) -> None:
+    def __init__(
+        self,
+        variable_names: dict[int, str],
+        to_numpy: Callable[[Any], npt.NDArray[Any]] = np.asarray,
+    ) -> None:
         """Start an empty graph.
 
         Args:
             variable_names: the name of each Keras variable, by its `id`.
+            to_numpy: gives the values of such a variable.
         """
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, npt.NDArray[Any]] = {}
         self._variable_names = variable_names
+        self._to_numpy = to_numpy
         self._values: dict[int, _Value] = {}
         self._taken: set[str] = set()
         self._scope: list[str] = []
@@ -110,10 +116,7 @@ class GraphWriter:
             values: its values as ONNX wants them, if that is not how Keras has them.
         """
         if values is None:
-            # Not before: graphs are written without Keras too.
-            from pawsure.network.framework import keras
-
-            values = keras.ops.convert_to_numpy(variable)
+            values = self._to_numpy(variable)
         return self.keep(self._variable_names[id(variable)], values.astype(np.float32))
 
     def keep(self, name: str, values: npt.NDArray[Any]) -> str:

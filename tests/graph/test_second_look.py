@@ -10,11 +10,11 @@ from tiny_runs import red_or_blue, tiny_run
 
 from pawsure.errors import ExportError
 from pawsure.export import refit
-from pawsure.export.bias_correction import correct_biases
-from pawsure.export.fold import fold_normalisation
-from pawsure.export.model_file import attach_head
 from pawsure.export.quantise import quantise, quantise_graph
-from pawsure.export.second_look import (
+from pawsure.graph.bias_correction import correct_biases
+from pawsure.graph.fold import fold_normalisation
+from pawsure.graph.head import attach_head
+from pawsure.graph.second_look import (
     margin_px,
     second_look_at,
     spread_matrix,

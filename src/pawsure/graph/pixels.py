@@ -10,8 +10,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from pawsure.network.backbones import Scaling
-from pawsure.network.onnx_writer import FIRST, GraphWriter, Layout
+from pawsure.graph.scaling import Scaling
+from pawsure.graph.writer import FIRST, GraphWriter, Layout
 
 # The first operator set with LayerNormalization as one node, which ONNX Runtime has run since
 # version 1.11 (2022). Newer sets add nothing that it would run faster.

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_models import SIZE_PX
 from tiny_runs import convolving_backbone
 
-from pawsure.export.fold import fold_normalisation, share_scaling
+from pawsure.graph.fold import fold_normalisation, share_scaling
 
 
 def run(model: onnx.ModelProto) -> np.ndarray:
