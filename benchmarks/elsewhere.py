@@ -25,7 +25,8 @@ import numpy as np
 from pawsure.data.catalog import build_catalog
 from pawsure.data.images import read_file
 from pawsure.data.sources import list_pictures
-from pawsure.evaluation.evaluate import measure, predict, share_figure
+from pawsure.evaluation.evaluate import predict
+from pawsure.evaluation.measure import measure, share_figure
 from pawsure.model.predictor import Predictor
 from pawsure.trust.rule import LABEL
 

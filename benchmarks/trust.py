@@ -29,7 +29,7 @@ from pawsure.copies.grouping import grouped_catalog  # noqa: E402
 from pawsure.data.images import read  # noqa: E402
 from pawsure.data.sources import list_pictures  # noqa: E402
 from pawsure.data.split import assign_splits  # noqa: E402
-from pawsure.evaluation.evaluate import share_figure  # noqa: E402
+from pawsure.evaluation.measure import share_figure  # noqa: E402
 from pawsure.graph.prune import keep_output  # noqa: E402
 from pawsure.model.predictor import Predictor  # noqa: E402
 from pawsure.onnx_runtime import make_session, onnxruntime  # noqa: E402

@@ -18,7 +18,8 @@ import numpy as np
 
 from pawsure.data.images import read_file
 from pawsure.data.sources import list_pictures
-from pawsure.network.backbones import build_backbone, find_backbone
+from pawsure.network.backbones import find_backbone
+from pawsure.network.build import build_backbone
 from pawsure.training.handover import head_only_graph
 from pawsure.training.linear import LinearHead
 from pawsure.training.prefixes import export_prefix, find_prefix

@@ -34,7 +34,8 @@ from pawsure.data.images import read_file  # noqa: E402
 from pawsure.data.loader import iter_batches  # noqa: E402
 from pawsure.data.sources import list_pictures  # noqa: E402
 from pawsure.data.split import assign_splits  # noqa: E402
-from pawsure.evaluation.evaluate import measure, predict  # noqa: E402
+from pawsure.evaluation.evaluate import predict  # noqa: E402
+from pawsure.evaluation.measure import measure  # noqa: E402
 from pawsure.export.model_file import write_model_file  # noqa: E402
 from pawsure.export.quantise import NUM_PICTURES, drawn_rows, quantise_graph  # noqa: E402
 from pawsure.model.metadata import read_metadata  # noqa: E402

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pawsure.errors import ShapeError
-from pawsure.evaluation.diagnosis import Diagnosis, StageRecord, diagnose
+from pawsure.evaluation.diagnosis import diagnose
+from pawsure.evaluation.findings import Diagnosis, StageRecord
 from pawsure.evaluation.metrics import accuracy, log_loss
 
 M, N = 1000, 4000

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pawsure.errors import DataError
-from pawsure.evaluation.evaluate import evaluate, measure, predict
+from pawsure.evaluation.evaluate import evaluate, predict
+from pawsure.evaluation.measure import measure
 
 
 @dataclass

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pawsure.evaluation.evaluate import measure
 from pawsure.evaluation.headline import LEAST_TEST_PICTURES, headline, headline_sentences
+from pawsure.evaluation.measure import measure
 
 CROSSED = {
     "of": "linear probe",

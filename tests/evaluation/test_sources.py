@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from pawsure.evaluation.evaluate import Predictions
+from pawsure.evaluation.measure import Predictions
 from pawsure.evaluation.sources import NO_SOURCE, by_source, compare_sources
 
 

@@ -15,7 +15,8 @@ from pawsure.export.quantise import quantise_graph
 from pawsure.graph.head import attach_head
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
-from pawsure.network.backbones import BACKBONES, build_backbone, find_backbone
+from pawsure.network.backbones import BACKBONES, find_backbone
+from pawsure.network.build import build_backbone
 from pawsure.network.onnx_graph import to_onnx
 
 SIZE_PX = 64

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pawsure.errors import UsageError
-from pawsure.network.backbones import BACKBONES, build_backbone
+from pawsure.network.backbones import BACKBONES
+from pawsure.network.build import build_backbone
 
 keras = pytest.importorskip("keras")
 

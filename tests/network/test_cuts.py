@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pawsure.errors import UsageError
-from pawsure.network.backbones import BACKBONES, build_backbone, find_backbone
+from pawsure.network.backbones import BACKBONES, find_backbone
+from pawsure.network.build import build_backbone
 from pawsure.network.cuts import (
     NEAR,
     cut_before,

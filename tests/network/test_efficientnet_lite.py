@@ -99,7 +99,7 @@ def test_scaling_is_the_published_one():
 def test_the_graph_without_keras_is_byte_for_byte_that_of_keras(drawn_file):
     size_px = 75  # both kinds of padding occur on the way down: 75, 38, 19, 10, 5, 3
     pytest.importorskip("keras")
-    from pawsure.network.backbones import build_backbone
+    from pawsure.network.build import build_backbone
     from pawsure.network.onnx_graph import to_onnx
 
     network = build_backbone(LITE0.name, size_px=size_px, weights=drawn_file)
@@ -114,7 +114,7 @@ def test_the_graph_without_keras_is_byte_for_byte_that_of_keras(drawn_file):
 @pytest.mark.parametrize("backbone", LITE, ids=lambda row: row.name)
 def test_so_it_is_with_the_published_weights(backbone):
     pytest.importorskip("keras")
-    from pawsure.network.backbones import build_backbone
+    from pawsure.network.build import build_backbone
     from pawsure.network.onnx_graph import to_onnx
 
     installed(backbone)
@@ -128,7 +128,7 @@ def test_so_it_is_with_the_published_weights(backbone):
 
 def test_keras_computes_what_the_graph_does(drawn_file):
     pytest.importorskip("keras")
-    from pawsure.network.backbones import build_backbone
+    from pawsure.network.build import build_backbone
 
     pictures = np.random.default_rng(1).integers(0, 256, (2, 75, 75, 3), dtype=np.uint8)
     network = build_backbone(LITE0.name, size_px=75, weights=drawn_file)
@@ -270,7 +270,7 @@ def test_another_variant_is_refused(drawn_file):
 
 def test_other_networks_do_not_take_pytorch_tensors(drawn_file):
     pytest.importorskip("keras")
-    from pawsure.network.backbones import build_backbone
+    from pawsure.network.build import build_backbone
 
     with pytest.raises(WeightsError, match="read for EfficientNet-Lite only"):
         build_backbone("mobilenet_050", size_px=32, weights=drawn_file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pawsure.network.backbones import build_backbone
+from pawsure.network.build import build_backbone
 from pawsure.network.cuts import cut_before, suffix
 from pawsure.network.trainable import freeze_batch_norm, set_trainable_from
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pawsure.errors import ExportError
-from pawsure.network.backbones import BACKBONES, MINUS_ONE_TO_ONE, build_backbone
+from pawsure.network.backbones import BACKBONES, MINUS_ONE_TO_ONE
+from pawsure.network.build import build_backbone
 from pawsure.network.cuts import cut_before, find_cuts, input_cut, prefix, suffix
 from pawsure.network.variables import named_variables
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pawsure.errors import UsageError
-from pawsure.network.backbones import build_backbone
+from pawsure.network.build import build_backbone
 from pawsure.network.cuts import cut_before, suffix
 from pawsure.network.trainable import freeze_batch_norm, set_trainable_from
 

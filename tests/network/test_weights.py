@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from pawsure.errors import WeightsError
-from pawsure.network.backbones import BACKBONES, build_backbone
+from pawsure.network.backbones import BACKBONES
+from pawsure.network.build import build_backbone
 from pawsure.network.variables import named_variables
 
 keras = pytest.importorskip("keras")

@@ -14,8 +14,10 @@ from tiny_models import SIZE_PX, red_or_blue_model_file, tiny_model_file
 
 from pawsure.data.catalog import Catalog, build_catalog
 from pawsure.data.split import assign_splits
-from pawsure.evaluation.diagnosis import StageRecord, diagnose
-from pawsure.evaluation.evaluate import Predictions, measure, predict
+from pawsure.evaluation.diagnosis import diagnose
+from pawsure.evaluation.evaluate import predict
+from pawsure.evaluation.findings import StageRecord
+from pawsure.evaluation.measure import Predictions, measure
 from pawsure.model.predictor import Predictor
 from pawsure.report.predictions import FILE_NAME, write_answers
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pawsure.evaluation.evaluate import measure
+from pawsure.evaluation.measure import measure
 from pawsure.report.belief import believe
 
 

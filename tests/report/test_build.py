@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from whole_app import app
 
 from pawsure.errors import RunFolderError, SourceError
-from pawsure.evaluation.evaluate import measure
+from pawsure.evaluation.measure import measure
 from pawsure.report.build import write_report
 
 

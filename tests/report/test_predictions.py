@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.evaluation.evaluate import Predictions
+from pawsure.evaluation.measure import Predictions
 from pawsure.report.predictions import read_answers, write_answers
 
 

@@ -43,7 +43,7 @@ def lively_weights(tmp_path_factory):
     As they are drawn, a signal fades to nothing on its way through two dozen layers.
     """
     keras = pytest.importorskip("keras")
-    from pawsure.network.backbones import build_backbone
+    from pawsure.network.build import build_backbone
     from pawsure.network.weight_files import save_weights_float16
 
     backbone = build_backbone("mobilenet_050", size_px=32, weights="none")

@@ -138,7 +138,7 @@ def exported(tmp_path, monkeypatch):
     """Finds the frozen layers of a small network, exported already; and where they lie."""
     pytest.importorskip("keras")
     from pawsure.features.prefix import prefixes_dir
-    from pawsure.network.backbones import build_backbone
+    from pawsure.network.build import build_backbone
     from pawsure.training.prefixes import export_prefix, find_prefix
     from pawsure.training.recipe import HEAD, load_recipe
 
@@ -195,7 +195,7 @@ def test_the_same_network_is_exported_to_the_same_bytes_whatever_was_built_befor
     import keras
 
     from pawsure.features.prefix import graph_key
-    from pawsure.network.backbones import build_backbone
+    from pawsure.network.build import build_backbone
     from pawsure.training.prefixes import export_prefix
     from pawsure.training.recipe import HEAD, load_recipe
 

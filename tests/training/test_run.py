@@ -15,7 +15,8 @@ import pytest
 from pawsure.data.recorded import recorded_catalog
 from pawsure.data.sources import open_source
 from pawsure.errors import DataError, RunFolderError
-from pawsure.evaluation.evaluate import Predictions, predict
+from pawsure.evaluation.evaluate import predict
+from pawsure.evaluation.measure import Predictions
 from pawsure.evaluation.metrics import log_loss
 from pawsure.evaluation.selected import Selected
 from pawsure.graph.second_look import looks_twice, second_look_at
@@ -24,7 +25,7 @@ from pawsure.trust.calibration import at_best_temperature, softmax
 
 keras = pytest.importorskip("keras")
 
-from pawsure.network.backbones import build_backbone  # noqa: E402
+from pawsure.network.build import build_backbone  # noqa: E402
 from pawsure.training import shipping  # noqa: E402
 from pawsure.training.recipe import recipe_from_text  # noqa: E402
 from pawsure.training.run import train  # noqa: E402
@@ -409,7 +410,7 @@ def test_a_second_look_pays_where_its_loss_is_lower():
 def test_weights_are_taken_part_of_the_way_from_their_start(striped, tmp_path, lively_weights):
     import keras
 
-    from pawsure.network.backbones import build_backbone
+    from pawsure.network.build import build_backbone
 
     text = TWO_STAGES.replace("LIVELY", lively_weights)
     ends = {}

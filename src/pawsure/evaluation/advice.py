@@ -9,18 +9,10 @@ import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
+from pawsure.evaluation.findings import Diagnosis, Suggestion
 from pawsure.wording import rounded
-
-if TYPE_CHECKING:
-    from pawsure.evaluation.diagnosis import Diagnosis
-
-Limit = Literal["nothing-learned", "fit", "training-pictures", "validation-pictures"]
-"""What keeps a model from being better: it is no better than guessing; it does not fit its own
-training pictures; what it learned from them does not carry over; or the validation pictures
-are too few to see a better one."""
 
 SIZES_PX = (96, 128, 160, 192, 224)
 """Sides that ImageNet weights are trained at. A linear probe on MobileNetV2, 2,000 pictures of
@@ -32,21 +24,6 @@ _LARGEST_SHARE = 0.5
 # More dropout is not among them: at 0.4 in place of 0.2 `default` had a validation loss of 0.081
 # in place of 0.077 on 3,000 cats and dogs.
 _AUGMENT = {"crop": 0.6, "stretch": 1.25, "flip": True, "brightness": 0.2, "contrast": 0.2}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Suggestion:
-    """One thing to try.
-
-    Attributes:
-        why: in one sentence.
-        settings: recipe keys and their new values; empty where it takes something else.
-        command: that does it, for a shell.
-    """
-
-    why: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    command: str
 
 
 def suggest(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from pawsure.evaluation.evaluate import Predictions, measure
 from pawsure.evaluation.intervals import newcombe
+from pawsure.evaluation.measure import Predictions, measure
 
 LEVEL = 0.95
 
@@ -49,22 +48,9 @@ def by_source(
     """
     names = np.array([source[row] or NO_SOURCE for row in found.indices], dtype=object)
     return {
-        name: source_figures(_those(found, names == name), labels, seed=seed)
+        name: source_figures(found.at(names == name), labels, seed=seed)
         for name in sorted(set(names.tolist()))
     }
-
-
-def _those(found: Predictions, which: np.ndarray) -> Predictions:
-    """Of some of the pictures."""
-    return replace(
-        found,
-        indices=found.indices[which],
-        probability=found.probability[which],
-        label=found.label[which],
-        logit=None if found.logit is None else found.logit[which],
-        familiarity=None if found.familiarity is None else found.familiarity[which],
-        outcome=None if found.outcome is None else found.outcome[which],
-    )
 
 
 def compare_sources(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from pawsure.evaluation.findings import (
+    Diagnosis,
+    Gap,
+    Moment,
+    Overfitting,
+    Precision,
+    StageGain,
+)
 from pawsure.evaluation.intervals import Interval
-
-if TYPE_CHECKING:
-    from pawsure.evaluation.diagnosis import (
-        Diagnosis,
-        Gap,
-        Moment,
-        Overfitting,
-        Precision,
-        StageGain,
-    )
-    from pawsure.evaluation.selected import Selected
+from pawsure.evaluation.selected import Selected
 
 _MOST_ADVICE = 3
 """Suggestions that are said; all of them are in `Diagnosis.next`."""

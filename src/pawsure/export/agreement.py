@@ -12,7 +12,7 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.loader import iter_batches
 from pawsure.errors import DataError, ParityError
 from pawsure.evaluation.compare import compare_paired
-from pawsure.evaluation.evaluate import share_figure
+from pawsure.evaluation.measure import share_figure
 from pawsure.evaluation.metrics import log_loss
 from pawsure.model.predictor import BATCH_SIZE, Outputs, Predictor
 from pawsure.progress import NO_PROGRESS, Progress

@@ -12,13 +12,13 @@ from PIL import Image
 
 from pawsure.data import images
 from pawsure.errors import PictureError, UsageError
-from pawsure.model.answer import Answer
 from pawsure.model.heat_map import overlay
 from pawsure.model.words import percent
 from pawsure.trust.rule import NEITHER, UNSURE
 
 if TYPE_CHECKING:
     from pawsure.data.images import Picture
+    from pawsure.model.answer import Answer
 
 SHOWN_PX = 480
 """The longer side of a picture that is shown."""

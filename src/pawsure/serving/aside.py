@@ -25,7 +25,6 @@ from typing import IO, Any
 
 import numpy as np
 
-import pawsure
 from pawsure.data import images
 from pawsure.errors import PictureError
 
@@ -118,7 +117,7 @@ class Aside:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
-            package = str(Path(pawsure.__file__).parents[1])
+            package = str(Path(__file__).parents[2])
             paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
             self._process = subprocess.Popen(
                 # -P: a file of the user's in this folder, such as json.py, is no module of ours.

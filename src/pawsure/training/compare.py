@@ -28,7 +28,8 @@ from pawsure.features.prefix import POOLED
 from pawsure.features.views import ORIGINAL, Rows
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
-from pawsure.network.backbones import BACKBONES, build_backbone, find_backbone
+from pawsure.network.backbones import BACKBONES, find_backbone
+from pawsure.network.build import build_backbone
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.handover import write_head_only
 from pawsure.training.linear import LinearHead, fit_linear_head

@@ -60,7 +60,7 @@ def export_encoder(weights: str, size_px: int) -> Path:
     ).model
 
     def build() -> keras.Model:
-        from pawsure.network.backbones import build_backbone
+        from pawsure.network.build import build_backbone
 
         return build_backbone(model.backbone, size_px=size_px, weights=weights, seed=0)
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from pawsure.data.catalog import Catalog
-from pawsure.evaluation.diagnosis import StageRecord, diagnose
-from pawsure.evaluation.evaluate import Predictions, measure, predict
+from pawsure.evaluation.diagnosis import diagnose
+from pawsure.evaluation.evaluate import predict
+from pawsure.evaluation.findings import StageRecord
 from pawsure.evaluation.headline import LEAST_TEST_PICTURES, headline_sentences
+from pawsure.evaluation.measure import Predictions, measure
 from pawsure.evaluation.metrics import log_loss
 from pawsure.export.model_file import stamp_figures
 from pawsure.model.predictor import Predictor

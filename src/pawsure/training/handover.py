@@ -17,7 +17,8 @@ import onnx
 from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_path
 from pawsure.data.images import read
-from pawsure.evaluation.evaluate import Predictions, SeriesPredictor, predict
+from pawsure.evaluation.evaluate import SeriesPredictor, predict
+from pawsure.evaluation.measure import Predictions
 from pawsure.export.model_file import write_model_file
 from pawsure.export.parity import ParityReport, compare
 from pawsure.features.prefix import FEATURE_MAP, Prefix

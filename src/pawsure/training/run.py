@@ -422,7 +422,7 @@ class _Training:
     @cached_property
     def classifier(self) -> Classifier:
         """The network, built when it is first wanted."""
-        from pawsure.network.backbones import build_backbone
+        from pawsure.network.build import build_backbone
         from pawsure.network.classifier import Classifier
 
         model, seed = self.recipe.model, self.recipe.seed

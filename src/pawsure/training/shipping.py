@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 
-from pawsure.evaluation.evaluate import Predictions, predict
+from pawsure.evaluation.evaluate import predict
+from pawsure.evaluation.measure import Predictions
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.export.model_file import write_model_file
 from pawsure.graph.second_look import with_second_look

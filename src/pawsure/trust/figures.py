@@ -10,7 +10,7 @@ from pawsure.evaluation.calibration_error import (
     calibration_error_interval,
     expected_calibration_error,
 )
-from pawsure.evaluation.evaluate import Predictions, mean_figure, share_figure
+from pawsure.evaluation.measure import Predictions, mean_figure, share_figure
 from pawsure.evaluation.metrics import brier_scores, log_losses
 from pawsure.trust.abstention import pictures_needed
 from pawsure.trust.calibration import softmax

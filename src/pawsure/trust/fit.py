@@ -14,8 +14,9 @@ import numpy as np
 import onnx
 
 from pawsure.errors import DataError
-from pawsure.evaluation.evaluate import LabelledPictures, measure_answers
+from pawsure.evaluation.evaluate import LabelledPictures
 from pawsure.evaluation.intervals import wilson
+from pawsure.evaluation.measure import measure_answers
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.trust.abstention import UnsureThreshold, choose_threshold, pictures_needed
 from pawsure.trust.calibration import Calibration, Trial, fit_calibration

@@ -18,7 +18,7 @@ from pawsure.data.changes import CORRUPTIONS, ROOM, STRENGTHS, corrupt
 from pawsure.data.images import read
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.errors import PictureError
-from pawsure.evaluation.evaluate import measure_answers, share_figure
+from pawsure.evaluation.measure import measure_answers, share_figure
 from pawsure.evaluation.metrics import correct
 from pawsure.progress import NO_PROGRESS, Progress
 

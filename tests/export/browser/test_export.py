@@ -17,7 +17,7 @@ from whole_app import app
 
 from pawsure.data.catalog import build_catalog
 from pawsure.errors import ExportError, ParityError, UsageError
-from pawsure.export import browser
+from pawsure.export.browser import export as browser
 from pawsure.export.browser.runtime import FILES
 
 

@@ -25,7 +25,7 @@ import pawsure
 from pawsure.data import images
 from pawsure.data.catalog import build_catalog
 from pawsure.errors import UsageError
-from pawsure.export.browser import export_browser
+from pawsure.export.browser.export import export_browser
 from pawsure.export.browser.runtime import find_runtime
 from pawsure.model.predictor import Predictor
 
