@@ -20,10 +20,10 @@ from pawsure.data.images import read_file
 from pawsure.data.sources import list_pictures
 from pawsure.network.backbones import find_backbone
 from pawsure.network.build import build_backbone
+from pawsure.network.prefixes import export_prefix, find_prefix
+from pawsure.network.recipe import ModelRecipe
 from pawsure.training.handover import head_only_graph
 from pawsure.training.linear import LinearHead
-from pawsure.training.prefixes import export_prefix, find_prefix
-from pawsure.training.recipe import ModelRecipe
 from pawsure.trust.background import background_of, save_background
 from pawsure.trust.outputs import Outputs
 

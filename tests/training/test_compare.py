@@ -11,9 +11,10 @@ from PIL import Image
 
 from pawsure.errors import DataError, MissingExtraError, UsageError, WeightsError
 from pawsure.evaluation.intervals import wilson
+from pawsure.network.recipe import ModelRecipe
 from pawsure.training import compare
 from pawsure.training.compare import Candidate, Comparison, compare_backbones
-from pawsure.training.recipe import ModelRecipe, Recipe, SplitRecipe, Stage
+from pawsure.training.recipe import Recipe, SplitRecipe, Stage
 
 SMALL = Recipe(
     model=ModelRecipe(image_size=32, weights="none"),

@@ -139,8 +139,9 @@ def exported(tmp_path, monkeypatch):
     pytest.importorskip("keras")
     from pawsure.features.prefix import prefixes_dir
     from pawsure.network.build import build_backbone
-    from pawsure.training.prefixes import export_prefix, find_prefix
-    from pawsure.training.recipe import HEAD, load_recipe
+    from pawsure.network.prefixes import export_prefix, find_prefix
+    from pawsure.network.recipe import HEAD
+    from pawsure.training.recipe import load_recipe
 
     monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path / "cache"))
     keys = {"backbone": "mobilenet_050", "image_size": 32, "weights": "none"}
@@ -196,8 +197,9 @@ def test_the_same_network_is_exported_to_the_same_bytes_whatever_was_built_befor
 
     from pawsure.features.prefix import graph_key
     from pawsure.network.build import build_backbone
-    from pawsure.training.prefixes import export_prefix
-    from pawsure.training.recipe import HEAD, load_recipe
+    from pawsure.network.prefixes import export_prefix
+    from pawsure.network.recipe import HEAD
+    from pawsure.training.recipe import load_recipe
 
     _, made, _ = exported
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])

@@ -19,15 +19,11 @@ import pawsure
 from pawsure.errors import RecipeError, UsageError, WeightsError
 from pawsure.model.predictor import Predictor
 from pawsure.network.backbones import IMAGENET_STANDARDISED, MINUS_ONE_TO_ONE, ZERO_TO_ONE
+from pawsure.network.prefixes import prefix_key, scaling_of
+from pawsure.network.recipe import Standardisation
 from pawsure.serving.app import create_app
 from pawsure.training.compare import compare_backbones
-from pawsure.training.prefixes import prefix_key, scaling_of
-from pawsure.training.recipe import (
-    Standardisation,
-    load_recipe,
-    recipe_from_text,
-    recipe_to_toml,
-)
+from pawsure.training.recipe import load_recipe, recipe_from_text, recipe_to_toml
 from pawsure.training.run import Run
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 40), "blue": (40, 40, 200)}

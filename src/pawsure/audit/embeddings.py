@@ -36,7 +36,7 @@ WEIGHTS = ("imagenet", "pets")
 _EMBEDDING = "embedding"  # the output of a model file
 _PATIENCE_S = 600.0  # a download may be part of it
 _AT_HAND = "at-hand"
-_EXPORTING = "pawsure.training.encoder"
+_EXPORTING = "pawsure.network.encoder"
 
 
 @dataclass(frozen=True)

@@ -171,9 +171,10 @@ def _of_file(path: str, size_px: int | None, settings: list[str]) -> Encoder:
         given["image_size"] = size_px
     with needing("lite"):
         from pawsure.features.prefix import POOLED
-        from pawsure.training.encoder import file_encoder
+        from pawsure.network.encoder import file_encoder
+        from pawsure.training.recipe import load_recipe
 
-        prefix = file_encoder(path, given)
+        prefix = file_encoder(load_recipe("fast", {"backbone": path, **given}).model)
     return Encoder(prefix, POOLED, f"{path}, {prefix.size_px} pixels")
 
 

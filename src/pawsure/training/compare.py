@@ -30,20 +30,12 @@ from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.network.backbones import BACKBONES, find_backbone
 from pawsure.network.build import build_backbone
+from pawsure.network.prefixes import CutPrefix, export_prefix, find_prefix, prefix_key
+from pawsure.network.recipe import HEAD, ModelRecipe, is_file
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.handover import write_head_only
 from pawsure.training.linear import LinearHead, fit_linear_head
-from pawsure.training.prefixes import CutPrefix, export_prefix, find_prefix, prefix_key
-from pawsure.training.recipe import (
-    HEAD,
-    ModelRecipe,
-    Recipe,
-    Stage,
-    backbone_name,
-    is_file,
-    recipe_to_toml,
-    with_backbone,
-)
+from pawsure.training.recipe import Recipe, Stage, backbone_name, recipe_to_toml, with_backbone
 from pawsure.training.run import train
 
 _TIMED_ROUNDS = 10

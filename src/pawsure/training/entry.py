@@ -13,10 +13,11 @@ from typing import Any
 from pawsure.data.sources import check_data
 from pawsure.errors import SourceError, UsageError
 from pawsure.extras import needing
+from pawsure.network.recipe import is_file
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.progress_bars import python_progress
 from pawsure.training.finished import Run
-from pawsure.training.recipe import Recipe, is_file, load_recipe
+from pawsure.training.recipe import Recipe, load_recipe
 
 
 def train(

@@ -12,8 +12,9 @@ from pawsure.data import images
 from pawsure.data.sources import list_pictures
 from pawsure.errors import DataError
 from pawsure.network.pretrained import pretrained_classifier
+from pawsure.network.recipe import is_file
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.training.recipe import Recipe, is_file
+from pawsure.training.recipe import Recipe
 from pawsure.trust.background import LEAST_PICTURES, background_of, builtin_background
 from pawsure.trust.familiarity import Known
 from pawsure.trust.gaussian import Gaussian

@@ -16,11 +16,12 @@ from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.features.extract import extract
 from pawsure.features.prefix import POOLED
 from pawsure.features.views import ORIGINAL, Rows
+from pawsure.network.prefixes import CutPrefix, Source, scaling_of
+from pawsure.network.recipe import AUTO, HEAD
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.depth import DepthTrial, is_worth_it
 from pawsure.training.interpolation import Point, best_on_line, kept_point
-from pawsure.training.prefixes import CutPrefix, Source, scaling_of
-from pawsure.training.recipe import AUTO, HEAD, LOGISTIC, Recipe, Stage
+from pawsure.training.recipe import LOGISTIC, Recipe, Stage
 from pawsure.training.rows import TrainingRows, refuse_losses
 from pawsure.training.seen import Front
 from pawsure.training.teacher import PROBABILITY, teacher_prefix

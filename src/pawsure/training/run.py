@@ -27,6 +27,14 @@ from pawsure.evaluation.selected import Selected
 from pawsure.features.extract import extract
 from pawsure.features.prefix import FEATURE_MAP, Prefix
 from pawsure.features.prune import VARIABLE, prune
+from pawsure.network.prefixes import (
+    CutPrefix,
+    export_prefix,
+    find_prefix,
+    prefix_needs_keras,
+    require_keras,
+)
+from pawsure.network.recipe import AUTO, is_file
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.report.build import write_report
 from pawsure.report.predictions import FILE_NAME as ANSWERS
@@ -36,20 +44,7 @@ from pawsure.training.figures import diagnose_run, measure_run, summary_of
 from pawsure.training.finished import Run
 from pawsure.training.interpolation import kept_point
 from pawsure.training.learner import Learner, StageResult
-from pawsure.training.prefixes import (
-    CutPrefix,
-    export_prefix,
-    find_prefix,
-    prefix_needs_keras,
-    require_keras,
-)
-from pawsure.training.recipe import (
-    AUTO,
-    Recipe,
-    is_file,
-    load_recipe,
-    recipe_to_toml,
-)
+from pawsure.training.recipe import Recipe, load_recipe, recipe_to_toml
 from pawsure.training.run_folder import (
     CATALOG,
     METRICS,

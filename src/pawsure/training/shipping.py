@@ -16,11 +16,11 @@ from pawsure.export.model_file import write_model_file
 from pawsure.graph.second_look import with_second_look
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
+from pawsure.network.prefixes import scaling_of
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training import handover
 from pawsure.training.known import known_for
 from pawsure.training.learner import Learner
-from pawsure.training.prefixes import scaling_of
 from pawsure.training.recipe import Recipe, backbone_name, recipe_to_toml
 from pawsure.training.resumed import ResumedFile, StoredOutputs
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder

@@ -1,6 +1,6 @@
 """Export a backbone for whoever may not import Keras: a short process of its own.
 
-    python -m pawsure.training.encoder at-hand 224
+    python -m pawsure.network.encoder at-hand 224
 
 writes the ONNX file into the cache, as a run of the `fast` recipe would, and beside it what it is.
 The audit starts this once; from then on it needs neither Keras nor this.
@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pawsure._version import __version__
 from pawsure.data.cache import in_cache
@@ -21,9 +20,10 @@ from pawsure.errors import PawsureError, StorageError
 from pawsure.features.encoders import encoder_file
 from pawsure.features.prefix import POOLED, Prefix
 from pawsure.network.backbones import find_backbone
+from pawsure.network.build import build_backbone
+from pawsure.network.prefixes import export_prefix, find_prefix
+from pawsure.network.recipe import HEAD, ModelRecipe
 from pawsure.network.weights import PETS_BACKBONE, find_imagenet_file
-from pawsure.training.prefixes import export_prefix, find_prefix
-from pawsure.training.recipe import HEAD, load_recipe
 
 if TYPE_CHECKING:
     import keras
@@ -55,13 +55,9 @@ def export_encoder(weights: str, size_px: int) -> Path:
     if weights == AT_HAND:
         weights = "imagenet" if at_hand else "pets"
     backbone = at_hand[0] if at_hand and weights == "imagenet" else PETS_BACKBONE
-    model = load_recipe(
-        "fast", {"backbone": backbone, "weights": weights, "image_size": size_px}
-    ).model
+    model = ModelRecipe(backbone=backbone, weights=weights, image_size=size_px)
 
     def build() -> keras.Model:
-        from pawsure.network.build import build_backbone
-
         return build_backbone(model.backbone, size_px=size_px, weights=weights, seed=0)
 
     cut = find_prefix(model, [HEAD], seed=0) or export_prefix(model, [HEAD], build, seed=0)
@@ -76,21 +72,18 @@ def export_encoder(weights: str, size_px: int) -> Path:
     return encoder_file(weights, size_px)
 
 
-def file_encoder(path: str, settings: Mapping[str, Any]) -> Prefix:
+def file_encoder(model: ModelRecipe) -> Prefix:
     """An ONNX file as a network that turns pictures into embeddings; no Keras.
 
     Args:
-        path: of the file.
-        settings: what it does not say itself, by the keys of a recipe's `model`.
+        model: its backbone is the file.
 
     Returns:
         A prefix with the output `POOLED`.
 
     Raises:
-        RecipeError: something has to be said of it.
         WeightsError: it can't be taken.
     """
-    model = load_recipe("fast", {"backbone": path, **settings}).model
 
     def build() -> keras.Model:
         raise AssertionError("a file needs no Keras")

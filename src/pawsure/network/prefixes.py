@@ -34,24 +34,14 @@ from pawsure.graph.foreign import content_hash, declared, foreign_graph
 from pawsure.graph.pool import with_pooled_output
 from pawsure.graph.scaling import Scaling, standardised
 from pawsure.network.backbones import (
-    BACKBONES,
     IMAGENET_STANDARDISED,
     ZERO_TO_ONE,
     find_backbone,
 )
 from pawsure.network.frozen import frozen_graph, needs_keras
-from pawsure.network.lite_weights import is_lite
+from pawsure.network.recipe import AUTO, HEAD, WHOLE, ModelRecipe, Standardisation, is_file
 from pawsure.network.weights import weights_identity
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.training.recipe import (
-    AUTO,
-    HEAD,
-    WHOLE,
-    ModelRecipe,
-    Standardisation,
-    is_file,
-    load_recipe,
-)
 
 if TYPE_CHECKING:
     import keras
@@ -162,15 +152,7 @@ def require_keras() -> None:
         MissingExtraError: it is not.
     """
     if sys.modules.get("keras") is None and find_spec("keras") is None:
-        raise MissingExtraError("keras", "train", otherwise=_without_keras())
-
-
-def _without_keras() -> str:
-    """What to train with where Keras is not installed: options of `pawsure train`."""
-    model = load_recipe("fast").model
-    if is_lite(find_backbone(model.backbone)):
-        return "--recipe fast"
-    return f"--recipe fast --backbone {next(filter(is_lite, BACKBONES.values())).name}"
+        raise MissingExtraError("keras", "train", otherwise="--recipe fast")
 
 
 def find_prefix(
