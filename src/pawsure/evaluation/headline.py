@@ -47,7 +47,7 @@ def headline(metrics: Mapping[str, Any]) -> Headline:
     """Choose the headline of a run from its figures.
 
     Args:
-        metrics: with "test" (see `pawsure.evaluation.evaluate.measure`) and, if there is one,
+        metrics: with "test" (see `pawsure.evaluation.measure.measure`) and, if there is one,
             "cross_validation".
     """
     test, crossed = metrics["test"], cross_validated(metrics)

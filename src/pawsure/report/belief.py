@@ -33,7 +33,7 @@ def believe(
     """Judge the accuracy that heads the report.
 
     Args:
-        test: figures of `pawsure.evaluation.evaluate.measure`.
+        test: figures of `pawsure.evaluation.measure.measure`.
         leaked: test pictures of which a copy is among those that were learned from.
         crossed: figures of cross-validation, which head the report where test pictures are few.
     """

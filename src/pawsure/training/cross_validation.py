@@ -42,7 +42,7 @@ def cross_validate(
         JSON-ready: "of": "linear probe"; "folds"; "n", how many pictures were held out once;
         "num_groups", how many of them are different; "labels"; "accuracy", with its 95% interval
         (see `pawsure.evaluation.intervals.cross_validated`); "accuracy_by_fold";
-        "confusion_matrix" and "per_class" as in `pawsure.evaluation.evaluate.measure`. None where
+        "confusion_matrix" and "per_class" as in `pawsure.evaluation.measure.measure`. None where
         it is not needed, because there are `FEW_TEST_PICTURES` for a test or more, or can't be
         had: the recipe stores no features of the whole backbone, or too few pictures are
         different.
