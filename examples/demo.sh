@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job on drawn pictures, as `make demo` runs it; needs no network and no photographs.
+# Trains, evaluates and predicts on drawn pictures. `make demo` runs it; it needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ step() {
     "$@"
 }
 
-# The demo owns these two folders, and starts over each time.
+# The demo owns these two folders and recreates them each time.
 rm -rf "$run" "$pictures"
 
 step pawsure train sample --weights pets --out "$run"
@@ -21,15 +21,15 @@ step pawsure predict "$pictures" --model "$run/model.onnx"
 
 cat <<END
 
-What is where
-  $run/model.onnx    the model: one file that holds everything
-  $run/report.html   all about it on one page: open it in a browser
-  $run/metrics.json  how good it is, with intervals
-  $run/history.csv   every epoch of the training
-  $run/recipe.toml   what was done, to do it again
-  $pictures/     the pictures just answered: drawings that training never saw
+Results
+  $run/model.onnx    the model, in one file
+  $run/report.html   the report: open it in a browser
+  $run/metrics.json  the figures, with intervals
+  $run/history.csv   every epoch
+  $run/recipe.toml   the complete recipe, to train again
+  $pictures/     the pictures just classified; they were not trained on
 
-These were drawings. With photographs of your own, a folder for each class:
+Now with photographs of your own, one folder per class:
   .venv/bin/pawsure train my-folder --weights pets --out runs/mine
   .venv/bin/pawsure predict holiday.jpg --model runs/mine/model.onnx
   .venv/bin/pawsure --help

@@ -1,4 +1,4 @@
-"""Draw a few pictures that no training has seen, for `pawsure predict` to answer."""
+"""Draw a few pictures for `pawsure predict` that the demo's model was not trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from pawsure.sample import draw_picture
 
-# The sample set is drawn from seed 0; this one is never trained on.
+# The sample set is drawn from seed 0.
 SEED = 2024
 PICTURES_PER_KIND = 3
 WIDTH_AND_HEIGHT_PX = (320, 240)
