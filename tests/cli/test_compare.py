@@ -90,15 +90,45 @@ def test_the_table_has_a_row_for_each_and_marks_those_that_nobody_beats(calls):
         for name in ("mobilenet_075", "mobilenet_v2")
     )
     assert "★" in best and "97.5%" in best and "640" in best and "9.1" in best
+    assert "0.100" in best and "2.0" in best  # log loss, seconds
     assert "★" not in other and "=" not in other and "90.0%" in other
     assert calls[0]["backbones"] is None
 
 
+def test_the_recommendation_follows_the_table(calls):
+    lines = compare("photos").stdout.splitlines()
+    assert lines[-1] == (
+        "Recommended: mobilenet_075 is the most accurate (97.5%); all others are significantly "
+        "less accurate."
+    )
+
+
+def test_a_fine_tuned_row_has_both_accuracies_and_the_seconds_of_both(calls, monkeypatch):
+    tuned = replace(
+        COMPARISON.candidates[0],
+        fine_tuned=0.985,
+        fine_tuned_interval=wilson(197, 200),
+        fine_tuned_log_loss=0.05,
+        fine_tuned_seconds=60.0,
+    )
+    failed = replace(COMPARISON.candidates[1], note="It has no such layer.")
+    both = replace(COMPARISON, candidates=(tuned, failed))
+    monkeypatch.setattr(comparing, "compare_backbones", lambda *_, **__: both)
+    result = compare("photos", "--fine-tune")
+    first, second = (
+        next(line for line in result.stdout.splitlines() if name in line)
+        for name in ("mobilenet_075 ", "mobilenet_v2 ")
+    )
+    assert all(cell in first for cell in ("97.5%", "98.5%", "0.050", " 62 "))
+    assert "–" in second and "90.0%" in second
+    assert "Mobilenet_V2 was not fine-tuned: It has no such layer." in result.stderr
+
+
 @pytest.mark.parametrize(("n", "is_told"), [(19, True), (20, False)])
-def test_a_ranking_by_a_few_pictures_is_called_so(calls, monkeypatch, n, is_told):
+def test_nothing_is_recommended_by_a_few_pictures(calls, monkeypatch, n, is_told):
     few = replace(COMPARISON, num_pictures=n)
     monkeypatch.setattr(comparing, "compare_backbones", lambda *_, **__: few)
-    assert ("too few to rank models" in compare("photos").stdout) == is_told
+    assert ("No recommendation: 19 pictures" in compare("photos").stdout) == is_told
 
 
 def test_what_was_skipped_is_said_and_the_next_command_comes_last(calls):

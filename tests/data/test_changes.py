@@ -17,12 +17,29 @@ def picture() -> np.ndarray:
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_each_strength_changes_more_than_the_one_before(picture, kind):
     plain = resize(picture, 128).astype(int)
+    place = list(CORRUPTIONS).index(kind)
     distance = [
-        np.abs(corrupt(picture, kind, strength, 128) - plain).mean() for strength in STRENGTHS
+        np.abs(corrupt(picture, [strength] * len(CORRUPTIONS), 128)[place] - plain).mean()
+        for strength in STRENGTHS
     ]
     if kind != "cropped":  # a part of a pattern may be like the whole
         assert np.all(np.diff(distance) > 0), distance
-    assert corrupt(picture, kind, 3, 48).shape == (48, 48, 3)
+
+
+def test_each_way_has_its_own_strength(picture):
+    strengths = [1 + number % len(STRENGTHS) for number in range(len(CORRUPTIONS))]
+    mixed = corrupt(picture, strengths, 48)
+    assert mixed.shape == (len(CORRUPTIONS), 48, 48, 3) and mixed.dtype == np.uint8
+    for number, strength in enumerate(strengths):
+        alike = corrupt(picture, [strength] * len(CORRUPTIONS), 48)
+        np.testing.assert_array_equal(mixed[number], alike[number])
+
+
+def test_noise_is_the_same_whatever_came_before(picture):
+    ways = len(CORRUPTIONS)
+    first = corrupt(picture, [5] * ways, 48)
+    corrupt(picture, [5] * ways, 32)
+    np.testing.assert_array_equal(first, corrupt(picture, [5] * ways, 48))
 
 
 def test_the_same_state_gives_the_same_change_and_another_state_another(picture):

@@ -145,7 +145,8 @@ def test_fine_tuning_runs_the_recipe_with_each_backbone(pictures, found, tmp_pat
     def train(data, *, recipe, out, labels, progress):
         calls.append((recipe.model.backbone, recipe.stages, out))
         accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
-        return SimpleNamespace(metrics={"validation": {"accuracy": accuracy}})
+        figures = {"accuracy": accuracy, "log_loss": {"value": 0.7}}
+        return SimpleNamespace(metrics={"validation": figures, "seconds": {"all": 12.5}})
 
     monkeypatch.setattr(compare, "train", train)
     tuned = compare_backbones(
@@ -155,6 +156,7 @@ def test_fine_tuning_runs_the_recipe_with_each_backbone(pictures, found, tmp_pat
     assert calls == [("mobilenet_050", SMALL.stages, tmp_path / "mobilenet_050")]
     assert (one.fine_tuned, one.best_accuracy) == (0.5, 0.5)
     assert one.fine_tuned_interval.high == 0.6
+    assert (one.best_log_loss, one.fine_tuned_seconds) == (0.7, 12.5)
 
 
 def test_a_stage_that_names_anothers_layer_becomes_a_note(pictures, found, monkeypatch):
@@ -222,6 +224,90 @@ def test_heads_are_told_from_the_best_on_the_same_pictures():
     assert compared[0].behind == pytest.approx(-0.1)
     assert compared[0].p_value < 0.001
     assert (compared[1].behind, compared[1].p_value) == (0, 1)
+
+
+def test_of_equally_accurate_heads_the_faster_is_the_one_to_compare_with():
+    right = np.arange(200) > 20
+    other = right[::-1]
+    probes = [
+        SimpleNamespace(candidate=candidate("slow", 0.9, 1), right=right),
+        SimpleNamespace(candidate=candidate("fast", 0.9, 2), right=other),
+    ]
+    compared = compare._against_the_best([probe.candidate for probe in probes], probes)
+    assert [one.p_value for one in compared] == [1, 1]
+    assert compare._ranked(compared)[0].backbone == "fast"
+
+
+def comparison(*candidates: Candidate, n: int = 1000) -> Comparison:
+    return Comparison(
+        candidates=compare._ranked(candidates),
+        skipped=(),
+        split="validation",
+        num_pictures=n,
+        num_train=2000,
+        image_size=128,
+    )
+
+
+def with_p(name: str, accuracy: float, speed: float, p_value: float) -> Candidate:
+    return replace(candidate(name, accuracy, speed), p_value=p_value)
+
+
+def test_the_most_accurate_and_the_fastest_that_is_not_significantly_worse_are_recommended():
+    told = comparison(
+        with_p("best", 0.99, 100, 1.0),
+        with_p("as good", 0.98, 250, 0.2),
+        with_p("worse", 0.9, 900, 0.001),
+    )
+    assert (told.most_accurate.backbone, told.fastest.backbone) == ("best", "as good")
+    assert told.recommendation() == (
+        "Recommended for accuracy: best is the most accurate (99.0%). Recommended for speed: as "
+        "good is 2.5 times as fast, and 1.0 points less accurate, which may be chance on 1,000 "
+        "pictures (p = 0.20; log loss 0.100 against 0.100)."
+    )
+    assert json.loads(json.dumps(told.to_dict()))["recommended"] == {
+        "most_accurate": "best",
+        "fastest": "as good",
+        "sentence": told.recommendation(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("candidates", "n", "expected"),
+    [
+        ([("best", 0.99, 100, 1.0), ("worse", 0.9, 900, 0.001)], 1000, "all others are signif"),
+        ([("best", 0.99, 100, 1.0), ("slow", 0.98, 50, 0.3)], 1000, "about as accurate is faster"),
+        ([("best", 0.99, 100, 1.0)], 1000, "Only best was tried: accuracy 99.0%"),
+        ([("best", 0.99, 100, 1.0), ("other", 0.9, 900, 1.0)], 19, "No recommendation: 19 pict"),
+    ],
+)
+def test_the_recommendation_says_why(candidates, n, expected):
+    assert expected in comparison(*(with_p(*one) for one in candidates), n=n).recommendation()
+
+
+@pytest.mark.parametrize(("fine_tuned", "is_worse"), [(0.97, False), (0.94, True)])
+def test_fine_tuned_models_are_compared_by_their_shares(fine_tuned, is_worse):
+    best, other = (
+        replace(with_p(name, 0.9, speed, 1.0), fine_tuned=accuracy)
+        for name, speed, accuracy in (("best", 100, 0.98), ("other", 900, fine_tuned))
+    )
+    told = comparison(best, other)
+    assert (told.p_value(other) < compare.SIGNIFICANT) == is_worse
+    assert told.fastest.backbone == ("best" if is_worse else "other")
+
+
+def test_seconds_are_those_from_nothing_whatever_is_stored(pictures, found, monkeypatch):
+    sampled = []
+
+    def seconds(trial, predictor):
+        sampled.append(predictor)
+        return 100.0
+
+    monkeypatch.setattr(compare._Trial, "_sampled", seconds)
+    again = compare_backbones(pictures, SMALL, backbones=["mobilenet_050"])
+    assert len(sampled) == 1
+    used = again.num_train + again.num_pictures
+    assert again.candidates[0].seconds == pytest.approx(100 * used, rel=0.01)
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def says(weights: list[np.ndarray]) -> np.ndarray:
 
 def test_the_best_place_is_found_and_nothing_beyond_it_is_looked_at():
     start, end = [np.array([1.0, 0.0])], [np.array([0.0, 1.0])]
-    weights, found, points = best_on_line(start, end, says, LABEL)
+    weights, found, points = best_on_line(start, end, says, LABEL, says(end))
     kept = kept_point(points)
     assert kept.share == pytest.approx(0.5, abs=0.11)
     np.testing.assert_allclose(weights[0], [1 - kept.share, kept.share])
@@ -38,7 +38,7 @@ def test_the_best_place_is_found_and_nothing_beyond_it_is_looked_at():
 
 def test_where_learning_only_helped_its_end_is_kept_to_the_bit():
     start, end = [np.array([1.0, -4.0])], [np.array([1.1, 1.0])]
-    weights, _, points = best_on_line(start, end, says, LABEL)
+    weights, _, points = best_on_line(start, end, says, LABEL, says(end))
     assert kept_point(points).share == 1.0
     assert len(points) == 2
     assert weights[0] is end[0]

@@ -138,9 +138,9 @@ def front_of(graph, catalog, cut):
 
     def stored(rows):
         pictures = np.stack([read(catalog.read(row), size_px=SIZE_PX) for row in rows])
-        return session.run(["out"], {"image": pictures})[0].astype(np.float16)
+        return session.run(["out"], {"image": pictures})[0].astype(np.float16).astype(np.float32)
 
-    return Front(graph=model, output=cut, rows=catalog.where("train"), stored=stored)
+    return Front(graph=model, output=cut, rows=catalog.where("train"), known=stored)
 
 
 @pytest.mark.parametrize("cut", ["first/relu", "second"])

@@ -66,3 +66,42 @@ def test_pictures_that_can_not_be_read_are_left_out():
         TellsBright(), lambda row: b"no picture", np.arange(3), np.zeros(3, int)
     )
     assert found["n"] == 0 and sentence(found) is None
+
+
+def test_known_answers_to_pictures_as_they_are_stand_for_running_them():
+    num, model = 60, TellsBright()
+    label = np.arange(num) % 2
+    levels = np.where(label == 1, 170, 110)
+    contents = [png(level) for level in levels]
+    clean = model.predict_batch(np.full((num, 16, 16, 3), levels[:, None, None, None]))
+    known = (clean.probability, model.outcomes(clean.probability, clean.familiarity))
+    seen = []
+
+    class Counting(TellsBright):
+        def predict_batch(self, pictures):
+            seen.append(len(pictures))
+            return super().predict_batch(pictures)
+
+    found = measure_robustness(
+        Counting(), lambda row: contents[row], np.arange(num), label, clean=known
+    )
+    assert found == measured(num)
+    assert set(seen) == {len(CORRUPTIONS)}
+
+
+def test_known_answers_are_those_of_the_pictures_that_were_drawn():
+    num = 400
+    label = np.zeros(num, int)
+    contents = [png(110) for _ in label]
+    right = np.arange(num) % 4 > 0
+    probability = np.stack([right, ~right], axis=1).astype(np.float32)
+    found = measure_robustness(
+        TellsBright(),
+        lambda row: contents[row],
+        np.arange(num),
+        label,
+        clean=(probability, np.full(num, "label")),
+    )
+    drawn = np.random.default_rng(0).permutation(num)[: found["n"]]
+    assert found["n"] < num
+    assert found["clean"]["accuracy"]["value"] == right[drawn].mean()

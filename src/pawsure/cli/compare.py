@@ -75,10 +75,11 @@ def compare(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
-    """Compare base models on labelled pictures: accuracy, speed, size.
+    """Compare base models on labelled pictures: accuracy, log loss, training time, speed, size.
 
-    Each backbone is run once over the pictures, and the best linear head is put on it. One
-    that nobody beats on both accuracy and speed is marked. Features are kept for 'train'.
+    Each base model is run once over the pictures, and the best linear head is put on it. The most
+    accurate is recommended, and the fastest that is not significantly worse. Features are kept
+    for 'train'.
     """
     given = {"image_size": image_size, "weights": weights, "seed": seed}
     comparison, folder = _compare(
@@ -96,6 +97,7 @@ def compare(
         screen.answer_json({"folder": str(folder), **comparison.to_dict()})
         return
     _show(comparison)
+    screen.answer(f"\n{comparison.recommendation()}")
     for one in comparison.skipped:
         is_file = one.backbone.lower().endswith(".onnx")  # what to do is short, and possible
         reason = one.reason if is_file else f"{one.reason.partition('. ')[0].rstrip('.')}."
@@ -167,42 +169,40 @@ def _compare(
     return comparison, folder.path
 
 
-def _few_pictures(comparison: Comparison) -> str:
-    from pawsure.evaluation.headline import LEAST_TEST_PICTURES
-
-    if comparison.num_pictures >= LEAST_TEST_PICTURES:
-        return ""
-    return f"Fewer than {LEAST_TEST_PICTURES} pictures: too few to rank models by accuracy.\n"
-
-
 def _show(comparison: Comparison) -> None:
     """A table for people."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    from pawsure.training.compare import SIGNIFICANT
+
     tuned = any(one.fine_tuned is not None or one.note for one in comparison.candidates)
     table = Table(
         title=f"{count(comparison.num_pictures, 'picture')} (split: {comparison.split}), "
         f"{comparison.num_train:,} learned from, {comparison.image_size} pixels",
-        caption=_few_pictures(comparison) + "★ nobody beats it on both accuracy and speed\n"
-        "= not told apart from the most accurate (McNemar)",
+        caption="seconds: decoding, features and head, with nothing stored\n"
+        "pictures/s: the model file on this machine, without decoding\n"
+        "★ none is better at both accuracy and speed\n"
+        f"= not significantly worse than the most accurate (p ≥ {SIGNIFICANT})",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("")
-    table.add_column("backbone")
-    table.add_column("linear head", justify="right")
+    table.add_column("base model")
+    if tuned:
+        table.add_column("linear head", justify="right")
+    table.add_column("fine-tuned" if tuned else "accuracy", justify="right")
     table.add_column("95% interval", justify="right")
     table.add_column("")
-    if tuned:
-        table.add_column("fine-tuned", justify="right")
-        table.add_column("95% interval", justify="right")
+    table.add_column("log loss", justify="right")
+    table.add_column("seconds", justify="right")
     table.add_column("pictures/s", justify="right")
     table.add_column("MB", justify="right")
     for one in comparison.candidates:
-        table.add_row(*_row(one, tuned, comparison.image_size))
+        is_equal = comparison.p_value(one) >= SIGNIFICANT
+        table.add_row(*_row(one, tuned, is_equal, comparison.image_size))
     # Piped, a table is as wide as it needs to be; a terminal says how wide it is.
     console = Console(width=None if _is_terminal() else 120)
     console.print(table)
@@ -211,22 +211,22 @@ def _show(comparison: Comparison) -> None:
             screen.note(f"{one.title} was not fine-tuned: {one.note}")
 
 
-def _row(one: Candidate, tuned: bool, size_px: int) -> list[str]:
+def _row(one: Candidate, tuned: bool, is_equal: bool, size_px: int) -> list[str]:
     own_size = f" ({one.size_px} pixels)" if one.size_px not in (0, size_px) else ""
-    cells = [
+    is_tuned, interval = one.fine_tuned is not None, one.best_interval
+    seconds = one.seconds + (one.fine_tuned_seconds or 0.0)
+    return [
         "★" if one.is_unbeaten else "",
         one.backbone + own_size,
-        f"{one.accuracy:.1%}",
-        f"{one.interval.low:.1%} – {one.interval.high:.1%}",
-        "=" if one.p_value >= 0.05 else "",
+        *([f"{one.accuracy:.1%}"] if tuned else []),
+        "–" if tuned and not is_tuned else f"{one.best_accuracy:.1%}",
+        "–" if tuned and not is_tuned else f"{interval.low:.1%} – {interval.high:.1%}",
+        "=" if is_equal else "",
+        f"{one.best_log_loss:.3f}",
+        f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}",
+        f"{one.pictures_per_s:,.0f}",
+        f"{one.size_mb:.1f}",
     ]
-    if tuned:
-        interval = one.fine_tuned_interval
-        cells += [
-            "–" if one.fine_tuned is None else f"{one.fine_tuned:.1%}",
-            "" if interval is None else f"{interval.low:.1%} – {interval.high:.1%}",
-        ]
-    return [*cells, f"{one.pictures_per_s:,.0f}", f"{one.size_mb:.1f}"]
 
 
 def _is_terminal() -> bool:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
@@ -71,27 +72,36 @@ def changed(picture: np.ndarray, rng: np.random.Generator, size_px: int) -> np.n
     return np.asarray(image)
 
 
-def corrupt(picture: np.ndarray, kind: str, strength: int, size_px: int) -> np.ndarray:
-    """Change one thing of a picture; the same call gives the same picture.
+def corrupt(picture: np.ndarray, strengths: Sequence[int], size_px: int) -> np.ndarray:
+    """Change a picture in every way, one thing at a time; the same call gives the same pictures.
 
     Args:
         picture: uint8 (H, W, 3), better `ROOM` times as large as is wanted.
-        kind: one of `CORRUPTIONS`.
-        strength: 1 to 5.
-        size_px: side of the result.
+        strengths: 1 to 5, for each of `CORRUPTIONS`.
+        size_px: side of the results.
 
     Returns:
-        uint8 (size_px, size_px, 3).
+        uint8 (C, size_px, size_px, 3), in the order of `CORRUPTIONS`.
     """
-    image = Image.fromarray(picture)
-    if kind == "cropped":  # before the resize, so that the part keeps its pixels
-        width, height = image.size
-        side = math.sqrt((0.8, 0.65, 0.5, 0.4, 0.3)[strength - 1])
-        margin_x, margin_y = width * (1 - side) / 2, height * (1 - side) / 2
-        box = (margin_x, margin_y, width - margin_x, height - margin_y)
-        return np.asarray(image.resize((size_px, size_px), RESAMPLE, box=box))
-    image = image.resize((size_px, size_px), RESAMPLE)
-    return np.asarray(CORRUPTIONS[kind](image, strength - 1))
+    large = Image.fromarray(picture)
+    small = large.resize((size_px, size_px), RESAMPLE)
+    return np.stack(
+        [
+            _cropped(large, strength - 1, size_px)
+            if kind == "cropped"  # before the resize, so that the part keeps its pixels
+            else np.asarray(change(small, strength - 1))
+            for (kind, change), strength in zip(CORRUPTIONS.items(), strengths, strict=True)
+        ]
+    )
+
+
+def _cropped(image: Image.Image, at: int, size_px: int) -> np.ndarray:
+    """The middle of a picture."""
+    width, height = image.size
+    side = math.sqrt((0.8, 0.65, 0.5, 0.4, 0.3)[at])
+    margin_x, margin_y = width * (1 - side) / 2, height * (1 - side) / 2
+    box = (margin_x, margin_y, width - margin_x, height - margin_y)
+    return np.asarray(image.resize((size_px, size_px), RESAMPLE, box=box))
 
 
 def _blurred(image: Image.Image, radius: float) -> Image.Image:
@@ -115,8 +125,16 @@ def _smaller(image: Image.Image, share: float) -> Image.Image:
 def _noisy(image: Image.Image, sigma: float) -> Image.Image:
     """With Gaussian noise, always the same."""
     pixels = np.asarray(image, np.float32)
-    noise = np.random.default_rng(0).normal(0, sigma, pixels.shape)
-    return Image.fromarray((pixels + noise).round().clip(0, 255).astype(np.uint8))
+    noisy = pixels + sigma * _noise(pixels.shape)
+    return Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
+
+
+@lru_cache(maxsize=1)  # drawing it takes longer than all else that is done to a picture
+def _noise(shape: tuple[int, ...]) -> np.ndarray:
+    """Of deviation 1, float64."""
+    noise = np.random.default_rng(0).normal(size=shape)
+    noise.flags.writeable = False
+    return noise
 
 
 CORRUPTIONS: dict[str, Callable[[Image.Image, int], Image.Image]] = {

@@ -41,8 +41,8 @@ def _table(found: dict[str, Any]) -> Markup:
             rows,
             caption="Robustness",
         ),
-        note=f"{found['n']:,} validation pictures; each strength of a row is of about a fifth of "
-        "them.",
+        note=f"{found['n']:,} validation pictures, with 95% intervals; each strength of a row is "
+        "of about a fifth of them.",
         wide=True,
     )
 
@@ -50,8 +50,9 @@ def _table(found: dict[str, Any]) -> Markup:
 def _row(figures: dict[str, Any]) -> tuple[str, str, str]:
     answers = figures["answers"]
     error = answers["error"]
+    accuracy = figures["accuracy"]
     return (
-        f"{figures['accuracy']['value']:.1%}",
+        f"{accuracy['value']:.1%} [{accuracy['low']:.1%}, {accuracy['high']:.1%}]",
         f"{1 - answers['answered']['value']:.1%}",
         "–" if error is None else f"{error['value']:.1%}",
     )

@@ -37,6 +37,8 @@ class StageState:
         kept: what the stage would leave behind if it ended here.
         validation: float32 (M, K) an epoch, probabilities of the validation pictures.
         history: a row an epoch.
+        kept_probability: float64 (M, K), what `kept` says of the validation pictures, before any
+            temperature; None where no epoch of this process chose it. Not on disk.
     """
 
     epochs_done: int = 0
@@ -45,6 +47,7 @@ class StageState:
     kept: list[np.ndarray] = field(default_factory=list)
     validation: list[np.ndarray] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
+    kept_probability: np.ndarray | None = None
 
     @property
     def best_loss(self) -> float:
@@ -125,7 +128,7 @@ def _checksum(path: Path, length: int) -> bytes:
 def _read(path: Path) -> StageState:
     with np.load(path, allow_pickle=False) as file:  # a zip archive: what is behind it is ignored
         described = json.loads(str(file["told"]))
-        groups = {
+        groups: dict[str, Any] = {
             name: [file[f"{name}.{place}"] for place in range(_count(file, name))]
             for name in _GROUPS
         }

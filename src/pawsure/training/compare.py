@@ -2,10 +2,13 @@
 
 One pass of the pictures through each frozen backbone, the best linear head on what it gives,
 and the clock on the very file that would be shipped.
+
+Two of them are recommended: the most accurate, and the fastest that is not significantly worse.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +24,7 @@ from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, MissingExtraError, UsageError, WeightsError
 from pawsure.evaluation.compare import compare_paired
+from pawsure.evaluation.headline import LEAST_TEST_PICTURES
 from pawsure.evaluation.intervals import Interval, wilson
 from pawsure.evaluation.metrics import correct, log_loss
 from pawsure.features.extract import extract
@@ -37,6 +41,13 @@ from pawsure.training.handover import write_head_only
 from pawsure.training.linear import LinearHead, fit_linear_head
 from pawsure.training.recipe import Recipe, Stage, backbone_name, recipe_to_toml, with_backbone
 from pawsure.training.run import train
+from pawsure.wording import count
+
+SIGNIFICANT = 0.05
+"""A p-value below it: one base model is worse than another beyond chance."""
+
+_SAMPLED_PICTURES = 96
+"""Run where features are stored already, so that `seconds` are what they take from nothing."""
 
 _TIMED_ROUNDS = 10
 _TIMED_PICTURES = 32
@@ -54,12 +65,14 @@ class Candidate:
         interval: for it (Wilson).
         behind: accuracy less that of the most accurate, 0 or below.
         p_value: of McNemar's test against the most accurate, on the same pictures.
-        log_loss: of the head.
+        log_loss: of the head, before calibration.
         fine_tuned: accuracy after all stages of the recipe; None if it was not asked for.
         fine_tuned_interval: for it.
+        fine_tuned_log_loss: the same file's, calibrated.
+        fine_tuned_seconds: of the whole run, with the features stored.
         pictures_per_s: forward passes of the exported file on this machine, from pixels.
         size_mb: of the exported file, in 10^6 bytes.
-        seconds: that the features and the head took.
+        seconds: to decode all pictures, compute features and fit the head, with nothing stored.
         size_px: side of the pictures that it saw; 0: that of the comparison.
         is_unbeaten: no other is at least as good at both accuracy and speed and better at one.
         note: what went wrong with fine-tuning, if it did.
@@ -74,6 +87,8 @@ class Candidate:
     log_loss: float
     fine_tuned: float | None = None
     fine_tuned_interval: Interval | None = None
+    fine_tuned_log_loss: float | None = None
+    fine_tuned_seconds: float | None = None
     pictures_per_s: float = 0.0
     size_mb: float
     seconds: float
@@ -90,6 +105,11 @@ class Candidate:
     def best_interval(self) -> Interval:
         """For `best_accuracy`."""
         return self.fine_tuned_interval or self.interval
+
+    @property
+    def best_log_loss(self) -> float:
+        """Of the network that `best_accuracy` is of."""
+        return self.log_loss if self.fine_tuned_log_loss is None else self.fine_tuned_log_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +141,70 @@ class Comparison:
     num_train: int
     image_size: int
 
+    @property
+    def most_accurate(self) -> Candidate:
+        """The first of `candidates`."""
+        return self.candidates[0]
+
+    @property
+    def fastest(self) -> Candidate:
+        """The fastest of those that are not significantly worse than the most accurate."""
+        able = [one for one in self.candidates if self.p_value(one) >= SIGNIFICANT]
+        return max(able, key=lambda one: one.pictures_per_s)
+
+    def p_value(self, one: Candidate) -> float:
+        """How likely a gap to the most accurate as large as this one is by chance.
+
+        Linear heads are compared on the same pictures (McNemar). Of fine-tuned networks only the
+        shares are known: a test of two proportions, which misses small differences.
+        """
+        best = self.most_accurate
+        if one is best:
+            return 1.0
+        if one.fine_tuned is None and best.fine_tuned is None:
+            return one.p_value
+        gap = best.best_accuracy - one.best_accuracy
+        mean = (best.best_accuracy + one.best_accuracy) / 2
+        error = math.sqrt(2 * mean * (1 - mean) / self.num_pictures)
+        return math.erfc(gap / error / math.sqrt(2)) if error else 1.0
+
+    def recommendation(self) -> str:
+        """Which to take, and why, in a sentence or two."""
+        best, fast = self.most_accurate, self.fastest
+        if self.num_pictures < LEAST_TEST_PICTURES:
+            return (
+                f"No recommendation: {count(self.num_pictures, 'picture')} cannot tell base models "
+                f"apart; at least {LEAST_TEST_PICTURES} are needed."
+            )
+        if len(self.candidates) == 1:
+            return f"Only {best.backbone} was tried: accuracy {best.best_accuracy:.1%}."
+        leads = f"{best.backbone} is the most accurate ({best.best_accuracy:.1%})"
+        if fast is best:
+            others = [self.p_value(one) for one in self.candidates[1:]]
+            return f"Recommended: {leads}; " + (
+                "all others are significantly less accurate."
+                if max(others) < SIGNIFICANT
+                else "no other that is about as accurate is faster."
+            )
+        times = fast.pictures_per_s / best.pictures_per_s
+        points = 100 * (best.best_accuracy - fast.best_accuracy)
+        return (
+            f"Recommended for accuracy: {leads}. Recommended for speed: {fast.backbone} is "
+            f"{times:.1f} times as fast, and {points:.1f} points less accurate, which may be "
+            f"chance on {self.num_pictures:,} pictures (p = {self.p_value(fast):.2f}; log loss "
+            f"{fast.best_log_loss:.3f} against {best.best_log_loss:.3f})."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON."""
-        return asdict(self)
+        return {
+            **asdict(self),
+            "recommended": {
+                "most_accurate": self.most_accurate.backbone,
+                "fastest": self.fastest.backbone,
+                "sentence": self.recommendation(),
+            },
+        }
 
 
 def compare_backbones(
@@ -257,14 +338,18 @@ class _Trial:
         model = replace(with_backbone(self._recipe.model, name, self._settings), head="softmax")
         self._check_size(model)
         prefix = self._prefix(model)
+        seconds_a_picture = self._extract(prefix)
         started = time.perf_counter()
-        self._extract(prefix)
         head = self._head(prefix)
         label = self._labels(self._split)
         probability = head.probabilities(self._rows(prefix, self._split))
         seconds = time.perf_counter() - started
         right = correct(probability, label)
         file = self._write(model, prefix, head)
+        predictor = Predictor(file)
+        if seconds_a_picture is None:
+            seconds_a_picture = self._sampled(predictor)
+        seconds += seconds_a_picture * len(self._used())
         candidate = Candidate(
             backbone=name,
             title=_title(name),
@@ -276,7 +361,7 @@ class _Trial:
             size_px=model.image_size,
         )
         self._progress.say(f"{candidate.title}: {candidate.accuracy:.1%} in {seconds:.1f} s.")
-        return _Probe(candidate=candidate, right=right, predictor=Predictor(file))
+        return _Probe(candidate=candidate, right=right, predictor=predictor)
 
     def _check_size(self, model: ModelRecipe) -> None:
         if is_file(model.backbone):
@@ -314,19 +399,38 @@ class _Trial:
                 self._vain = model.backbone
             raise
 
-    def _extract(self, prefix: CutPrefix) -> None:
-        catalog = self._catalog
+    def _used(self) -> np.ndarray:
+        """Rows of the catalog that features are needed of."""
         splits = dict.fromkeys(("train", "validation", self._split))
+        return np.concatenate([self._catalog.where(split) for split in splits])
+
+    def _extract(self, prefix: CutPrefix) -> float | None:
+        """Store features; seconds a picture, or None where too few were computed to tell."""
+        catalog, used = self._catalog, self._used()
+        started = time.perf_counter()
         extraction = extract(
             catalog.read,
             catalog.content,
-            np.concatenate([catalog.where(split) for split in splits]),
+            used,
             prefix.prefix,
             [POOLED],
             progress=self._progress,
         )
+        seconds = time.perf_counter() - started
         if extraction.problems:
             self._catalog = catalog.with_problems(extraction.problems)
+        if extraction.computed < min(_SAMPLED_PICTURES, len(used)):
+            return None
+        return seconds / extraction.computed
+
+    def _sampled(self, predictor: Predictor) -> float:
+        """Seconds a picture, by running some of them as if nothing were stored."""
+        used = self._used()
+        some = used[:: max(1, len(used) // _SAMPLED_PICTURES)][:_SAMPLED_PICTURES]
+        started = time.perf_counter()
+        for _ in predictor.predict_series(self._catalog.read, some):
+            pass
+        return (time.perf_counter() - started) / len(some)
 
     def _head(self, prefix: CutPrefix) -> LinearHead:
         return fit_linear_head(
@@ -394,7 +498,10 @@ def _timed(probes: Sequence[_Probe], progress: Progress) -> list[Candidate]:
 
 
 def _against_the_best(candidates: Sequence[Candidate], probes: Sequence[_Probe]) -> list[Candidate]:
-    best = max(probes, key=lambda probe: probe.candidate.accuracy)
+    _, best = max(
+        zip(candidates, probes, strict=True),
+        key=lambda pair: (pair[0].accuracy, pair[0].pictures_per_s),
+    )
     compared = [compare_paired(best.right, probe.right) for probe in probes]
     return [
         replace(candidate, behind=paired.difference, p_value=paired.p_value)
@@ -428,6 +535,8 @@ def _fine_tuned(
         candidate,
         fine_tuned=accuracy["value"],
         fine_tuned_interval=Interval(accuracy["low"], accuracy["high"]),
+        fine_tuned_log_loss=run.metrics[split]["log_loss"]["value"],
+        fine_tuned_seconds=run.metrics["seconds"]["all"],
     )
 
 

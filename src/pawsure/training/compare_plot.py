@@ -47,7 +47,7 @@ def comparison_svg(comparison: Comparison) -> str:
         'class="pawsure-plot" fill="currentColor" role="img">',
         f"<title>{escape(title)}</title><style>{_STYLE}</style>",
         _text(_LEFT, 26, title, weight=600),
-        _text(_LEFT, 46, "Filled: nobody is better at both. Bars: 95% intervals.", opacity=0.7),
+        _text(_LEFT, 46, _subtitle(comparison), opacity=0.7),
         *axes.lines(),
         _front(comparison.candidates, axes),
         *(_mark(one, axes) for one in comparison.candidates),
@@ -55,6 +55,15 @@ def comparison_svg(comparison: Comparison) -> str:
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _subtitle(comparison: Comparison) -> str:
+    """What the marks mean, and the two that are recommended."""
+    best, fast = comparison.most_accurate, comparison.fastest
+    chosen = f"Most accurate: {best.title}."
+    if fast is not best:
+        chosen += f" Fastest that is not significantly worse: {fast.title}."
+    return f"{chosen} Filled: none is better at both. Bars: 95% intervals."
 
 
 class _Axes:

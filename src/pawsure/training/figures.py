@@ -69,7 +69,7 @@ def measure_run(
         cross_validation: figures of `pawsure.training.cross_validation`, for the file's metadata.
         progress: told of every picture.
     """
-    predictor = Predictor(folder / MODEL_FILE)
+    predictor = Predictor(folder / MODEL_FILE, threads=1)  # passes go side by side
     test = predict(predictor, catalog, split="test", progress=progress)
     figures: dict[str, Any] = {
         name: measure(
@@ -90,11 +90,13 @@ def measure_run(
     unknown = None if strangers is None else run_strangers(predictor, strangers)
     figures["parity"] = shipped.parity
     figures["trust"] = trust_figures(shipped.trust, shipped.validation, test, unknown)
+    clean = shipped.validation
     figures["robustness"] = measure_robustness(
         predictor,
         catalog.read,
-        shipped.validation.indices,
-        shipped.validation.label,
+        clean.indices,
+        clean.label,
+        clean=None if clean.outcome is None else (clean.probability, clean.outcome),
         progress=progress,
     )
     return Measured(figures=figures, test=test)

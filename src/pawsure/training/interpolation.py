@@ -43,6 +43,7 @@ def best_on_line(
     end: Weights,
     judge: Callable[[list[np.ndarray]], np.ndarray],
     label: np.ndarray,
+    at_end: np.ndarray,
 ) -> tuple[list[np.ndarray], np.ndarray, list[Point]]:
     """Walk from the end towards the start while validation loss falls.
 
@@ -52,6 +53,7 @@ def best_on_line(
         judge: gives what a network of these weights says of the validation pictures, float64
             (M, K).
         label: of these, int (M,).
+        at_end: what `judge` gives for `end`.
 
     Returns:
         The best weights, what they say of the validation pictures, and every place that was
@@ -62,7 +64,7 @@ def best_on_line(
     for step in range(round(1 / STEP)):
         share = round(1 - step * STEP, 6)
         weights = between(start, end, share)
-        found = judge(weights)
+        found = judge(weights) if step else at_end
         judged = at_best_temperature(found, label)
         points.append(
             Point(

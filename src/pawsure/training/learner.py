@@ -12,9 +12,10 @@ import numpy as np
 import onnx
 
 from pawsure.data.catalog import Catalog
+from pawsure.data.loader import load_batch
 from pawsure.evaluation.metrics import accuracy, log_loss
-from pawsure.features.extract import extract
-from pawsure.features.prefix import POOLED
+from pawsure.features.extract import ExactRows, extract, runner
+from pawsure.features.prefix import BATCH_SIZE, POOLED, Prefix
 from pawsure.features.views import ORIGINAL, Rows
 from pawsure.network.prefixes import CutPrefix, Source, scaling_of
 from pawsure.network.recipe import AUTO, HEAD
@@ -96,6 +97,70 @@ class StageResult:
         }
 
 
+def front_output(recipe: Recipe, prefix: CutPrefix) -> str | None:
+    """The first cut behind which a stage learns; None where no stage is known to have one."""
+    cuts = [
+        source
+        for stage in recipe.stages
+        if stage.train_from != AUTO
+        for source in prefix.sources[stage.train_from]
+        if source.first
+    ]
+    return min(cuts, key=lambda cut: cut.first or 0).output if cuts else None
+
+
+class _FrontRows:
+    """What the frozen layers make of pictures; called from several threads.
+
+    Args:
+        catalog: where the pictures are.
+        prefix: the frozen layers.
+        output: of these.
+        stored: int (M,), rows of the catalog of which the stored features are taken.
+        exact: features of others, as far as they are known; the rest is computed.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        prefix: Prefix,
+        output: str,
+        stored: np.ndarray,
+        exact: ExactRows,
+    ) -> None:
+        self._catalog = catalog
+        self._prefix = prefix
+        self._output = output
+        self._place = {row: number for number, row in enumerate(stored.tolist())}
+        self._stored = prefix.store(output, ORIGINAL.name).rows(catalog.content[stored])
+        self._exact = exact
+        self._run = runner(prefix, [output])
+        self._lock = Lock()
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of the catalog, int (N,), to float32 (N, h, w, F)."""
+        found = np.empty((len(rows), *self._prefix.shapes[self._output]), np.float32)
+        missing = []
+        for at, row in enumerate(rows.tolist()):
+            content = self._catalog.content[row]
+            if row in self._place:
+                with self._lock:
+                    found[at] = self._stored[np.array([self._place[row]])][0]
+            elif content in self._exact:
+                found[at] = self._exact[content]
+            else:
+                missing.append(at)
+        for first in range(0, len(missing), BATCH_SIZE):
+            some = missing[first : first + BATCH_SIZE]
+            found[some] = self._computed(rows[some])
+        return found
+
+    def _computed(self, rows: np.ndarray) -> np.ndarray:
+        batch = load_batch(self._catalog.read, rows, size_px=self._prefix.size_px)
+        refuse_losses(self._catalog, dict(batch.problems))
+        return self._run(batch.pictures)[self._output]
+
+
 class Learner:
     """Trains the stages of a recipe one after the other.
 
@@ -105,6 +170,7 @@ class Learner:
         prefix: the frozen part, for every stage.
         classifier: gives the Keras network, when a stage wants it.
         checkpoint: where a stage of this name keeps its state.
+        exact: validation rows at `front_output`, as far as this process computed them.
         progress: told what happens.
     """
 
@@ -115,6 +181,7 @@ class Learner:
         prefix: CutPrefix,
         classifier: Callable[[], Classifier],
         checkpoint: Callable[[str], Path],
+        exact: ExactRows,
         progress: Progress = NO_PROGRESS,
     ) -> None:
         self.recipe = recipe
@@ -123,6 +190,7 @@ class Learner:
         self.head: LinearHead | None = None
         self._classifier = classifier
         self._checkpoint = checkpoint
+        self._exact = exact
         self._progress = progress
         self._validation = catalog.where("validation")
         self._last: StageResult | None = None  # of those that were kept
@@ -165,30 +233,28 @@ class Learner:
         return pooled @ self.head.kernel + self.head.bias, pooled
 
     def front(self) -> Front | None:
-        """What no stage has changed, if it is stored for the training pictures as they are.
+        """What no stage has changed, with what it is known to make of pictures.
 
-        That depends on the recipe alone, not on what else the store holds.
+        Of training pictures, what is stored where a stage learned from them as they are, which
+        depends on the recipe alone. Of validation pictures, what it puts out before the store
+        rounds it; where another run stored that, it is computed again, to the same bits.
         """
-        cuts: list[Source] = []
-        for stage in self.recipe.stages:
-            if stage.is_augmented or stage.train_from == AUTO:
-                continue
-            cuts += [each for each in self.prefix.sources[stage.train_from] if each.first]
-        path = self.prefix.prefix.path
-        if path is None or not cuts:
+        path, output = self.prefix.prefix.path, front_output(self.recipe, self.prefix)
+        if path is None or output is None:
             return None
-        output = min(cuts, key=lambda cut: cut.first or 0).output
-        store = self.prefix.prefix.store(output, ORIGINAL.name)
-        rows = self.catalog.where("train")
-        place = {row: number for number, row in enumerate(rows.tolist())}
-        kept = store.rows(self.catalog.content[rows])
-        lock = Lock()
-
-        def stored(some: np.ndarray) -> np.ndarray:
-            with lock:
-                return kept[np.array([place[row] for row in some.tolist()])]
-
-        return Front(graph=onnx.load(path), output=output, rows=rows, stored=stored)
+        is_stored = any(
+            stage.train_from != AUTO
+            and not stage.is_augmented
+            and self.prefix.sources[stage.train_from][0].output == output
+            for stage in self.recipe.stages
+        )
+        stored = self.catalog.where("train") if is_stored else np.zeros(0, np.int64)
+        return Front(
+            graph=onnx.load(path),
+            output=output,
+            rows=np.concatenate([stored, self._validation]),
+            known=_FrontRows(self.catalog, self.prefix.prefix, output, stored, self._exact),
+        )
 
     def _fit_head(
         self, stage: Stage, source: Source, on_epoch: Callable[[History], None]
@@ -329,11 +395,12 @@ class Learner:
 
         points: list[Point] = []
         end = classifier.get_weights()
-        if stage.interpolate:
-            end, found, points = best_on_line(start, end, judge, data.validation_labels)
-            classifier.set_weights(end)
-        else:
+        found = state.kept_probability
+        if found is None:  # the stage was over before this process began
             found = judge(end)
+        if stage.interpolate:
+            end, found, points = best_on_line(start, end, judge, data.validation_labels, found)
+            classifier.set_weights(end)
         return StageResult(
             name=name,
             history=state.history,

@@ -24,7 +24,7 @@ from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, PawsureError, storage_error
 from pawsure.evaluation.headline import headline
 from pawsure.evaluation.selected import Selected
-from pawsure.features.extract import extract
+from pawsure.features.extract import ExactRows, extract
 from pawsure.features.prefix import FEATURE_MAP, Prefix
 from pawsure.features.prune import VARIABLE, prune
 from pawsure.network.prefixes import (
@@ -43,7 +43,7 @@ from pawsure.training.cross_validation import cross_validate
 from pawsure.training.figures import diagnose_run, measure_run, summary_of
 from pawsure.training.finished import Run
 from pawsure.training.interpolation import kept_point
-from pawsure.training.learner import Learner, StageResult
+from pawsure.training.learner import Learner, StageResult, front_output
 from pawsure.training.recipe import Recipe, load_recipe, recipe_to_toml
 from pawsure.training.run_folder import (
     CATALOG,
@@ -146,6 +146,7 @@ class _Training:
         self._started = time.perf_counter()
         self._labels: tuple[str, ...] = ()
         self._audit: AuditSummary | None = None
+        self._exact = ExactRows(None)
 
     def run(
         self,
@@ -255,6 +256,7 @@ class _Training:
         output = {stage.name: prefix.sources[stage.train_from][0].output for stage in stages}
         judged = sorted(set(output.values()))
         learned = sorted({output[stage.name] for stage in stages if not stage.is_augmented})
+        self._exact = ExactRows(front_output(recipe, prefix))
         problems: dict[int, str] = {}
         computed = reused = 0
         with self._timed("features"):
@@ -265,6 +267,7 @@ class _Training:
                     catalog.where(split),
                     prefix.prefix,
                     outputs,
+                    exact=self._exact if split == "validation" else None,
                     progress=self.progress,
                 )
                 problems |= done.problems
@@ -307,6 +310,7 @@ class _Training:
             prefix,
             lambda: self.classifier,
             self.folder.checkpoint,
+            self._exact,
             self.progress,
         )
         results: list[StageResult] = []

@@ -6,7 +6,8 @@ that network, to the byte, with the nodes of trust behind it, and goes on from w
 seen to put out: see `pawsure.training.resumed`.
 
 What was learned from the features at a cut, with nothing changed before it, goes on from there as
-well: for training pictures these are stored.
+well: for training pictures these are stored, for validation pictures the run has most often just
+computed them.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ class Front:
     Attributes:
         graph: from pixels to the output.
         output: its name, which is that of the layer behind which learning started.
-        rows: of the catalog, int (M,), pictures for which it is stored.
-        stored: gives for rows of these the output, float16 (N, h, w, F); from any thread.
+        rows: of the catalog, int (M,), pictures of which it is known what it makes of them.
+        known: gives for rows of these the output, float32 (N, h, w, F); from any thread.
     """
 
     graph: onnx.ModelProto
     output: str
     rows: np.ndarray
-    stored: Callable[[np.ndarray], np.ndarray]
+    known: Callable[[np.ndarray], np.ndarray]
 
 
 class Seen:
@@ -80,9 +81,9 @@ class Seen:
         self._network = _up_to(graph, BETWEEN)
         self._front = front
         self._tail = None if front is None else _behind(self._network, front)
-        self._stored_rows: set[int] = set()
+        self._known_rows: set[int] = set()
         if front is not None and self._tail is not None:
-            self._stored_rows.update(front.rows.tolist())
+            self._known_rows.update(front.rows.tolist())
         self._size_px = size_px
         self._progress = progress
         self._place: dict[int, int] = {}
@@ -114,15 +115,15 @@ class Seen:
 
     def _run(self, rows: list[int]) -> None:
         """Run pictures from where on it is needed, those of a kind together."""
-        from_cut = [row for row in rows if row in self._stored_rows]
-        from_pixels = [row for row in rows if row not in self._stored_rows]
+        from_cut = [row for row in rows if row in self._known_rows]
+        from_pixels = [row for row in rows if row not in self._known_rows]
         if from_cut:
             assert self._front is not None and self._tail is not None
-            stored = self._front.stored
+            known = self._front.known
             self._add(
                 from_cut,
                 self._tail,
-                lambda some: ({}, {"stored": stored(np.array(some)).astype(np.float32)}),
+                lambda some: ({}, {"stored": known(np.array(some))}),
             )
         if from_pixels:
             self._add(from_pixels, self._network, self._decoded)

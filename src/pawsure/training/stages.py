@@ -80,13 +80,15 @@ def train_stage(
         started = time.perf_counter()
         row = _train_epoch(part, stage, data, is_sigmoid, (*seed, state.epochs_done), progress)
         with averaged_weights(part, stage):
-            held_out = _judged(part, stage, data, is_sigmoid)
+            found = predict_probabilities(part, data.validation_rows, is_sigmoid=is_sigmoid)
+            held_out = _judged(found, stage, data)
             row["validation_loss"] = log_loss(held_out, data.validation_labels)
             row["validation_accuracy"] = accuracy(held_out, data.validation_labels)
             row["seconds"] = round(time.perf_counter() - started, 3)
             is_best = row["validation_loss"] < state.best_loss
             if is_best or stage.keep == "last":
                 state.kept = part.get_weights()
+                state.kept_probability = found
         state.validation.append(held_out.astype(np.float32))
         _advance(state, part, row)
         if checkpoint:
@@ -96,13 +98,12 @@ def train_stage(
     return state
 
 
-def _judged(part: keras.Model, stage: Stage, data: StageData, is_sigmoid: bool) -> np.ndarray:
+def _judged(found: np.ndarray, stage: Stage, data: StageData) -> np.ndarray:
     """Probabilities of the validation pictures that an epoch is judged by: float64 (M, K).
 
     Where targets are softened, at their best temperature: such a network is less sure than it
     is right, the more so the longer it learns, until it is calibrated at the end of the run.
     """
-    found = predict_probabilities(part, data.validation_rows, is_sigmoid=is_sigmoid)
     if not stage.softens_targets:
         return found
     return at_best_temperature(found, data.validation_labels)
