@@ -595,6 +595,8 @@ def _check(recipe: Recipe) -> None:
             stage.optimizer != LOGISTIC or (stage.train_from == HEAD and not stage.is_augmented),
             f"{at}optimizer logistic goes with train_from = '{HEAD}', and without augment.",
         )
+        problem = stage.augment.problem()
+        need(not problem, f"{at}augment: {problem}.")
         need(stage.head_rate > 0, f"{at}head_rate must be above 0.")
         need(stage.deep_rate > 0, f"{at}deep_rate must be above 0.")
         need(stage.mixup >= 0, f"{at}mixup must be 0 or more.")
