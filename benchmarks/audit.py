@@ -34,17 +34,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from pawsure.audit.copies import find_near_copies, merged
 from pawsure.audit.embeddings import Encoder, embed, find_network
-from pawsure.audit.fingerprints import thumbnail
-from pawsure.audit.grouping import grouped_catalog
 from pawsure.audit.labels import find_wrong_labels
-from pawsure.audit.neighbours import find_candidates
 from pawsure.audit.strangers import find_strangers
-from pawsure.audit.threads import one_thread_a_product
-from pawsure.audit.thumbnails import Thumbnails
+from pawsure.copies.fingerprints import thumbnail
+from pawsure.copies.grouping import grouped_catalog
+from pawsure.copies.near_copies import find_near_copies, merged
+from pawsure.copies.neighbours import find_candidates
+from pawsure.copies.thumbnails import Thumbnails
 from pawsure.data.cache import cache_dir
 from pawsure.data.catalog import build_catalog
+from pawsure.data.threads import one_thread_a_product
 from pawsure.evaluation.intervals import wilson
 
 COPIES, COPY_SEED = 500, 2024

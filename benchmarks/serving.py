@@ -341,7 +341,7 @@ def require_same_network(model: str) -> None:
     """A model file costs what the naive server's network costs: one pass of the same backbone."""
     import onnx
 
-    from pawsure.export.second_look import looks_twice
+    from pawsure.graph.second_look import looks_twice
     from pawsure.model.predictor import Predictor
 
     predictor = Predictor(model)

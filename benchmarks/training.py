@@ -28,7 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from agreement import require_close, require_same  # noqa: E402
 
-from pawsure.audit.grouping import grouped_catalog  # noqa: E402
+from pawsure.copies.grouping import grouped_catalog  # noqa: E402
 from pawsure.data.catalog import Catalog  # noqa: E402
 from pawsure.data.split import assign_splits  # noqa: E402
 from pawsure.network.backbones import BACKBONES  # noqa: E402

@@ -25,14 +25,14 @@ import onnx
 sys.path.insert(0, str(Path(__file__).parent))
 from agreement import require_close, require_same  # noqa: E402
 
-from pawsure.audit.grouping import grouped_catalog  # noqa: E402
+from pawsure.copies.grouping import grouped_catalog  # noqa: E402
 from pawsure.data.images import read  # noqa: E402
 from pawsure.data.sources import list_pictures  # noqa: E402
 from pawsure.data.split import assign_splits  # noqa: E402
 from pawsure.evaluation.evaluate import share_figure  # noqa: E402
 from pawsure.graph.prune import keep_output  # noqa: E402
 from pawsure.model.predictor import Predictor  # noqa: E402
-from pawsure.onnx_runtime import onnxruntime  # noqa: E402
+from pawsure.onnx_runtime import make_session, onnxruntime  # noqa: E402
 from pawsure.training.recipe import recipe_from_text  # noqa: E402
 from pawsure.trust.familiarity import auroc  # noqa: E402
 
@@ -174,12 +174,8 @@ def in_turn(whole: Any, bare: Any, repeats: int) -> dict[str, Any]:
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """Set up as the predictor sets up its own."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    entries = {"session.intra_op.allow_spinning": "0"}
+    return make_session(model.SerializeToString(), entries=entries)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pawsure.data.sample import draw_picture
+from pawsure.sample import draw_picture
 
 # The sample set is drawn from seed 0; this one is never trained on.
 SEED = 2024

@@ -6,7 +6,7 @@ import numpy as np
 from drawn_pictures import EXIF_ORIENTATION, encoded
 from PIL import Image
 
-from pawsure.data.sample import draw_picture
+from pawsure.sample import draw_picture
 
 
 def drawn(seed: int, width: int = 480, height: int = 360) -> Image.Image:

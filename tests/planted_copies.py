@@ -1,11 +1,13 @@
-"""Pictures with things in places, and changed copies of them."""
+"""Pictures with things in places, changed copies of them, and folders of both."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
-from drawn_pictures import encoded, photograph
+import pytest
+from drawn_pictures import encoded, photograph, put
 from PIL import Image, ImageEnhance, ImageOps
 
 
@@ -46,3 +48,35 @@ def detailed_jpeg(seed: int) -> bytes:
 
 def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Tests never see the cache of the person who runs them."""
+    monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory) -> Path:
+    """Two labels of 40 pictures each, and a copy of another picture for each change."""
+    root = tmp_path_factory.mktemp("planted")
+    for seed in range(80):
+        label = "cat" if seed < 40 else "dog"
+        put(root / label / f"{seed}.jpg", detailed_jpeg(seed))
+    for seed, change in enumerate(CHANGES.values()):
+        put(root / "cat" / f"{seed}-copy.jpg", change(opened(detailed_jpeg(seed))))
+    return root
+
+
+@pytest.fixture
+def leaky(tmp_path):
+    """Given splits: of ten validation pictures, two are changed copies of training ones."""
+    for seed in range(30):
+        label = "cat" if seed % 2 else "dog"
+        put(tmp_path / "train" / label / f"{seed}.jpg", detailed_jpeg(seed))
+    for seed in range(30, 38):
+        label = "cat" if seed % 2 else "dog"
+        put(tmp_path / "val" / label / f"{seed}.jpg", detailed_jpeg(seed))
+    put(tmp_path / "val" / "dog" / "small.jpg", CHANGES["half"](opened(detailed_jpeg(0))))
+    put(tmp_path / "val" / "cat" / "turned.jpg", CHANGES["mirror"](opened(detailed_jpeg(1))))
+    return tmp_path

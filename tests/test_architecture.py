@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ PACKAGES = {path.parent.name for path in SOURCES.glob("*/__init__.py")} | {
 }
 NEEDS_KERAS = {"network", "training", "export"}
 FOUNDATIONS = {
+    "_version",
     "errors",
     "extras",
     "installation",
@@ -104,6 +106,17 @@ def test_libraries_that_report_or_leave_files_are_imported_in_one_place(library)
         cache_dir=None,
     )
     assert graph.find_modules_that_directly_import(library) == {ONLY_IMPORTER[library]}
+
+
+def test_onnx_runtime_opens_graphs_in_one_place():
+    opening = {
+        path.name
+        for path in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in {"InferenceSession", "SessionOptions"}
+    }
+    assert opening == {"onnx_runtime.py"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pawsure.export.model_file import attach_head, write_model_file
+from pawsure.export.model_file import write_model_file
+from pawsure.graph.head import attach_head
 from pawsure.model.metadata import ModelMetadata
 
 SIZE_PX = 16

@@ -13,7 +13,8 @@ from tiny_models import SIZE_PX
 
 from pawsure.data.catalog import Catalog, build_catalog
 from pawsure.data.split import assign_splits
-from pawsure.export.model_file import attach_head, write_model_file
+from pawsure.export.model_file import write_model_file
+from pawsure.graph.head import attach_head
 from pawsure.model.metadata import ModelMetadata
 from pawsure.trust.fit import fit_trust
 

@@ -28,7 +28,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).parent))
 from backgrounds import background_kinds  # noqa: E402
 
-from pawsure.audit.grouping import grouped_catalog  # noqa: E402
+from pawsure.copies.grouping import grouped_catalog  # noqa: E402
 from pawsure.data.catalog import Catalog  # noqa: E402
 from pawsure.data.images import read_file  # noqa: E402
 from pawsure.data.loader import iter_batches  # noqa: E402

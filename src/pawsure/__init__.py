@@ -15,6 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pawsure._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pawsure.errors import PawsureError as PawsureError
     from pawsure.model.answer import Answer as Answer
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from pawsure.model.predictor import load as load
     from pawsure.training.entry import train as train
     from pawsure.training.finished import Run as Run
-
-__version__ = "0.1.0"
 
 _WHERE = {
     "Answer": "pawsure.model.answer",

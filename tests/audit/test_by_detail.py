@@ -11,10 +11,10 @@ from planted_copies import detailed
 from pawsure.audit.audit import Audit, audit
 from pawsure.audit.checks import LEAVE_OUT, LOOK
 from pawsure.audit.embeddings import NoEncoder
-from pawsure.audit.grouping import grouped_catalog
-from pawsure.audit.leakage import find_leakage
 from pawsure.audit.page import build_page
 from pawsure.audit.table import write_manifest
+from pawsure.copies.grouping import grouped_catalog
+from pawsure.copies.leakage import find_leakage
 from pawsure.data.split import assign_splits
 
 NOBODY = NoEncoder("Nothing is at hand.")

@@ -127,7 +127,7 @@ class TestSample:
 
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr("pawsure.data.sample.draw_sample", draw, raising=False)
+        monkeypatch.setattr("pawsure.data.drawn.draw_sample", draw)
         return drawn
 
     def test_it_is_drawn_once_and_kept(self, drawn):
@@ -143,7 +143,7 @@ class TestSample:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("pawsure.data.sample.draw_sample", broken, raising=False)
+            patch.setattr("pawsure.data.drawn.draw_sample", broken)
             with pytest.raises(KeyboardInterrupt):
                 open_source("sample")
         assert len(open_source("sample").entries) == 4

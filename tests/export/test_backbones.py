@@ -10,8 +10,9 @@ from tiny_models import tiny_head
 
 from pawsure.errors import ExportError
 from pawsure.export.litert import litert_runtime, write_litert
-from pawsure.export.model_file import attach_head, write_model_file
+from pawsure.export.model_file import write_model_file
 from pawsure.export.quantise import quantise_graph
+from pawsure.graph.head import attach_head
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.network.backbones import BACKBONES, build_backbone, find_backbone

@@ -8,7 +8,8 @@ from onnx import TensorProto, helper
 from tiny_models import FEATURES, SIZE_PX, tiny_backbone, tiny_head
 
 from pawsure.errors import ExportError
-from pawsure.export.model_file import OUTPUTS, attach_head, two_class_kernel, write_model_file
+from pawsure.export.model_file import write_model_file
+from pawsure.graph.head import OUTPUTS, attach_head, two_class_kernel
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.model.onnx_file import CHECKSUM_KEY
 

@@ -7,7 +7,8 @@ from PIL import Image
 from tiny_models import SIZE_PX, tiny_backbone, tiny_head
 
 from pawsure.errors import ShapeError
-from pawsure.export.model_file import attach_head, write_model_file
+from pawsure.export.model_file import write_model_file
+from pawsure.graph.head import attach_head
 from pawsure.model.evidence import relative_evidence, spread
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor

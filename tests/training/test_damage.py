@@ -169,7 +169,7 @@ def test_damaged_frozen_layers_are_not_used(exported, suffix):
 
 
 def test_a_damaged_encoder_is_not_used(exported, tmp_path):
-    from pawsure import __version__
+    from pawsure._version import __version__
     from pawsure.features.encoders import encoder_file, find_encoder
 
     _, made, _ = exported

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pawsure.data.sample import draw_picture
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.predictor import Predictor
+from pawsure.sample import draw_picture
 
 pytestmark = pytest.mark.slow
 

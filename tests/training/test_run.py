@@ -18,7 +18,7 @@ from pawsure.errors import DataError, RunFolderError
 from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.evaluation.metrics import log_loss
 from pawsure.evaluation.selected import Selected
-from pawsure.export.second_look import looks_twice, second_look_at
+from pawsure.graph.second_look import looks_twice, second_look_at
 from pawsure.model.predictor import Predictor
 from pawsure.trust.calibration import at_best_temperature, softmax
 

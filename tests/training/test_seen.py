@@ -20,7 +20,7 @@ from pawsure.export.model_file import write_model_file
 from pawsure.graph.prune import drop_unneeded
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
-from pawsure.model.sessions import one_thread_session
+from pawsure.onnx_runtime import one_thread_session
 from pawsure.training.seen import Front, Seen
 
 

@@ -13,7 +13,7 @@ from pawsure.model.predictor import Predictor
 
 keras = pytest.importorskip("keras")
 
-from pawsure.data.sample import draw_picture  # noqa: E402
+from pawsure.sample import draw_picture  # noqa: E402
 from pawsure.training.run import train  # noqa: E402
 
 

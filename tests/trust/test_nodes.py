@@ -7,7 +7,8 @@ import pytest
 from tiny_models import SIZE_PX, narrowing, tiny_backbone, tiny_head
 
 from pawsure.errors import ExportError
-from pawsure.export.model_file import attach_head, write_model_file
+from pawsure.export.model_file import write_model_file
+from pawsure.graph.head import attach_head
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.trust.background import background_of

@@ -9,13 +9,14 @@ import numpy as np
 
 from pawsure.audit import files
 from pawsure.audit.checks import BY_NAME, KEEP, LEAVE_OUT, LOOK
-from pawsure.audit.copies import Grouped, NearCopies, group_copies
 from pawsure.audit.embeddings import Embedded, Encoder, NoEncoder, embed
 from pawsure.audit.labels import find_wrong_labels
-from pawsure.audit.leakage import Leakage, Owed, accuracy_owed, find_leakage
+from pawsure.audit.owed import accuracy_owed
 from pawsure.audit.strangers import find_strangers
-from pawsure.audit.summary import AuditSummary, summarise
-from pawsure.audit.thumbnails import Thumbnails
+from pawsure.copies.leakage import Leakage, Owed, find_leakage
+from pawsure.copies.near_copies import Grouped, NearCopies, group_copies
+from pawsure.copies.summary import AuditSummary, summarise
+from pawsure.copies.thumbnails import Thumbnails
 from pawsure.data.catalog import Catalog, build_catalog
 from pawsure.data.entries import Source
 from pawsure.data.images import DEFAULT_LIMITS, Limits

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.audit.threads import one_thread_a_product
+from pawsure.data.threads import one_thread_a_product
 from pawsure.evaluation import logistic
 from pawsure.features.views import Rows
 from pawsure.progress import NO_PROGRESS, Progress

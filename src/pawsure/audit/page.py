@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.audit.audit import Audit
 from pawsure.audit.checks import BY_NAME, CHECKS
 from pawsure.data.files import atomic_path

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.audit.threads import one_thread_a_product
 from pawsure.data.parallel import available_cores, in_order
+from pawsure.data.threads import one_thread_a_product
 from pawsure.features.views import Rows
 from pawsure.progress import NO_PROGRESS, Progress
 

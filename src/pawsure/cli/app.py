@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.cli import screen
 from pawsure.cli.exit_codes import exit_code
 from pawsure.errors import PawsureError, StorageError, storage_error

@@ -122,7 +122,7 @@ def _catalog(
     progress: Progress,
 ) -> Catalog:
     """The pictures, split as the run that made the model would have split them."""
-    from pawsure.audit.grouping import grouped_catalog
+    from pawsure.copies.grouping import grouped_catalog
     from pawsure.data.sources import open_source
     from pawsure.data.split import assign_splits
 

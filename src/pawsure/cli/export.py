@@ -141,7 +141,7 @@ def _catalog(
 
     Where they are not at hand and any picture will do, the drawn sample.
     """
-    from pawsure.audit.grouping import grouped_catalog
+    from pawsure.copies.grouping import grouped_catalog
     from pawsure.data.catalog import build_catalog
     from pawsure.data.layouts import OUTER
     from pawsure.data.recorded import recorded_catalog

@@ -24,7 +24,7 @@ from typing import BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.data.files import atomic_path
 from pawsure.data.receipts import RemoteFile, sha256_of, write_receipt
 from pawsure.data.room import writing

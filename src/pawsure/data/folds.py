@@ -18,7 +18,7 @@ def assign_folds(catalog: Catalog, rows: np.ndarray, *, num_folds: int, seed: in
     give or take one.
 
     Args:
-        catalog: with groups of copies; see `pawsure.audit.grouping`.
+        catalog: with groups of copies; see `pawsure.copies.grouping`.
         rows: of the catalog, int (N,).
         num_folds: 2 or more.
         seed: of the order.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-from importlib import resources
 from pathlib import Path
 
 from pawsure.data.entries import Entry as Entry
@@ -122,7 +119,9 @@ def _opened(data: str | Path, labels: str | None, limits: Limits, progress: Prog
     if os.path.isfile(path):
         return _open_file(path, limits, labels)
     if str(data) == "sample":
-        return FolderSource(_drawn_sample(progress), limits=limits, name="sample")
+        from pawsure.data.drawn import drawn_sample  # NumPy code that draws, for nobody else
+
+        return FolderSource(drawn_sample(progress), limits=limits, name="sample")
     if str(data) in FETCHED_NAMES:
         from pawsure.data.named import open_named  # TLS and all that, for nobody else
 
@@ -166,41 +165,3 @@ def _begins(path: Path, start: bytes) -> bool:
             return file.read(len(start)) == start
     except OSError as exc:
         raise SourceError(f"{path} can't be opened: {exc.strerror}.") from exc
-
-
-def _drawn_sample(progress: Progress) -> Path:
-    """The folder of the sample, drawn the first time it is asked for, and again if damaged."""
-    from pawsure.data.cache import cache_dir, in_cache
-    from pawsure.data.files import atomic_folder
-    from pawsure.data.sample import draw_sample
-    from pawsure.data.sealed import read_sealed, write_sealed
-
-    def drawn() -> Path:
-        folder = cache_dir() / "sample" / _version_of("pawsure.data.sample")
-        described = folder.with_name(f"{folder.name}.json")
-        if folder.is_dir() and read_sealed(described) != _digests(folder):
-            progress.say(f"The drawn sample in {folder} is damaged or unchecked; drawing it again.")
-            shutil.rmtree(folder)
-        if not folder.is_dir():
-            with atomic_folder(folder) as temporary:
-                draw_sample(temporary)
-                write_sealed(described, _digests(temporary))
-        return folder
-
-    return in_cache(drawn)
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by name."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def _version_of(package: str) -> str:
-    """A number that changes with the code of a package, so that it need not be kept by hand."""
-    files = sorted(resources.files(package).iterdir(), key=lambda file: file.name)
-    code = b"".join(file.read_bytes() for file in files if file.name.endswith(".py"))
-    return hashlib.sha256(code).hexdigest()[:16]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.export.agreement import Agreement
 from pawsure.export.sample import reading_code
 from pawsure.model.metadata import ModelMetadata

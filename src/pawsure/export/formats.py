@@ -25,7 +25,7 @@ from pawsure.export.folder import (
 from pawsure.export.model_file import write_model_file
 from pawsure.export.quantise import quantise
 from pawsure.export.refit import refit_trust
-from pawsure.export.second_look import with_second_look
+from pawsure.graph.second_look import with_second_look
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress

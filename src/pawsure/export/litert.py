@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from pawsure.errors import ExportError, MissingExtraError
-from pawsure.export.model_file import INPUT
 from pawsure.export.saved_model import SIGNATURE, traced
+from pawsure.graph.head import INPUT
 from pawsure.model.predictor import Outputs
 from pawsure.network.framework import tensorflow as tf
 

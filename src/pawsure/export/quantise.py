@@ -5,7 +5,7 @@ for each output channel, everything else with one scale and offset for each tens
 least and largest value seen on training pictures. The pixels' scaling, the head, calibration and
 familiarity stay in floats. The outcome is a model file like any other.
 
-What rounding kernels shifts is taken off the biases first; see `pawsure.export.bias_correction`.
+What rounding kernels shifts is taken off the biases first; see `pawsure.graph.bias_correction`.
 What was fitted on the float network's outputs does not fit those of the quantised one: of
 validation pictures 13% (at 224 pixels 54%) fell below the familiarity that 5% had been below. So
 calibration, familiarity and the threshold for "unsure" are fitted anew; see `pawsure.export.refit`.
@@ -27,11 +27,12 @@ import onnx
 from pawsure.data.catalog import Catalog
 from pawsure.data.loader import iter_batches
 from pawsure.errors import DataError, ExportError
-from pawsure.export.bias_correction import correct_biases
-from pawsure.export.fold import fold_normalisation, share_scaling
-from pawsure.export.model_file import INPUT, write_model_file
+from pawsure.export.model_file import write_model_file
 from pawsure.export.refit import refit_trust
-from pawsure.export.second_look import is_of_second_look
+from pawsure.graph.bias_correction import correct_biases
+from pawsure.graph.fold import fold_normalisation, share_scaling
+from pawsure.graph.head import INPUT
+from pawsure.graph.second_look import is_of_second_look
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.onnx_runtime import quantization
 from pawsure.progress import NO_PROGRESS, Progress

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from pawsure.export.model_file import INPUT
 from pawsure.export.tensorflow_graph import tensorflow_function
+from pawsure.graph.head import INPUT
 from pawsure.model.metadata import read_metadata
 from pawsure.model.predictor import Outputs
 from pawsure.network.framework import tensorflow as tf

@@ -24,8 +24,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pawsure.errors import ExportError
-from pawsure.export.fold import fold_normalisation
-from pawsure.export.model_file import INPUT
+from pawsure.graph.fold import fold_normalisation
+from pawsure.graph.head import INPUT
 from pawsure.network.framework import tensorflow as tf
 
 Outputs = dict[str, tf.Tensor]

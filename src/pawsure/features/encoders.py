@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.data.cache import cache_dir
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.data.sealed import read_sealed

@@ -207,7 +207,7 @@ def _runner(prefix: Prefix, outputs: Sequence[str]) -> Run:
     names = [name for name in outputs if name != PIXELS]
     if not names:
         return lambda pictures: {PIXELS: pictures}
-    from pawsure.onnx_runtime import onnxruntime
+    from pawsure.onnx_runtime import one_thread_session
 
     assert prefix.path is not None  # for the type checker: only pixels need no graph
     if graph_key(prefix.path) != prefix.key:
@@ -215,12 +215,7 @@ def _runner(prefix: Prefix, outputs: Sequence[str]) -> Run:
             f"{prefix.path} was changed while it was used. Start the command again; it is made "
             "again where need be."
         )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # its warnings mean nothing to who trains
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        native_path(str(prefix.path)), options, providers=["CPUExecutionProvider"]
-    )
+    session = one_thread_session(native_path(str(prefix.path)))
 
     def run(pictures: np.ndarray) -> dict[str, np.ndarray]:
         # Fewer pictures may take another way through the runtime, and round otherwise.

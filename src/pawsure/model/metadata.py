@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.errors import ModelFileError, ShapeError
 from pawsure.model.onnx_file import (
     CHECKSUM_KEY,

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from pawsure.data.file_names import native_path
 from pawsure.errors import ModelFileError
-from pawsure.onnx_runtime import onnxruntime
-
-_ONLY_ERRORS = 3  # ONNX Runtime's severity: its warnings mean nothing to who predicts
+from pawsure.onnx_runtime import make_session, onnxruntime
 
 _PROCESSOR = Path("/proc/cpuinfo")
 
@@ -24,38 +22,21 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
     Raises:
         ModelFileError: ONNX Runtime can't load it.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ONLY_ERRORS
-    options.intra_op_num_threads = threads or 0
     # Threads that wait for work by spinning take the cores that decode the next pictures:
     # 360 pictures a second with it, 380 without. One picture alone takes 2.2 ms in place of
     # 1.4, of a process of 200. Other settings gained nothing: without the memory arena a
     # third slower, lower optimisation levels 12 ms faster to load and 3 to 5 times slower
     # to run, a graph saved after optimisation bound to the processor that it was made on.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    entries = {"session.intra_op.allow_spinning": "0"}
     if not _adds_bytes_exactly():
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        entries["session.x64quantprecision"] = "1"
     try:
-        return onnxruntime.InferenceSession(
-            native_path(path), options, providers=["CPUExecutionProvider"]
-        )
+        return make_session(native_path(path), threads=threads or 0, entries=entries)
     except Exception as exc:  # the runtime's errors share no base class of their own
         raise ModelFileError(
             f"{path} can't be loaded by ONNX Runtime {onnxruntime.__version__}: {exc} "
             "The file is damaged, or needs a newer onnxruntime."
         ) from exc
-
-
-def one_thread_session(content: bytes) -> onnxruntime.InferenceSession:
-    """Load a graph that pawsure made, for passes of one thread, several of them side by side.
-
-    Args:
-        content: the graph, serialised.
-    """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ONLY_ERRORS
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 @cache

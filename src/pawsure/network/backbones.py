@@ -16,48 +16,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from pawsure.errors import UsageError
+from pawsure.graph.scaling import Scaling, standardised
 from pawsure.network.packages import WeightsPackage
 
 if TYPE_CHECKING:
     import keras
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """How pixels (0 to 255, RGB) become a network's input: `pixel * scale + offset`.
-
-    Attributes:
-        scale: one factor for each of R, G, B.
-        offset: what is added after it, for each of R, G, B.
-    """
-
-    scale: tuple[float, float, float]
-    offset: tuple[float, float, float]
-
-    def __call__(self, pictures: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Scale pictures in float32, as the exported graph does.
-
-        Args:
-            pictures: uint8 or float (…, 3), RGB in [0, 255].
-
-        Returns:
-            float32 of the same shape.
-        """
-        scale = np.asarray(self.scale, dtype=np.float32)
-        offset = np.asarray(self.offset, dtype=np.float32)
-        scaled = np.asarray(pictures, dtype=np.float32) * scale + offset
-        return np.asarray(scaled, dtype=np.float32)
-
-
-def _standardised(mean: tuple[float, ...], deviation: tuple[float, ...]) -> Scaling:
-    """Scaling of pixels to (pixel / 255 - mean) / deviation, for each channel."""
-    scale = tuple(1.0 / (255.0 * d) for d in deviation)
-    offset = tuple(-m / d for m, d in zip(mean, deviation, strict=True))
-    return Scaling((scale[0], scale[1], scale[2]), (offset[0], offset[1], offset[2]))
 
 
 MINUS_ONE_TO_ONE = Scaling((1 / 127.5,) * 3, (-1.0,) * 3)
@@ -66,7 +30,7 @@ MINUS_ONE_TO_ONE = Scaling((1 / 127.5,) * 3, (-1.0,) * 3)
 ZERO_TO_ONE = Scaling((1 / 255,) * 3, (0.0,) * 3)
 """Pixels to [0, 1]: no backbone's own range, but what many scripts feed them."""
 
-IMAGENET_STANDARDISED = _standardised((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET_STANDARDISED = standardised((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """ImageNet's channel means and deviations taken out: EfficientNetV2-B0 and ConvNeXt."""
 
 AROUND_127 = Scaling((1 / 128,) * 3, (-127 / 128,) * 3)

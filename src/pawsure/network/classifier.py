@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pawsure.data.files import atomic_path
-from pawsure.network.backbones import Scaling
+from pawsure.graph.scaling import Scaling
 from pawsure.network.cuts import Cut, suffix
 from pawsure.network.framework import keras
 from pawsure.network.lean import lean

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pawsure.network.backbones import Backbone, Scaling
+from pawsure.graph.scaling import Scaling
+from pawsure.network.backbones import Backbone
 from pawsure.network.lite_weights import is_lite, read_variables
 from pawsure.network.torch_file import TORCH_START
 from pawsure.network.weights import weights_file

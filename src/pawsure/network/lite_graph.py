@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from pawsure.network.backbones import Scaling
+from pawsure.graph.pixels import PICTURES, finished_model, write_pixels
+from pawsure.graph.scaling import Scaling
+from pawsure.graph.writer import FIRST, GraphWriter
 from pawsure.network.efficientnet_lite import (
     EPSILON,
     Convolution,
@@ -24,8 +26,6 @@ from pawsure.network.efficientnet_lite import (
     head,
     stem,
 )
-from pawsure.network.onnx_pixels import PICTURES, finished_model, write_pixels
-from pawsure.network.onnx_writer import FIRST, GraphWriter
 
 _FEATURE_MAP = "feature_map"
 _KERAS_INPUT = "features"  # a name that Keras's graphs keep free

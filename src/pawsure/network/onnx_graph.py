@@ -14,11 +14,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
-from pawsure.network.backbones import Scaling
+from pawsure.graph.pixels import BATCH, PICTURES, finished_model, write_pixels
+from pawsure.graph.scaling import Scaling
+from pawsure.graph.writer import GraphWriter
 from pawsure.network.framework import keras
 from pawsure.network.onnx_layers import write_calls
-from pawsure.network.onnx_pixels import BATCH, PICTURES, finished_model, write_pixels
-from pawsure.network.onnx_writer import GraphWriter
 from pawsure.network.variables import named_variables
 
 FEATURES = "features"
@@ -58,7 +58,7 @@ def to_onnx(
             f"{model.name} has {len(results)} outputs; {len(outputs)} names were given for them."
         )
     names = {id(variable): name for name, variable in named_variables(model).items()}
-    writer = GraphWriter(names)
+    writer = GraphWriter(names, keras.ops.convert_to_numpy)
     for name in (PICTURES, FEATURES, *outputs):
         writer.reserve(name)
     given = _write_input(writer, source, scaling)

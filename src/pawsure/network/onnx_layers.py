@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pawsure.errors import ExportError
+from pawsure.graph.pixels import along_channels, write_affine
+from pawsure.graph.writer import FIRST, LAST, GraphWriter, Layout, Padding
 from pawsure.network.framework import keras
 from pawsure.network.graph import Call, calls_in_order
-from pawsure.network.onnx_pixels import along_channels, write_affine
-from pawsure.network.onnx_writer import FIRST, LAST, GraphWriter, Layout, Padding
 
 Write = Callable[[GraphWriter, Call], None]
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from importlib import resources
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.report.classes import classes_section
 from pawsure.report.confidence import confidence_section
 from pawsure.report.curves import training_section

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.model.predictor import Predictor
 from pawsure.serving.addresses import PlainHttp
 from pawsure.serving.guard import Guard, refusal_headers

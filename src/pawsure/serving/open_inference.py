@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.serving import intake
 from pawsure.serving.aside import Crashed, TookTooLong, split_json
 from pawsure.serving.batching import Row

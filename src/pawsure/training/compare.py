@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pawsure.audit.grouping import grouped_catalog
+from pawsure.copies.grouping import grouped_catalog
 from pawsure.data.catalog import Catalog
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits

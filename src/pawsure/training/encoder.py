@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.data.cache import in_cache
 from pawsure.data.sealed import write_sealed
 from pawsure.errors import PawsureError, StorageError

@@ -18,18 +18,19 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_path
 from pawsure.data.images import read
 from pawsure.evaluation.evaluate import Predictions, SeriesPredictor, predict
-from pawsure.export.model_file import attach_head, two_class_kernel, write_model_file
+from pawsure.export.model_file import write_model_file
 from pawsure.export.parity import ParityReport, compare
-from pawsure.export.second_look import second_look_at
 from pawsure.features.prefix import FEATURE_MAP, Prefix
+from pawsure.graph.head import attach_head, two_class_kernel
 from pawsure.graph.prune import keep_output
+from pawsure.graph.second_look import second_look_at
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.trust.calibration import Calibration, softmax
 
 if TYPE_CHECKING:
-    from pawsure.network.backbones import Scaling
+    from pawsure.graph.scaling import Scaling
     from pawsure.network.classifier import Classifier
     from pawsure.training.linear import LinearHead
 

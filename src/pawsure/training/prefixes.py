@@ -21,8 +21,6 @@ from pawsure.data.files import atomic_path
 from pawsure.data.images import WAY_IN_VERSION
 from pawsure.data.sealed import read_sealed, write_sealed
 from pawsure.errors import MissingExtraError, WeightsError
-from pawsure.export.foreign import content_hash, declared, foreign_graph, standardised
-from pawsure.export.pool import with_pooled_output
 from pawsure.features.prefix import (
     FEATURE_MAP,
     PIXELS,
@@ -32,11 +30,13 @@ from pawsure.features.prefix import (
     identity,
     prefixes_dir,
 )
+from pawsure.graph.foreign import content_hash, declared, foreign_graph
+from pawsure.graph.pool import with_pooled_output
+from pawsure.graph.scaling import Scaling, standardised
 from pawsure.network.backbones import (
     BACKBONES,
     IMAGENET_STANDARDISED,
     ZERO_TO_ONE,
-    Scaling,
     find_backbone,
 )
 from pawsure.network.frozen import frozen_graph, needs_keras

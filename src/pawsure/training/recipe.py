@@ -285,7 +285,7 @@ def with_backbone(
             scaling="unit" if model.scaling == "unit" else "backbone",
             weights="imagenet" if is_own else model.weights,
         )
-    from pawsure.export.foreign import declared
+    from pawsure.graph.foreign import declared
 
     size = declared(backbone).size_px or model.image_size
     if settings:
@@ -325,7 +325,7 @@ def _settle_file(model: dict[str, Any], given: set[str], stages: Any) -> None:
         return
     if any(isinstance(stage, dict) and stage.get("optimizer") != LOGISTIC for stage in stages):
         raise RecipeError(_FROZEN.format(backbone))
-    from pawsure.export.foreign import declared
+    from pawsure.graph.foreign import declared
 
     told = declared(backbone)
     size = model.get("image_size")

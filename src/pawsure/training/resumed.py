@@ -20,7 +20,7 @@ from pawsure.errors import ParityError
 from pawsure.export.parity import ParityReport, compare
 from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.model.predictor import PredictedBatch, Predictor
-from pawsure.model.sessions import one_thread_session
+from pawsure.onnx_runtime import one_thread_session
 from pawsure.trust.calibration import softmax
 
 BETWEEN = ("logit", "embedding")

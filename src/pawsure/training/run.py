@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pawsure.audit.grouping import grouped_catalog
-from pawsure.audit.leakage import refuse_leakage
-from pawsure.audit.summary import AuditSummary, summarise
+from pawsure.copies.grouping import grouped_catalog
+from pawsure.copies.leakage import refuse_leakage
+from pawsure.copies.summary import AuditSummary, summarise
 from pawsure.data.cache import check_cache, tell_notes
 from pawsure.data.catalog import Catalog, check_trainable
 from pawsure.data.entries import Source

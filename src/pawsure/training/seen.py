@@ -27,7 +27,7 @@ from pawsure.errors import ParityError
 from pawsure.export.parity import ParityReport
 from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.model.predictor import BATCH_SIZE, Predictor
-from pawsure.model.sessions import one_thread_session
+from pawsure.onnx_runtime import one_thread_session
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.resumed import BETWEEN, ResumedFile
 from pawsure.training.rows import refuse_losses

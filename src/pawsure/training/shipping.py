@@ -12,7 +12,7 @@ import onnx
 from pawsure.evaluation.evaluate import Predictions, predict
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.export.model_file import write_model_file
-from pawsure.export.second_look import with_second_look
+from pawsure.graph.second_look import with_second_look
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress

@@ -52,14 +52,9 @@ class Outputs:
     def __init__(
         self, graph: onnx.ModelProto, size_px: int, progress: Progress = NO_PROGRESS
     ) -> None:
-        from pawsure.onnx_runtime import onnxruntime
+        from pawsure.onnx_runtime import one_thread_session
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # its warnings mean nothing to people who train
-        options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = one_thread_session(graph.SerializeToString())
         self._size_px = size_px
         self._progress = progress
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pawsure import __version__
+from pawsure._version import __version__
 from pawsure.export.agreement import Agreement
 from pawsure.export.browser.runtime import PACKAGE, VERSION
 from pawsure.export.folder import accuracy_sentence, agreement_sentence, size_of

@@ -1,0 +1,74 @@
+"""Thumbnails of every picture, made while files are read anyway, and kept by content."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from pawsure.copies.fingerprints import THUMBNAIL_PX, THUMBNAILS_VERSION, thumbnail
+from pawsure.data.cache import cache_dir
+from pawsure.data.images import DEFAULT_LIMITS, Limits
+from pawsure.features.prefix import decoder, identity
+from pawsure.features.store import SEGMENT_ROWS, FeatureStore, StoredRows, tell_lost
+from pawsure.progress import NO_PROGRESS, Progress
+
+
+class Thumbnails:
+    """The store of thumbnails, and what fills it.
+
+    Pictures that it knows from an earlier run are not decoded again. Give `look` to
+    `pawsure.data.catalog.build_catalog`, then call `keep`.
+
+    Args:
+        limits: that every picture must keep.
+    """
+
+    def __init__(self, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        version = identity(thumbnails=THUMBNAILS_VERSION, decoder=decoder())
+        folder = cache_dir() / "thumbnails" / version
+        self._store = FeatureStore(folder, (THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._new: dict[str, np.ndarray] = {}
+        self.made = 0
+
+    def look(self, content: str, data: bytes) -> None:
+        """Take the thumbnail of a picture, if there is none; from any thread.
+
+        Args:
+            content: its hash.
+            data: the whole file.
+
+        Raises:
+            PictureError: it can't be decoded.
+        """
+        with self._lock:
+            self._store.check([content])
+            if content in self._store or content in self._new:
+                return
+        made = thumbnail(data, limits=self._limits)
+        with self._lock:
+            self._new[content] = made
+            self.made += 1
+            if len(self._new) >= SEGMENT_ROWS:
+                self._flush()
+
+    def keep(self, progress: Progress = NO_PROGRESS) -> None:
+        """Write what is not written yet, and say what became of what earlier runs had written."""
+        with self._lock:
+            self._flush()
+        tell_lost([self._store], progress)
+
+    def rows(self, contents: np.ndarray) -> StoredRows:
+        """Thumbnails, uint8 (N, 40, 40) of these contents, read when they are asked for.
+
+        Raises:
+            StorageError: one was never looked at, or is gone.
+        """
+        return self._store.rows(contents)
+
+    def _flush(self) -> None:
+        if self._new:
+            self._store.add(list(self._new), np.stack(list(self._new.values())))
+            self._new = {}
