@@ -259,7 +259,10 @@ class _Training:
         stages = [stage for stage in recipe.stages if stage.train_from != AUTO]
         output = {stage.name: prefix.sources[stage.train_from][0].output for stage in stages}
         judged = sorted(set(output.values()))
-        learned = sorted({output[stage.name] for stage in stages if not stage.is_augmented})
+        # Pixels that are changed live are read with room to crop, by the stage itself.
+        learned = sorted(
+            {output[stage.name] for stage in stages if stage.views or not stage.is_augmented}
+        )
         problems: dict[int, str] = {}
         computed = reused = 0
         with self._timed("features"):
