@@ -70,6 +70,10 @@ def test_an_unknown_key_is_named_with_the_one_that_was_meant():
         ({"stages.head.weight_decay": 0.1}, "weight_decay goes with optimizer adamw"),
         ({"stages.head.augment": {"flip": True}}, "augment needs views"),
         ({"stages.head.augment": {"flop": True}}, "'flop' that no recipe knows.*'flip'"),
+        ({"stages.head.augment": {"crop": 0.0}}, r"augment: crop must be in \(0, 1\]; got 0.0"),
+        ({"stages.head.augment": {"stretch": 0.5}}, "stretch must be 1 or more; got 0.5"),
+        ({"stages.head.augment": {"contrast": 1.0}}, r"contrast must be in \[0, 1\); got 1.0"),
+        ({"stages.head.augment": {"jpeg": 2.0}}, r"jpeg is a share .* \[0, 1\]; got 2.0"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_words(changes, message):

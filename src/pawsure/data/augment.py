@@ -6,6 +6,7 @@ training see exactly the same changes.
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ class Augmentation:
         blur: share of pictures that are blurred, in [0, 1].
         erase: share of pictures in which a rectangle is filled with noise, in [0, 1]
             (Zhong et al. 2020, arXiv:1708.04896).
+        grey: share of pictures that lose their colour, in [0, 1].
+        jpeg: share of pictures that are compressed as JPEG, quality 25 to 95, in [0, 1].
     """
 
     crop: float = 1.0
@@ -45,6 +48,22 @@ class Augmentation:
     saturation: float = 0.0
     blur: float = 0.0
     erase: float = 0.0
+    grey: float = 0.0
+    jpeg: float = 0.0
+
+    def problem(self) -> str:
+        """What is out of its range; nothing if all is well."""
+        if not 0 < self.crop <= 1:
+            return f"crop must be in (0, 1]; got {self.crop}"
+        if not self.stretch >= 1:
+            return f"stretch must be 1 or more; got {self.stretch}"
+        for name in ("brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) < 1:
+                return f"{name} must be in [0, 1); got {getattr(self, name)}"
+        for name in ("blur", "erase", "grey", "jpeg"):
+            if not 0 <= getattr(self, name) <= 1:
+                return f"{name} is a share of the pictures, in [0, 1]; got {getattr(self, name)}"
+        return ""
 
 
 def augment(
@@ -77,6 +96,10 @@ def augment(
     pixels = _recoloured(np.asarray(image), augmentation, rng)
     if rng.random() < augmentation.erase:
         pixels = _erased(pixels, rng)
+    if rng.random() < augmentation.grey:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
+    if rng.random() < augmentation.jpeg:
+        pixels = np.asarray(recompressed(Image.fromarray(pixels), int(rng.integers(25, 96))))
     return pixels
 
 
@@ -109,6 +132,13 @@ def random_crop(
     return image.resize(
         (size_px, size_px), RESAMPLE, box=(left, top, left + part_width, top + part_height)
     )
+
+
+def recompressed(image: Image.Image, quality: int) -> Image.Image:
+    """A picture after JPEG compression, by libjpeg's quality from 1 to 95."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
 
 
 def _recoloured(

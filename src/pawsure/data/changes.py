@@ -10,7 +10,6 @@ arXiv:1903.12261. `changed` changes many things at once.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -18,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from pawsure.data.augment import random_crop
+from pawsure.data.augment import random_crop, recompressed
 from pawsure.data.images import RESAMPLE
 
 ROOM = 1.5
@@ -68,7 +67,7 @@ def changed(picture: np.ndarray, rng: np.random.Generator, size_px: int) -> np.n
     if rng.random() < 0.1:
         image = image.convert("L").convert("RGB")
     if rng.random() < 0.7:
-        image = _recompressed(image, int(rng.integers(*_JPEG, endpoint=True)))
+        image = recompressed(image, int(rng.integers(*_JPEG, endpoint=True)))
     return np.asarray(image)
 
 
@@ -109,12 +108,6 @@ def _blurred(image: Image.Image, radius: float) -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(radius * image.width / 128))
 
 
-def _recompressed(image: Image.Image, quality: int) -> Image.Image:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
-
-
 def _smaller(image: Image.Image, share: float) -> Image.Image:
     """With as many pixels a side as this share of it, enlarged again."""
     size = max(1, round(image.width * share))
@@ -149,7 +142,7 @@ CORRUPTIONS: dict[str, Callable[[Image.Image, int], Image.Image]] = {
         (0.75, 0.55, 0.4, 0.25, 0.15)[at]
     ),
     "noisy": lambda image, at: _noisy(image, (6, 12, 20, 30, 45)[at]),
-    "recompressed": lambda image, at: _recompressed(image, (50, 30, 20, 12, 7)[at]),
+    "recompressed": lambda image, at: recompressed(image, (50, 30, 20, 12, 7)[at]),
     "smaller": lambda image, at: _smaller(image, (0.6, 0.45, 0.33, 0.25, 0.18)[at]),
     "cropped": lambda image, at: image,  # see `corrupt`
 }

@@ -31,7 +31,7 @@ from pawsure.export.model_file import write_model_file
 from pawsure.export.refit import refit_trust
 from pawsure.graph.bias_correction import correct_biases
 from pawsure.graph.fold import fold_normalisation, share_scaling
-from pawsure.graph.head import INPUT
+from pawsure.graph.head import INPUT, feature_map_of
 from pawsure.graph.second_look import is_of_second_look
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.onnx_runtime import quantization
@@ -160,8 +160,7 @@ def drawn_rows(catalog: Catalog, split: str, most: int, seed: int) -> np.ndarray
 
 def _backbone_nodes(graph: onnx.GraphProto) -> list[str]:
     """Names of the nodes from the first convolution to the feature map; nameless ones get one."""
-    feature_map = next(str(node.input[0]) for node in graph.node if "embedding" in node.output)
-    needed, ahead = {feature_map}, []
+    needed, ahead = {feature_map_of(graph)}, []
     for node in reversed(graph.node):
         if needed.intersection(node.output):
             needed.update(node.input)

@@ -21,6 +21,8 @@ from pawsure.graph.prune import copy_of
 
 INPUT = "image"
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
+POOLED = "head/pooled"
+"""The mean of the feature map, where the embedding is a part of it."""
 
 _DEFAULT_DOMAIN = ("", "ai.onnx")
 _AXES_AS_INPUT_SINCE = 18  # ReduceMean takes its axes as an input from this opset on
@@ -32,6 +34,7 @@ def attach_head(
     bias: np.ndarray,
     *,
     temperature: float = 1.0,
+    embedded: int | None = None,
 ) -> onnx.ModelProto:
     """Put the classifier on a backbone's graph.
 
@@ -41,11 +44,12 @@ def attach_head(
         kernel: float (F, K).
         bias: float (K,).
         temperature: logits are divided by it before the softmax; above 0.
+        embedded: how many of the features the embedding has, the first ones; None: all.
 
     Returns:
         A model with the outputs, all float32: `probability` (N, K), rows sum to 1;
-        `logit` (N, K), before the temperature; `embedding` (N, F), the mean of the feature
-        map; `evidence` (N, h, w, K), whose mean over h and w is the logit.
+        `logit` (N, K), before the temperature; `embedding` (N, F or fewer), the mean of the
+        feature map; `evidence` (N, h, w, K), whose mean over h and w is the logit.
 
     Raises:
         ExportError: the graph, the kernel and the bias do not fit together.
@@ -56,7 +60,7 @@ def attach_head(
     _check_head(backbone, kernel, bias, temperature)
     model = _without_name_clashes(backbone)
     feature_map = model.graph.output[0]
-    constants, nodes = _head(feature_map.name, _default_opset(model))
+    constants, nodes = _head(feature_map.name, _default_opset(model), embedded)
     constants |= {
         "head/kernel": kernel,
         "head/bias": bias,
@@ -66,27 +70,43 @@ def attach_head(
         numpy_helper.from_array(value, name) for name, value in constants.items()
     )
     model.graph.node.extend(nodes)
-    outputs = _output_declarations(feature_map, *kernel.shape)
+    outputs = _output_declarations(feature_map, embedded or len(kernel), kernel.shape[1])
     del model.graph.output[:]
     model.graph.output.extend(outputs)
     return model
 
 
-def _head(feature_map: str, opset: int) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
+def feature_map_of(graph: onnx.GraphProto) -> str:
+    """The name of the feature map that a head of `attach_head` reads."""
+    return next(
+        str(node.input[0])
+        for node in graph.node
+        if node.op_type == "ReduceMean" and node.output[0] in ("embedding", POOLED)
+    )
+
+
+def _head(
+    feature_map: str, opset: int, embedded: int | None
+) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
     """The nodes from the feature map to the outputs, and constants that the opset wants."""
     constants: dict[str, np.ndarray] = {}
     pool_inputs, pool_attributes = [feature_map], {"keepdims": 0, "axes": [1, 2]}
     if opset >= _AXES_AS_INPUT_SINCE:
         constants["head/axes"] = np.array(pool_attributes.pop("axes"), dtype=np.int64)
         pool_inputs.append("head/axes")
+    pooled = "embedding" if embedded is None else POOLED
     layers: list[tuple[str, list[str], str, dict[str, Any]]] = [
-        ("ReduceMean", pool_inputs, "embedding", pool_attributes),
-        ("Gemm", ["embedding", "head/kernel", "head/bias"], "logit", {}),
+        ("ReduceMean", pool_inputs, pooled, pool_attributes),
+        ("Gemm", [pooled, "head/kernel", "head/bias"], "logit", {}),
         ("Div", ["logit", "head/temperature"], "head/scaled_logit", {}),
         ("Softmax", ["head/scaled_logit"], "probability", {"axis": -1}),
         ("MatMul", [feature_map, "head/kernel"], "head/unbiased_evidence", {}),
         ("Add", ["head/unbiased_evidence", "head/bias"], "evidence", {}),
     ]
+    if embedded is not None:
+        part = {"head/start": 0, "head/end": embedded, "head/axis": 1}
+        constants |= {name: np.array([value], np.int64) for name, value in part.items()}
+        layers.append(("Slice", [pooled, *part], "embedding", {}))
     return constants, [
         helper.make_node(kind, inputs, [output], name=output, **attributes)
         for kind, inputs, output, attributes in layers

@@ -25,7 +25,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from pawsure.errors import ExportError
-from pawsure.graph.head import INPUT
+from pawsure.graph.head import INPUT, feature_map_of
 from pawsure.graph.nodes import Nodes
 from pawsure.graph.prune import copy_of
 from pawsure.onnx_runtime import make_session
@@ -56,7 +56,7 @@ def with_second_look(model: onnx.ModelProto) -> onnx.ModelProto:
         raise ExportError("This model looks at each picture twice already.")
     model = copy_of(model)
     size_px, evidence = _shape(model, INPUT)[1], _shape(model, "evidence")
-    feature_map = next(node.input[0] for node in model.graph.node if "embedding" in node.output)
+    feature_map = feature_map_of(model.graph)
     kernel = next(item for item in model.graph.initializer if item.name == "head/kernel")
     rest = copy_of(model).graph.node
     del model.graph.node[:]

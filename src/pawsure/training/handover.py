@@ -70,7 +70,12 @@ def graph_of(classifier: Classifier, scaling: Scaling) -> onnx.ModelProto:
     kernel, bias = classifier.kernel_and_bias()
     if classifier.is_sigmoid:
         kernel, bias = two_class_kernel(kernel, bias)
-    return attach_head(to_onnx(classifier.backbone, scaling=scaling), kernel, bias)
+    return attach_head(
+        to_onnx(classifier.features(), scaling=scaling),
+        kernel,
+        bias,
+        embedded=None if classifier.frozen is None else classifier.embedding_width,
+    )
 
 
 def write_head_only(

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pawsure.evaluation.metrics import accuracy, log_loss
-from pawsure.trust.calibration import at_best_temperature
+from pawsure.trust.calibration import at_best_temperature, best_temperature, softmax
 
 STEP = 0.1
 """Of the way; a validation loss tells neighbours nearer than that apart by chance alone."""
+
+_LEAST = 1e-12
+"""Probability: a logarithm of zero would be infinite."""
 
 Weights = Sequence[np.ndarray]
 
@@ -78,6 +81,28 @@ def best_on_line(
         best = weights, found
     assert best is not None
     return *best, points
+
+
+def mean_of_logits(
+    first: np.ndarray, second: np.ndarray, label: np.ndarray
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """The mean of what two networks say, each at its best temperature.
+
+    Args:
+        first: probabilities of held-out pictures, float64 (M, K).
+        second: the same of the other network.
+        label: of these pictures, int (M,).
+
+    Returns:
+        The probabilities of the mean of both logits, and what the logits of each were multiplied
+        by before they were added.
+    """
+    shares = (0.5 / best_temperature(first, label), 0.5 / best_temperature(second, label))
+    logit = sum(
+        share * np.log(np.clip(each, _LEAST, None))
+        for share, each in zip(shares, (first, second), strict=True)
+    )
+    return softmax(np.asarray(logit)), shares
 
 
 def between(start: Weights, end: Weights, share: float) -> list[np.ndarray]:

@@ -29,6 +29,7 @@ def known_for(
     recipe: Recipe,
     graph: onnx.ModelProto,
     *,
+    is_frozen: bool,
     say: Callable[[str], None],
     progress: Progress = NO_PROGRESS,
 ) -> Known:
@@ -41,6 +42,7 @@ def known_for(
     Args:
         recipe: of the run.
         graph: of `attach_head`.
+        is_frozen: whether its embedding is that of the backbone's initial weights.
         say: told what was found.
         progress: told of every picture.
 
@@ -48,7 +50,7 @@ def known_for(
         DataError: the named folder has too few pictures.
     """
     background: Gaussian | None = None
-    is_frozen = not recipe.needs_keras and not is_file(recipe.model.backbone)
+    is_frozen = is_frozen and not is_file(recipe.model.backbone)
     folder = recipe.trust.background
     if folder:
         background, num = _of_pictures(folder, recipe, graph, progress)

@@ -21,7 +21,7 @@ from pawsure.network.prefixes import CutPrefix, Source, scaling_of
 from pawsure.network.recipe import AUTO, HEAD
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.depth import DepthTrial, is_worth_it
-from pawsure.training.interpolation import Point, best_on_line, kept_point
+from pawsure.training.interpolation import Point, best_on_line, kept_point, mean_of_logits
 from pawsure.training.recipe import LOGISTIC, Recipe, Stage
 from pawsure.training.rows import TrainingRows, refuse_losses
 from pawsure.training.seen import Front
@@ -55,6 +55,7 @@ class StageResult:
             fitted at once.
         depth: the trials that chose where learning starts; empty where it was given.
         interpolation: the places tried between start and end; empty where none were.
+        is_embedding_frozen: whether the network's embedding is still that of its initial weights.
         is_kept: whether the network has its weights; False: they were discarded, because the
             network was no worse before. A stage that keeps its best epoch never leaves the
             network worse than it found it.
@@ -71,6 +72,7 @@ class StageResult:
     depth: list[DepthTrial] = field(default_factory=list)
     interpolation: list[Point] = field(default_factory=list)
     is_kept: bool = True
+    is_embedding_frozen: bool = False
 
     @property
     def kept_epoch(self) -> int:
@@ -215,6 +217,11 @@ class Learner:
         assert self._last is not None
         return self._last.validation_probability
 
+    @property
+    def has_frozen_embedding(self) -> bool:
+        """Whether the embedding of the network is that of the frozen backbone."""
+        return self._last is None or self._last.is_embedding_frozen
+
     def stored(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What a head on a frozen backbone makes of pictures, from the store alone.
 
@@ -244,7 +251,7 @@ class Learner:
             return None
         is_stored = any(
             stage.train_from != AUTO
-            and not stage.is_augmented
+            and stage.sees_originals
             and self.prefix.sources[stage.train_from][0].output == output
             for stage in self.recipe.stages
         )
@@ -280,6 +287,7 @@ class Learner:
             history=head.history,
             kept=head.kept,
             validation_probability=found,
+            is_embedding_frozen=self.has_frozen_embedding,
             **self._judged(stage, found),
         )
 
@@ -354,6 +362,7 @@ class Learner:
         if after <= before:
             return result
         self._classifier().set_weights(start)
+        self._classifier().frozen = None
         return replace(result, is_kept=False)
 
     def _train(
@@ -365,6 +374,7 @@ class Learner:
         on_epoch: Callable[[History], None],
     ) -> StageResult:
         """Gradient steps, in Keras; then part of the way back, if the recipe wants that."""
+        from pawsure.network.cuts import cut_before
         from pawsure.training.stages import StageData, predict_probabilities, train_stage
 
         classifier = self._classifier()
@@ -376,6 +386,9 @@ class Learner:
         )
         part = self._part(stage, source)
         start = classifier.get_weights()
+        if stage.keep_frozen:
+            assert source.first is not None
+            classifier.keep_frozen(cut_before(classifier.backbone, source.first))
         state = train_stage(
             part,
             stage,
@@ -401,6 +414,12 @@ class Learner:
         if stage.interpolate:
             end, found, points = best_on_line(start, end, judge, data.validation_labels, found)
             classifier.set_weights(end)
+        if stage.keep_frozen:
+            assert self._last is not None
+            found, shares = mean_of_logits(
+                self._last.validation_probability, found, data.validation_labels
+            )
+            classifier.set_shares(shares)
         return StageResult(
             name=name,
             history=state.history,
@@ -408,6 +427,8 @@ class Learner:
             epoch_probability=dict(enumerate(state.validation, start=1)),
             interpolation=points,
             validation_probability=found,
+            is_embedding_frozen=stage.keep_frozen
+            or (stage.train_from == HEAD and self.has_frozen_embedding),
             **self._judged(stage, found),
         )
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pawsure.data.augment import Augmentation
 from pawsure.errors import RecipeError
-from pawsure.network.recipe import HEAD, OWN, WHOLE, ModelRecipe, Standardisation, is_file
+from pawsure.network.recipe import AUTO, HEAD, OWN, WHOLE, ModelRecipe, Standardisation, is_file
 from pawsure.network.weights import PETS_BACKBONE
 
 LOGISTIC = "logistic"
@@ -96,8 +96,9 @@ class Stage:
         average: share of the running average of the weights that each step keeps, in [0, 1);
             the average is what is judged and kept (Polyak & Juditsky 1992). 0: none.
         augment: how pictures are changed at random; the defaults leave them as they are.
-        views: how many changes of each picture are stored and taken in turn; 0 changes the
-            pixels anew in every epoch, which a stage with train_from = "all" can do.
+        views: how many changes of each picture are stored and taken in turn with the picture
+            itself; 0 changes the pixels anew in every epoch, which a stage with
+            train_from = "all" can do.
         refresh: epochs after which the stored views are replaced by new ones; 0: never.
         teacher: a model file of the same labels, or its run folder: what it says of each view
             takes the place of the picture's label (distillation: Hinton et al. 2015,
@@ -106,6 +107,9 @@ class Stage:
         keep: weights after the "best" epoch by validation loss, or after the "last".
         interpolate: go back towards the weights that the stage started from, as far as the
             validation loss falls (Wortsman et al. 2022, arXiv:2109.01903).
+        keep_frozen: keep a frozen copy of the layers that learn, with the linear probe on it,
+            beside them, and answer with the mean of both: a fine-tuned network knows its labels
+            better, a frozen one other sources. The frozen features also judge familiarity.
         patience: epochs without a lower validation loss before the stage ends; 0: never.
     """
 
@@ -130,12 +134,18 @@ class Stage:
     teacher: str = ""
     keep: Literal["best", "last"] = "best"
     interpolate: bool = False
+    keep_frozen: bool = False
     patience: int = 0
 
     @property
     def is_augmented(self) -> bool:
         """Whether pictures are changed at random."""
         return self.augment != Augmentation()
+
+    @property
+    def sees_originals(self) -> bool:
+        """Whether it learns from stored features of the pictures as they are, too."""
+        return self.views > 0 or not self.is_augmented
 
     @property
     def softens_targets(self) -> bool:
@@ -534,6 +544,8 @@ def _check(recipe: Recipe) -> None:
             stage.optimizer != LOGISTIC or (stage.train_from == HEAD and not stage.is_augmented),
             f"{at}optimizer logistic goes with train_from = '{HEAD}', and without augment.",
         )
+        problem = stage.augment.problem()
+        need(not problem, f"{at}augment: {problem}.")
         need(stage.head_rate > 0, f"{at}head_rate must be above 0.")
         need(stage.deep_rate > 0, f"{at}deep_rate must be above 0.")
         need(stage.mixup >= 0, f"{at}mixup must be 0 or more.")
@@ -561,3 +573,19 @@ def _check(recipe: Recipe) -> None:
             stage.label_smoothing == 0 or model.head == "softmax",
             f"{at}label_smoothing goes with a softmax head.",
         )
+        need(
+            not stage.keep_frozen or _follows_a_probe(recipe, stage),
+            f"{at}keep_frozen is for the last stage, behind a single stage with optimizer "
+            "logistic, with a softmax head and train_from as a share, a name or a number.",
+        )
+
+
+def _follows_a_probe(recipe: Recipe, stage: Stage) -> bool:
+    """Whether the layers of this stage are frozen until then, and a linear probe is known."""
+    return (
+        len(recipe.stages) == 2
+        and stage is recipe.stages[1]
+        and recipe.stages[0].optimizer == LOGISTIC
+        and recipe.model.head == "softmax"
+        and stage.train_from not in (HEAD, WHOLE, AUTO)
+    )

@@ -57,10 +57,10 @@ class TrainingRows:
         return self._live(epoch)
 
     def _stored_views(self, epoch: int) -> Rows:
-        """The views whose turn it is; `refresh` epochs later others take it."""
+        """The picture and the views whose turn it is; `refresh` epochs later others take it."""
         num_views, refresh = self._stage.views, self._stage.refresh
         first = epoch // refresh * num_views if refresh else 0
-        views = [
+        views = [ORIGINAL] + [
             View(augmentation=self._stage.augment, number=first + number, seed=self._seed)
             for number in range(num_views)
         ]

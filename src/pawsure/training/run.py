@@ -255,7 +255,7 @@ class _Training:
         stages = [stage for stage in recipe.stages if stage.train_from != AUTO]
         output = {stage.name: prefix.sources[stage.train_from][0].output for stage in stages}
         judged = sorted(set(output.values()))
-        learned = sorted({output[stage.name] for stage in stages if not stage.is_augmented})
+        learned = sorted({output[stage.name] for stage in stages if stage.sees_originals})
         self._exact = ExactRows(front_output(recipe, prefix))
         problems: dict[int, str] = {}
         computed = reused = 0

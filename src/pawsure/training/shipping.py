@@ -138,7 +138,13 @@ def ship(
             if looks_twice:
                 graph, seen = twice_graph, twice_seen
         with timed("trust"):
-            known = known_for(recipe, graph, say=say, progress=progress)
+            known = known_for(
+                recipe,
+                graph,
+                is_frozen=learner.has_frozen_embedding,
+                say=say,
+                progress=progress,
+            )
             trust = fit_trust(
                 graph,
                 catalog,

@@ -185,6 +185,14 @@ def at_best_temperature(probability: np.ndarray, label: np.ndarray) -> np.ndarra
     return fit_curve(logit, label, pieces=1).probabilities(logit)
 
 
+def best_temperature(probability: np.ndarray, label: np.ndarray) -> float:
+    """What the logits of these pictures are best divided by; arguments as above."""
+    logit = np.log(np.maximum(probability, np.finfo(np.float32).tiny))
+    temperature = fit_curve(logit, label, pieces=1).temperature
+    assert temperature is not None  # of a single piece
+    return temperature
+
+
 def fit_curve(
     logit: np.ndarray, label: np.ndarray, *, pieces: int, versions: float = 1.0
 ) -> Calibration:
