@@ -14,7 +14,7 @@ step() {
 # The demo owns these two folders and recreates them each time.
 rm -rf "$run" "$pictures"
 
-step pawsure train sample --weights pets --out "$run"
+step pawsure train sample --out "$run"
 step pawsure evaluate "$run/model.onnx" sample
 python examples/draw_pictures.py "$pictures"
 step pawsure predict "$pictures" --model "$run/model.onnx"
@@ -30,7 +30,7 @@ Results
   $pictures/     the pictures just classified; they were not trained on
 
 Now with photographs of your own, one folder per class:
-  .venv/bin/pawsure train my-folder --weights pets --out runs/mine
+  .venv/bin/pawsure train my-folder --out runs/mine
   .venv/bin/pawsure predict holiday.jpg --model runs/mine/model.onnx
   .venv/bin/pawsure --help
 END

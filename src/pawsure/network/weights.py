@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import keras
 
 PETS_BACKBONE = "mobilenet_v2"
+PETS_SIZE_PX = 128
 """The backbone that there are weights on board for."""
 
 _HDF5_START = b"\x89HDF\r\n\x1a\n"

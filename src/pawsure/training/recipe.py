@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pawsure.data.augment import Augmentation
 from pawsure.errors import RecipeError
 from pawsure.network.recipe import AUTO, HEAD, OWN, WHOLE, ModelRecipe, Standardisation, is_file
-from pawsure.network.weights import PETS_BACKBONE
+from pawsure.network.weights import PETS_BACKBONE, PETS_SIZE_PX
 
 LOGISTIC = "logistic"
 """`optimizer` of a stage that fits the best linear head at once."""
@@ -210,7 +210,10 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] | None =
             own = {} if str(name) in recipe_names() else _read_table(name)[0].get("model", {})
         given = {*own, *(key.rpartition(".")[2] for key in overrides or {})}
         if table["model"].get("weights") == "pets" and "backbone" not in given:
-            table["model"]["backbone"] = PETS_BACKBONE  # the one that there are such weights for
+            # The one backbone that there are such weights for, and the size they learned at.
+            table["model"]["backbone"] = PETS_BACKBONE
+            if "image_size" not in given:
+                table["model"]["image_size"] = PETS_SIZE_PX
         _settle_file(table["model"], given, table.get("stages", ()))
     return _build(Recipe, {"name": title, **table}, title)
 
