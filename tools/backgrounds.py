@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from pawsure.data.images import read_file
 from pawsure.data.sources import list_pictures
@@ -34,6 +35,19 @@ def main() -> None:
     """Run the network over the pictures and write their statistics."""
     backbone, size_px, *folders = sys.argv[1:]
     model = ModelRecipe(backbone=find_backbone(backbone).name, image_size=int(size_px))
+    paths = list_pictures([kind for folder in folders for kind in background_kinds(Path(folder))])
+    found = Outputs(backbone_graph(model), model.image_size)(
+        lambda row: read_file(str(paths[row])), np.arange(len(paths)), "Background"
+    )
+    folder = Path(str(resources.files("pawsure.trust"))) / "backgrounds"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{model.backbone}.npz"
+    save_background(background_of(found.embedding), path)
+    print(f"{path}: {len(found):,} pictures, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def backbone_graph(model: ModelRecipe) -> onnx.ModelProto:
+    """A backbone with its ImageNet weights, and a head of zeros."""
     prefix = find_prefix(model, ["head"], seed=SEED) or export_prefix(
         model,
         ["head"],
@@ -46,15 +60,7 @@ def main() -> None:
     no_head = LinearHead(
         kernel=np.zeros((width, 2), np.float32), bias=np.zeros(2, np.float32), history=[], kept=0
     )
-    paths = list_pictures([kind for folder in folders for kind in background_kinds(Path(folder))])
-    found = Outputs(head_only_graph(prefix.prefix, no_head), model.image_size)(
-        lambda row: read_file(str(paths[row])), np.arange(len(paths)), "Background"
-    )
-    folder = Path(str(resources.files("pawsure.trust"))) / "backgrounds"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{model.backbone}.npz"
-    save_background(background_of(found.embedding), path)
-    print(f"{path}: {len(found):,} pictures, {path.stat().st_size / 1e6:.2f} MB")
+    return head_only_graph(prefix.prefix, no_head)
 
 
 def background_kinds(folder: Path) -> list[Path]:
