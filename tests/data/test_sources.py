@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from drawn_pictures import fill, jpeg, put
 
+from pawsure.data.datasets import DATASETS
 from pawsure.data.images import Limits
-from pawsure.data.named import DATA_SETS
 from pawsure.data.sources import FETCHED_NAMES, list_pictures, open_source
 from pawsure.errors import ManifestError, PictureError, SourceError
 
@@ -102,7 +102,7 @@ class TestFolders:
 
 class TestNames:
     def test_those_that_are_fetched_are_those_of_the_table(self):
-        assert set(FETCHED_NAMES) == set(DATA_SETS)
+        assert set(FETCHED_NAMES) == set(DATASETS)
 
     def test_a_name_that_nothing_has_is_told_those_that_exist(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

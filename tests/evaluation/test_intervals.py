@@ -68,7 +68,9 @@ def test_failures_mirror_successes(count):
 def test_binomial_tail_agrees_with_scipy(count, share):
     least, n = count
     assert binomial_tail(least, n, share) == pytest.approx(
-        scipy.stats.binom.sf(least - 1, n, share), rel=1e-8, abs=1e-200  # both lose digits there
+        scipy.stats.binom.sf(least - 1, n, share),
+        rel=1e-8,
+        abs=1e-200,  # both lose digits there
     )
 
 

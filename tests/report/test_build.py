@@ -320,6 +320,8 @@ def test_few_test_pictures_are_no_headline(copy):
     assert "Too few test pictures for a figure (4)" in page
     assert "Not measured" in page
     assert "100.0%</span>" not in page
+
+
 def test_how_answers_fare_as_pictures_change_is_shown_where_it_was_measured(copy):
     assert "robustness" not in ids(report(copy))
     figures = {

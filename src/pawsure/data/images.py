@@ -258,12 +258,15 @@ def read_if_quick(
             return _read_image(image, size_px, limits, box=image.decode_smaller(side))
 
 
-def read_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
+def read_file(
+    path: str | Path, *, limits: Limits = DEFAULT_LIMITS, name: str | None = None
+) -> bytes:
     """The bytes of a picture file, refused before reading when there are too many.
 
     Args:
         path: of the file.
         limits: that it must keep.
+        name: of the picture in errors; the path by default.
 
     Raises:
         PictureError: there is no such file, it may not be read, or it is too large.
@@ -273,9 +276,9 @@ def read_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
         with open(path, "rb") as file:
             return read_stream(file, limits=limits, num_bytes=os.fstat(file.fileno()).st_size)
     except PictureError as exc:
-        raise PictureError(exc.reason, name=os.fspath(path)) from exc
+        raise PictureError(exc.reason, name=name or os.fspath(path)) from exc
     except (OSError, ValueError) as exc:  # ValueError: a path with a zero byte
-        raise PictureError(_why_not_opened(exc, path), name=os.fspath(path)) from exc
+        raise PictureError(_why_not_opened(exc, path), name=name or os.fspath(path)) from exc
 
 
 def _refuse_endless(path: str | Path) -> None:

@@ -23,7 +23,7 @@ from pawsure.errors import PictureError, SourceError
 from pawsure.progress import NO_PROGRESS, Progress
 
 FETCHED_NAMES = ("cats-vs-dogs", "oxford-pets")
-"""The keys of `pawsure.data.named.DATA_SETS`, without what it takes to fetch them."""
+"""The keys of `pawsure.data.datasets.DATASETS`, without what it takes to fetch them."""
 
 NAMES = ("sample", *FETCHED_NAMES)
 """Data sets that can be had by name."""
@@ -124,9 +124,9 @@ def _opened(data: str | Path, labels: str | None, limits: Limits, progress: Prog
     if str(data) == "sample":
         return FolderSource(_drawn_sample(progress), limits=limits, name="sample")
     if str(data) in FETCHED_NAMES:
-        from pawsure.data.named import open_named  # TLS and all that, for nobody else
+        from pawsure.data.datasets import open_dataset  # TLS and all that, for nobody else
 
-        return open_named(str(data), limits=limits, progress=progress)
+        return open_dataset(str(data), limits=limits, progress=progress)
     raise _not_there(data)
 
 
