@@ -80,7 +80,7 @@ class TestWhatIsListed:
         put(tmp_path / "stray.jpg", jpeg(51))
         catalog = build_catalog(tmp_path)
         assert catalog.problems() == {
-            "cat/cut.jpg": "truncated: the file ends before the picture does; copy it anew or "
+            "cat/cut.jpg": "truncated: the file ends before the picture does; copy it again or "
             "remove it",
             "cat/empty.jpg": "the file is empty",
             "dog/page.png": "not a picture but a web page; was it saved from a refused download?",

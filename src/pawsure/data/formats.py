@@ -8,112 +8,26 @@ import zlib
 from pathlib import PurePath
 
 READABLE_SUFFIXES = frozenset(
-    # fmt: off
-    [
-        ".apng",
-        ".avif",
-        ".bmp",
-        ".cur",
-        ".dds",
-        ".dib",
-        ".gif",
-        ".icns",
-        ".ico",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpf",
-        ".jpg",
-        ".jpx",
-        ".mpo",
-        ".pbm",
-        ".pcx",
-        ".pfm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".psd",
-        ".qoi",
-        ".sgi",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-    # fmt: on
+    """
+    .apng .avif .bmp .cur .dds .dib .gif .icns .ico .j2k .jfif .jp2 .jpe .jpeg .jpf .jpg .jpx .mpo
+    .pbm .pcx .pfm .pgm .png .pnm .ppm .psd .qoi .sgi .tga .tif .tiff .webp
+    """.split()  # noqa: SIM905
 )
 """Suffixes of pictures that can be read, in lower case."""
 
-OTHER_PICTURE_SUFFIXES = frozenset(
-    # fmt: off
-    [
-        ".3fr",
-        ".arw",
-        ".avci",
-        ".cr2",
-        ".cr3",
-        ".crw",
-        ".dcr",
-        ".dng",
-        ".eps",
-        ".erf",
-        ".fits",
-        ".gpr",
-        ".heic",
-        ".heics",
-        ".heif",
-        ".hif",
-        ".iiq",
-        ".im",
-        ".jxl",
-        ".kdc",
-        ".mef",
-        ".mos",
-        ".mrw",
-        ".nef",
-        ".nrw",
-        ".orf",
-        ".pef",
-        ".raf",
-        ".raw",
-        ".rw2",
-        ".rwl",
-        ".sr2",
-        ".srf",
-        ".srw",
-        ".svg",
-        ".wmf",
-        ".x3f",
-        ".xbm",
-        ".xpm",
-    ]
-    # fmt: on
+PICTURE_SUFFIXES = READABLE_SUFFIXES | frozenset(
+    """
+    .3fr .arw .avci .cr2 .cr3 .crw .dcr .dng .eps .erf .fits .gpr .heic .heics .heif .hif .iiq .im
+    .jxl .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .svg .wmf .x3f
+    .xbm .xpm
+    """.split()  # noqa: SIM905
 )
-"""Suffixes of pictures that can't; they are named as unreadable, not passed over in silence."""
-
-PICTURE_SUFFIXES = READABLE_SUFFIXES | OTHER_PICTURE_SUFFIXES
-"""Files with these suffixes are taken for pictures when a folder is searched."""
+"""Files that a search of folders takes for pictures; those that can't be read are reported."""
 
 VIDEO_SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".avi",
-        ".insv",
-        ".lrv",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpg",
-        ".mts",
-        ".webm",
-    ]
+    ".3gp .avi .insv .lrv .m2ts .m4v .mkv .mov .mp4 .mpg .mts .webm".split()  # noqa: SIM905
 )
-"""What cameras write beside pictures; counted when a folder is searched, and passed over."""
+"""What cameras write beside pictures; a search of folders counts and skips them."""
 
 # What people feed to picture tools by mistake: how it begins, and what to say of it.
 _NOT_A_PICTURE = (

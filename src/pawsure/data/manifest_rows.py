@@ -108,7 +108,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     except (pyarrow.ArrowException, OSError, UnicodeError) as exc:
         raise ManifestError(
             f"{path} can't be read as Parquet ({exc}). It is damaged or was cut short; write "
-            "or copy it anew."
+            "or copy it again."
         ) from exc
     for number, values in enumerate(zip(*columns.values(), strict=True), 1):
         yield number, dict(zip(columns, values, strict=True))

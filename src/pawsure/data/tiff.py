@@ -109,7 +109,7 @@ def _refused(what: str) -> PictureError:
 
 
 def _damaged(what: str) -> PictureError:
-    return PictureError(f"damaged: its TIFF header {what}; copy it anew or remove it")
+    return PictureError(f"damaged: its TIFF header {what}; copy it again or remove it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,7 +367,7 @@ class Tiff:
             end = offset + count * part_bytes
             if end > len(self.data):
                 raise PictureError(
-                    "truncated: the file ends before the picture does; copy it anew or remove it"
+                    "truncated: the file ends before the picture does; copy it again or remove it"
                 )
             part = np.frombuffer(self.data, np.uint8, count * part_bytes, offset)
             rows[top : top + count, left : left + part_bytes] = part.reshape(count, part_bytes)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pawsure.data.cache import in_cache
 from pawsure.data.files import atomic_path
-from pawsure.data.images import WAY_IN_VERSION
+from pawsure.data.images import PREPROCESSING_VERSION
 from pawsure.data.sealed import read_sealed, write_sealed
 from pawsure.errors import MissingExtraError, WeightsError
 from pawsure.export.foreign import content_hash, declared, foreign_graph, standardised
@@ -125,7 +125,7 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
             image_size=model.image_size,
             scaling=asdict(scaling_of(model)),
             converter=CONVERTER_VERSION,
-            way_in=WAY_IN_VERSION,
+            way_in=PREPROCESSING_VERSION,
         )
     weights = weights_identity(
         find_backbone(model.backbone), model.weights, size_px=model.image_size, seed=seed
@@ -138,7 +138,7 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
         weights=weights,
         scaling=asdict(scaling_of(model)),
         converter=CONVERTER_VERSION,
-        way_in=WAY_IN_VERSION,
+        way_in=PREPROCESSING_VERSION,
     )
 
 
