@@ -18,7 +18,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pawsure.data import jpeg, libtiff
+from pawsure.data import jpeg
 from pawsure.data.colour import BACKGROUND, to_levels, to_rgb
 from pawsure.data.formats import ends_whole, format_of, sizes_in_icon, why_unknown
 from pawsure.data.headers import (
@@ -300,7 +300,6 @@ def open_bytes(data: bytes, *, max_pixels: int) -> Opened:
     if format is None:
         raise PictureError(why_unknown(data))
     if format == "TIFF":
-        libtiff.silence()
         page = open_tiff(data)
         check_size(*page.size, max_pixels)
         return _TiffPicture(page)
