@@ -84,7 +84,7 @@ class TestWhatIsListed:
             "remove it",
             "cat/empty.jpg": "the file is empty",
             "dog/page.png": "not a picture but a web page; was it saved from a refused download?",
-            "stray.jpg": "has no label: it lies in no label's folder",
+            "stray.jpg": "has no label: it is in no label's folder",
         }
         assert len(catalog.where()) == 8
         assert (catalog.problem[catalog.where()] == "").all()

@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from pawsure.data.colour import BACKGROUND as BACKGROUND
-from pawsure.data.listing import why_not_searched
+from pawsure.data.listing import why_unsearchable
 from pawsure.data.pillow import (
     Opened,
     PillowPicture,
@@ -331,7 +331,7 @@ def _why_not_opened(exc: OSError | ValueError, path: str | Path) -> str:
     if isinstance(exc, FileNotFoundError):
         return "there is no such file"
     if isinstance(exc, OSError) and os.path.isdir(path):
-        why = why_not_searched(path)
+        why = why_unsearchable(path)
         return f"a folder that can't be searched: {why}" if why else "a folder, not a picture"
     if isinstance(exc, PermissionError):
         return "may not be read: permission denied"
