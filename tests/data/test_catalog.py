@@ -13,7 +13,7 @@ from drawn_pictures import EXIF_ORIENTATION, encoded, fill, jpeg, photograph, pu
 from pawsure.data.catalog import build_catalog, check_trainable
 from pawsure.data.entries import Entry
 from pawsure.data.images import Limits
-from pawsure.data.recorded import recorded_catalog
+from pawsure.data.saved_catalog import load_catalog
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, ManifestError, SourceError
 
@@ -197,7 +197,7 @@ class TestUsing:
         catalog.to_parquet(tmp_path / "catalog.parquet")
         written = pq.read_table(tmp_path / "catalog.parquet")["path"].to_pylist()
         assert "cat/\\udcff.jpg" in written
-        again = recorded_catalog(tmp_path / "catalog.parquet", catalog.source)
+        again = load_catalog(tmp_path / "catalog.parquet", catalog.source)
         assert again is not None and again.path.tolist() == catalog.path.tolist()
 
 

@@ -59,9 +59,9 @@ PATIENCE = Patience()
 
 
 class _TryFailedError(Exception):
-    """One request failed; it is worth `tries` in a row."""
+    """One request failed; it is worth `tries` in a row, by default those of `Patience`."""
 
-    def __init__(self, reason: str, *, tries: int, wait_s: float = 0.0) -> None:
+    def __init__(self, reason: str, *, tries: int | None = None, wait_s: float = 0.0) -> None:
         super().__init__(reason)
         self.tries = tries
         self.wait_s = wait_s
@@ -88,14 +88,15 @@ def fetch(
         DownloadError: no address has it, it is not the published file, or it can't be written.
     """
     part = path.with_name(f"{path.name}.part")
+    download = _Download(file, part, progress, patience)
     with disk_errors(part):
-        resumed = _download(file, part, progress, patience)
+        resumed = download.run()
         found = sha256_of(part, progress=progress)
         if resumed and found != file.sha256:
             # The bytes were of two versions, or the first of them never reached the disk.
             progress.say(f"The parts of {file} did not fit together: downloading all of it again.")
             part.unlink()
-            _download(file, part, progress, patience)
+            download.run()
             found = sha256_of(part, progress=progress)
         if found != file.sha256:
             part.unlink()
@@ -109,125 +110,115 @@ def fetch(
     mark_verified(path, file)
 
 
-def _download(file: RemoteFile, part: Path, progress: Progress, patience: Patience) -> bool:
-    """Fill `part` to the published size; whether that took more than one answer."""
-    if _size(part) > file.num_bytes:
-        part.unlink()
-    resumed = part.exists()
-    failures: list[str] = []
-    for url in file.urls:
-        in_a_row = 0
-        while (before := _size(part)) < file.num_bytes:
-            try:
-                _request(url, file, part, progress, patience)
-            except _TryFailedError as exc:
-                resumed = resumed or part.exists()
-                in_a_row = 1 if _size(part) - before > patience.slow_bytes else in_a_row + 1
-                if in_a_row >= exc.tries:
-                    failures.append(f"{urlsplit(url).hostname or url}: {exc}")
-                    break
-                pause_s = patience.pause_s * 2 ** (in_a_row - 1) * random.uniform(0.5, 1.0)
-                pause_s = min(max(pause_s, exc.wait_s), patience.longest_pause_s)
-                progress.say(f"{file}: {exc}; trying again in {pause_s:.0f} s.")
-                time.sleep(pause_s)
-            finally:
-                progress.finish()
-        else:
-            return resumed
-    raise DownloadError(f"{file} can't be downloaded ({'; '.join(failures)}).")
+@dataclass(frozen=True)
+class _Download:
+    """Fills `part` to the published size."""
 
+    file: RemoteFile
+    part: Path
+    progress: Progress
+    patience: Patience
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    def run(self) -> bool:
+        """Try until all is there; whether that took more than one answer."""
+        if self._size() > self.file.num_bytes:
+            self.part.unlink()
+        resumed = self.part.exists()
+        failures: list[str] = []
+        for url in self.file.urls:
+            in_a_row = 0
+            while (before := self._size()) < self.file.num_bytes:
+                try:
+                    self._request(url)
+                except _TryFailedError as exc:
+                    resumed = resumed or self.part.exists()
+                    gained = self._size() - before
+                    in_a_row = 1 if gained > self.patience.slow_bytes else in_a_row + 1
+                    if in_a_row >= (exc.tries or self.patience.tries):
+                        failures.append(f"{urlsplit(url).hostname or url}: {exc}")
+                        break
+                    self._pause(exc, in_a_row)
+                finally:
+                    self.progress.finish()
+            else:
+                return resumed
+        raise DownloadError(f"{self.file} can't be downloaded ({'; '.join(failures)}).")
 
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
 
-def _request(
-    url: str, file: RemoteFile, part: Path, progress: Progress, patience: Patience
-) -> None:
-    """Ask once for what is missing, and append what comes."""
-    start = _size(part)
-    headers = {"User-Agent": f"pawsure/{__version__}", "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    opener = urllib.request.build_opener(_RedirectHandler)
-    try:
-        response = opener.open(
-            urllib.request.Request(url, headers=headers), timeout=patience.timeout_s
-        )
-    except (OSError, http.client.HTTPException, ValueError) as exc:
-        if isinstance(exc, HTTPError) and exc.code == 416:  # the server has less than is here
-            part.unlink(missing_ok=True)
-        raise _try_failed(exc, patience) from exc
-    with closing(response):
-        _check_answer(response, start, file, part, patience)
-        _append(response, file, part, progress, patience)
+    def _pause(self, exc: _TryFailedError, in_a_row: int) -> None:
+        pause_s = self.patience.pause_s * 2 ** (in_a_row - 1) * random.uniform(0.5, 1.0)
+        pause_s = min(max(pause_s, exc.wait_s), self.patience.longest_pause_s)
+        self.progress.say(f"{self.file}: {exc}; trying again in {pause_s:.0f} s.")
+        time.sleep(pause_s)
 
+    def _request(self, url: str) -> None:
+        """Ask once for what is missing, and append what comes."""
+        start = self._size()
+        headers = {"User-Agent": f"pawsure/{__version__}", "Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        opener = urllib.request.build_opener(_RedirectHandler)
+        try:
+            request = urllib.request.Request(url, headers=headers)
+            response = opener.open(request, timeout=self.patience.timeout_s)
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            if isinstance(exc, HTTPError) and exc.code == 416:  # the server has less than is here
+                self.part.unlink(missing_ok=True)
+            raise _try_failed(exc, self.patience) from exc
+        with closing(response):
+            self._check_answer(response, start)
+            self._append(response)
 
-def _check_answer(
-    response: http.client.HTTPResponse,
-    start: int,
-    file: RemoteFile,
-    part: Path,
-    patience: Patience,
-) -> None:
-    """Notice before 800 MB come that they are the wrong ones."""
-    if response.status == http.client.PARTIAL_CONTENT and start:
-        content_range = response.headers["Content-Range"]
-        if content_range != f"bytes {start}-{file.num_bytes - 1}/{file.num_bytes}":
-            part.unlink()
-            raise _TryFailedError(
-                f"asked for what follows {start:,} bytes, the server sent {content_range!r}",
-                tries=patience.tries,
-            )
-    elif response.status == http.client.OK:
-        length = response.headers["Content-Length"]
-        if length is not None and length != str(file.num_bytes):
-            raise _TryFailedError(
-                f"it offers {length} bytes ({response.headers.get_content_type()}); the published "
-                f"file has {file.num_bytes:,}",
-                tries=1,
-            )
-        part.unlink(missing_ok=True)
-    else:
-        reason = f"the server answered {response.status} {response.reason}".rstrip()
-        raise _TryFailedError(reason, tries=1)
-
-
-def _append(
-    response: http.client.HTTPResponse,
-    file: RemoteFile,
-    part: Path,
-    progress: Progress,
-    patience: Patience,
-) -> None:
-    have = _size(part)
-    progress.start(f"Downloading {file}", file.num_bytes // _MB, "MB")
-    progress.advance(have // _MB)
-    since, since_bytes = time.monotonic(), have
-    with open(part, "ab") as out:
-        while have < file.num_bytes:
-            try:
-                # read1 gives what is there; read would wait for a whole block.
-                block = response.read1(min(_BLOCK, file.num_bytes - have))
-            except (OSError, http.client.HTTPException, ValueError) as exc:
-                raise _try_failed(exc, patience) from exc
-            if not block:
+    def _check_answer(self, response: http.client.HTTPResponse, start: int) -> None:
+        """Notice before 800 MB come that they are the wrong ones."""
+        num_bytes = self.file.num_bytes
+        if response.status == http.client.PARTIAL_CONTENT and start:
+            content_range = response.headers["Content-Range"]
+            if content_range != f"bytes {start}-{num_bytes - 1}/{num_bytes}":
+                self.part.unlink()
                 raise _TryFailedError(
-                    f"the connection ended after {have:,} of {file.num_bytes:,} bytes",
-                    tries=patience.tries,
+                    f"asked for what follows {start:,} bytes, the server sent {content_range!r}"
                 )
-            out.write(block)
-            out.flush()
-            progress.advance((have + len(block)) // _MB - have // _MB)
-            have += len(block)
-            # A server that sends a byte now and then is never silent.
-            if (seconds := time.monotonic() - since) >= patience.slow_s:
-                if have - since_bytes < patience.slow_bytes:
+        elif response.status == http.client.OK:
+            length = response.headers["Content-Length"]
+            if length is not None and length != str(num_bytes):
+                raise _TryFailedError(
+                    f"it offers {length} bytes ({response.headers.get_content_type()}); the "
+                    f"published file has {num_bytes:,}",
+                    tries=1,
+                )
+            self.part.unlink(missing_ok=True)
+        else:
+            reason = f"the server answered {response.status} {response.reason}".rstrip()
+            raise _TryFailedError(reason, tries=1)
+
+    def _append(self, response: http.client.HTTPResponse) -> None:
+        have, num_bytes = self._size(), self.file.num_bytes
+        self.progress.start(f"Downloading {self.file}", num_bytes // _MB, "MB")
+        self.progress.advance(have // _MB)
+        since, since_bytes = time.monotonic(), have
+        with open(self.part, "ab") as out:
+            while have < num_bytes:
+                try:
+                    # read1 gives what is there; read would wait for a whole block.
+                    block = response.read1(min(_BLOCK, num_bytes - have))
+                except (OSError, http.client.HTTPException, ValueError) as exc:
+                    raise _try_failed(exc, self.patience) from exc
+                if not block:
                     raise _TryFailedError(
-                        f"only {have - since_bytes:,} bytes came in {seconds:.0f} s",
-                        tries=patience.tries,
+                        f"the connection ended after {have:,} of {num_bytes:,} bytes"
                     )
-                since, since_bytes = time.monotonic(), have
+                out.write(block)
+                out.flush()
+                self.progress.advance((have + len(block)) // _MB - have // _MB)
+                have += len(block)
+                # A server that sends a byte now and then is never silent.
+                if (seconds := time.monotonic() - since) >= self.patience.slow_s:
+                    if (num_new := have - since_bytes) < self.patience.slow_bytes:
+                        raise _TryFailedError(f"only {num_new:,} bytes came in {seconds:.0f} s")
+                    since, since_bytes = time.monotonic(), have
 
 
 class _RedirectHandler(urllib.request.HTTPRedirectHandler):
@@ -249,7 +240,7 @@ def _try_failed(exc: Exception, patience: Patience) -> _TryFailedError:
         after = exc.headers.get("Retry-After") or ""  # its other form, a date, is not read
         return _TryFailedError(
             f"the server answered {exc.code} {_first_line(exc.reason)}".rstrip(),
-            tries=patience.tries if exc.code in _TEMPORARY else 1,
+            tries=None if exc.code in _TEMPORARY else 1,
             wait_s=float(after) if after.isascii() and after.isdigit() else 0.0,
         )
     if isinstance(exc, URLError):
@@ -267,13 +258,12 @@ def _try_failed(exc: Exception, patience: Patience) -> _TryFailedError:
             "its name can't be resolved (no network?)", tries=patience.tries_without_network
         )
     if isinstance(exc, TimeoutError):
-        return _TryFailedError("the server stopped answering", tries=patience.tries)
+        return _TryFailedError("the server stopped answering")
     if isinstance(exc, (ValueError, http.client.InvalidURL)):
         return _TryFailedError(f"an invalid address: {exc}", tries=1)
     if isinstance(exc, OSError):
-        reason = (exc.strerror or str(exc) or type(exc).__name__).lower()
-        return _TryFailedError(reason, tries=patience.tries)
-    return _TryFailedError(f"a broken answer ({type(exc).__name__})", tries=patience.tries)
+        return _TryFailedError((exc.strerror or str(exc) or type(exc).__name__).lower())
+    return _TryFailedError(f"a broken answer ({type(exc).__name__})")
 
 
 def _first_line(text: object) -> str:

@@ -322,17 +322,17 @@ def open_bytes(data: bytes, *, max_pixels: int) -> Opened:
 def _png_to_rgb(image: Image.Image, data: bytes) -> Image.Image:
     """Pixels of a PNG, whose colours of 16 bits Pillow cuts to their higher byte."""
     depth, kind = data[24], data[25]
-    see_through = image.info.get("transparency")
-    if kind == 0 and depth in (2, 4) and isinstance(see_through, int):
-        # Pillow spreads levels over 0 to 255, but not the one that is see-through.
-        image.info["transparency"] = see_through * 255 // ((1 << depth) - 1)
+    transparent = image.info.get("transparency")
+    if kind == 0 and depth in (2, 4) and isinstance(transparent, int):
+        # Pillow spreads levels over 0 to 255, but not the transparent one.
+        image.info["transparency"] = transparent * 255 // ((1 << depth) - 1)
     tiles = list(getattr(image, "tile", []))
     image.load()
     if depth != 16 or kind not in (2, 6):
         return to_rgb(image)
     higher = np.asarray(image)
     is_dark = higher[:, :, :3].max() < 64
-    if not is_dark and see_through is None:
+    if not is_dark and transparent is None:
         return to_rgb(image)
     lower = Image.open(BytesIO(data), formats=["PNG"])
     # Of each pair of bytes the second, which "16L" takes for the higher one.
@@ -341,8 +341,8 @@ def _png_to_rgb(image: Image.Image, data: bytes) -> Image.Image:
     values = higher.astype(np.uint16) << 8 | np.asarray(lower)
     levels = higher.copy()
     levels[:, :, :3] = to_levels(values[:, :, :3])
-    if see_through is not None:
-        levels[(values == np.array(see_through)).all(axis=2)] = BACKGROUND
+    if transparent is not None:
+        levels[(values == np.array(transparent)).all(axis=2)] = BACKGROUND
     return to_rgb(Image.fromarray(levels))
 
 

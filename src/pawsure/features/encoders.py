@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pawsure import __version__
 from pawsure.data.cache import cache_dir
+from pawsure.data.checksums import read_checked_json
 from pawsure.data.images import PREPROCESSING_VERSION
-from pawsure.data.sealed import read_sealed
 from pawsure.features.prefix import POOLED, Prefix, graph_key
 
 
@@ -26,7 +26,7 @@ def find_encoder(weights: str, size_px: int) -> tuple[Prefix, str] | None:
     Returns:
         The encoder, and the name of its network for people.
     """
-    found = read_sealed(encoder_file(weights, size_px))
+    found = read_checked_json(encoder_file(weights, size_px))
     if found is None or found.get("pawsure") != __version__:
         return None  # not there, damaged, or of another version: it is exported again
     try:

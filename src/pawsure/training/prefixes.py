@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pawsure.data.cache import in_cache
+from pawsure.data.checksums import read_checked_json, write_checked_json
 from pawsure.data.files import atomic_path
 from pawsure.data.images import PREPROCESSING_VERSION
-from pawsure.data.sealed import read_sealed, write_sealed
 from pawsure.errors import MissingExtraError, WeightsError
 from pawsure.export.foreign import content_hash, declared, foreign_graph, standardised
 from pawsure.export.pool import with_pooled_output
@@ -189,7 +189,7 @@ def find_prefix(
         return None
     path = _file(key, train_froms)
     described = path.with_suffix(".json")
-    found = read_sealed(described)
+    found = read_checked_json(described)
     if found is not None and found["graph"] == (_digest(path) if found["graph"] else ""):
         return _assemble(
             model.image_size,
@@ -290,7 +290,7 @@ def _store(
                 Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
         digest = "" if graph is None else _digest(path)
         described = {"sources": rows, "graph": digest}
-        write_sealed(path.with_suffix(".json"), described)
+        write_checked_json(path.with_suffix(".json"), described)
         return _assemble(model.image_size, path if graph else None, sources)
 
     return in_cache(stored)
