@@ -118,10 +118,8 @@ def _make_ready(
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
-    def waiting() -> None:
-        progress.say(f"Another process is downloading {name}; waiting for it.")
-
-    with exclusive(folder / ".lock", waiting=waiting):
+    note = f"Another process is downloading {name}; waiting for it."
+    with exclusive(folder / ".lock", waiting=lambda: progress.say(note)):
         if data.is_ready(folder):
             return
         _delete_unfinished(folder)

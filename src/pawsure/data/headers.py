@@ -33,10 +33,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 def count_pieces(data: bytes, format: str, *, most: int = MAX_PIECES) -> int:
     """How many steps Pillow takes in Python to open and load a file, up to `most` + 1.
 
-    Args:
-        data: the whole file.
-        format: see `pawsure.data.formats.format_of`; for JPEG see `jpeg_header`.
-        most: where to stop counting.
+    For JPEG see `jpeg_header`.
 
     Raises:
         PictureError: the header never ends.

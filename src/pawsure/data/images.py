@@ -63,8 +63,7 @@ class Limits:
 
     Attributes:
         max_bytes: of the file.
-        max_pixels: width times height, from the header. Pillow itself refuses more than
-            178,956,970.
+        max_pixels: width times height. Pillow itself refuses more than 178,956,970.
     """
 
     # The largest files that cameras write are uncompressed TIFFs of about 200 MB.
@@ -92,11 +91,7 @@ class PictureInfo(NamedTuple):
 
 
 def probe(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
-    """Read a picture's header; nothing is decoded.
-
-    Args:
-        data: the whole file.
-        limits: for the picture.
+    """Read the header of a picture, given the whole file; nothing is decoded.
 
     Raises:
         PictureError: it is no picture, or too large.
@@ -107,14 +102,10 @@ def probe(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
 
 
 def examine(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
-    """Read a picture's header, and make sure that the file is complete.
+    """Read the header of a picture, and make sure that the file is complete.
 
     A PNG whose checksums are right, and a JPEG whose pixels go on to its end, are believed; any
     other file is decoded.
-
-    Args:
-        data: the whole file.
-        limits: for the picture.
 
     Raises:
         PictureError: it is no picture, too large, or truncated.
@@ -127,11 +118,7 @@ def examine(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> PictureInfo:
 
 
 def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> np.ndarray:
-    """Decode a picture at its full size.
-
-    Args:
-        data: the whole file.
-        limits: for the picture.
+    """Decode a picture, given the whole file, at its full size.
 
     Returns:
         uint8 (H, W, 3), RGB, upright.

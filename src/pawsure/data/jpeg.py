@@ -35,12 +35,7 @@ _LOST = "damaged: a part of its pixels is lost; copy it again or remove it"
 
 
 def check_pixels(data: bytes, image: Image.Image, header: JpegHeader) -> None:
-    """Make sure that a decoded JPEG lacks none of its pixels; costs next to nothing for most.
-
-    Args:
-        data: the whole file.
-        image: of it, decoded, at any scale.
-        header: of the file.
+    """Make sure that a JPEG, decoded at any scale, lacks no pixels; takes no time for most.
 
     Raises:
         PictureError: a part is missing.
@@ -53,10 +48,6 @@ def check_pixels(data: bytes, image: Image.Image, header: JpegHeader) -> None:
 
 def check_markers(data: bytes, header: JpegHeader) -> None:
     """Make sure that a JPEG's pixels go on to its end; only progressive ones are decoded.
-
-    Args:
-        data: the whole file, which ends as JPEGs do.
-        header: of the file.
 
     Raises:
         PictureError: a part is missing.

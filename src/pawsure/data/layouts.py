@@ -64,6 +64,9 @@ _PART = re.compile(
 # 100APPLE, 101CANON, 102_0503: the folders of a camera's card (DCF, JEITA CP-3461, 3.3.1).
 _CAMERA_FOLDER = re.compile(r"[1-9]\d\d(?=\w*[A-Z_])[A-Z0-9_]{5}", re.IGNORECASE)
 
+_NO_CONTENT = frozenset(
+    "images imgs pictures photos data dataset unknown all test_folder".split()  # noqa: SIM905
+)
 _NO_LABEL_FOLDERS = ((_DATE, "dates"), (_PART, "parts"), (_CAMERA_FOLDER, "a camera's folders"))
 
 # This share of pictures in inner folders of the same names is no chance.
@@ -142,14 +145,12 @@ def _places(found: Mapping[str, _Parts], where: str) -> dict[str, _Place]:
     inside = {path: _below(parts, depth) for path, parts in found.items()}
     if _are_splits(inside.values(), where):
         return _in_splits(inside)
+    places = {path: _Place(parts) for path, parts in inside.items()}
     if _hold_splits(inside.values()):
-        return {
-            path: _Place((parts[0], *parts[2:]), split_named(parts[1]))
-            if len(parts) > 2
-            else _Place(parts)
-            for path, parts in inside.items()
-        }
-    return {path: _Place(parts) for path, parts in inside.items()}
+        for path, parts in inside.items():
+            if len(parts) > 2:
+                places[path] = _Place((parts[0], *parts[2:]), split_named(parts[1]))
+    return places
 
 
 def _below(parts: _Parts, depth: int) -> _Parts:
@@ -189,13 +190,9 @@ def _is_a_folder_of_names(paths: Sequence[_Parts], depth: int) -> bool:
     return split_named(*folders) is None and None not in labels and len(labels) > 1
 
 
-def _folders(paths: Iterable[_Parts]) -> set[str]:
-    return {parts[0] for parts in paths if len(parts) > 1}
-
-
 def _are_splits(inside: Iterable[_Parts], where: str) -> bool:
     """Whether the outer folders are splits."""
-    folders = _folders(inside)
+    folders = {parts[0] for parts in inside if len(parts) > 1}
     splits = {folder for folder in folders if split_named(folder)}
     others = sorted(folder for folder in folders if meaning(folder) is None)
     # One such name among others may be a label: of trains, say.
@@ -247,9 +244,7 @@ def _depth_in_split(paths: Sequence[_Parts]) -> int:
 
 
 def _says_nothing(folder: str) -> bool:
-    return meaning(folder) is not None or folder.lower() in (
-        "images", "imgs", "pictures", "photos", "data", "dataset", "unknown", "all", "test_folder",
-    )  # fmt: skip
+    return meaning(folder) is not None or folder.lower() in _NO_CONTENT
 
 
 def _refuse_to_guess(places: Iterable[_Place], where: str) -> None:
@@ -338,22 +333,16 @@ def _labels(places: Mapping[str, _Place], level: str | None) -> dict[str, str | 
         if all(map(split_named, named)):
             named.clear()  # train_1.jpg, test_1.jpg
         # Folders or names, never both.
-        if named.total() > in_folders:
-            found |= {
-                path: label if (label := _label_in_name(place.parts[-1])) in named else None
-                for path, place in own.items()
-            }
-        else:
-            found |= {path: _label_at(place.parts, OUTER) for path, place in own.items()}
+        by_names = named.total() > in_folders
+        for path, place in own.items():
+            label = _label_in_name(place.parts[-1]) if by_names else _label_at(place.parts, OUTER)
+            found[path] = label if label in named or not by_names else None
     return found
 
 
 def _label_at(parts: _Parts, level: str) -> str | None:
-    folders = parts[:-1]
-    if level == PARENT:
-        return as_label(folders[-1]) if folders else None
-    place = LEVELS.index(level)
-    return as_label(folders[place]) if len(folders) > place else None
+    folders = parts[-2:-1] if level == PARENT else parts[:-1][LEVELS.index(level) :]
+    return as_label(folders[0]) if folders else None
 
 
 def _label_in_name(name: str) -> str | None:

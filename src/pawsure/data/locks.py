@@ -25,6 +25,15 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _is_held(descriptor: int) -> bool:
+    """Whether somebody else holds the lock; else it is ours, or the file system has no locks."""
+    try:
+        _lock(descriptor)
+    except OSError as exc:
+        return exc.errno in _HELD
+    return False
+
+
 @contextmanager
 def exclusive(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold a lock between processes and threads, waiting for it if need be.
@@ -42,18 +51,10 @@ def exclusive(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        is_waiting = False
-        while True:
-            try:
-                _lock(descriptor)
-            except OSError as exc:
-                if exc.errno in _HELD:
-                    if not is_waiting:
-                        waiting()
-                    is_waiting = True
-                    time.sleep(_PAUSE_S)
-                    continue
-            break
+        if _is_held(descriptor):
+            waiting()
+            while _is_held(descriptor):
+                time.sleep(_PAUSE_S)
         yield
     finally:
         os.close(descriptor)

@@ -27,7 +27,7 @@ _BYTE_ORDER_MARKS = (
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """(line of a CSV file or row of a Parquet file, from 1; the columns that count, as text).
+    """Line of a CSV file or row of a Parquet file, from 1, and the known columns as text.
 
     Raises:
         ManifestError: it can't be read, or lacks a column.
@@ -115,7 +115,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _positions(found: Sequence[str], path: Path) -> dict[str, int]:
-    """Where the columns that count are."""
+    """Where the known columns are."""
     names = [_name(column) for column in found]
     missing = [column for column in NEEDED if column not in names]
     if missing:

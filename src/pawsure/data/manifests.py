@@ -60,11 +60,7 @@ class ManifestSource:
         check_spelling(self.entries, self.name)
 
     def read(self, path: str) -> bytes:
-        """The bytes of one picture; safe to call from many threads.
-
-        Raises:
-            PictureError: it is missing, too large, or can't be read.
-        """
+        """See `pawsure.data.entries.Source.read`."""
         file = self.folder / path
         if not os.path.lexists(file):
             file = next((one for one in self._paths.variants(path) if os.path.exists(one)), file)

@@ -60,10 +60,9 @@ _MAX_SECONDS = 30.0
 
 
 class _Silence:
-    """While any thread is inside, Pillow's warnings are dropped.
+    """Drops Pillow's warnings while any thread is inside.
 
-    `warnings.catch_warnings` restores the filters that it found, which may be another
-    thread's; this adds one filter for Pillow's modules alone, and takes that same one away.
+    `warnings.catch_warnings` restores the filters that it found, which may be another thread's.
     """
 
     def __init__(self) -> None:
@@ -94,9 +93,6 @@ def translated(*, name: str | None = None) -> Iterator[None]:
 
     Args:
         name: of the picture, for the message.
-
-    Raises:
-        PictureError: something was raised.
     """
     try:
         with _silence:
@@ -166,14 +162,7 @@ class Opened:
 
 
 class PillowPicture(Opened):
-    """A picture that Pillow reads.
-
-    Args:
-        image: not decoded yet, if it is of a file.
-        data: the whole file; empty if it is not of one.
-        pieces: of its header, see `pawsure.data.headers.count_pieces`.
-        jpeg_header: of a JPEG file.
-    """
+    """A picture that Pillow reads, from a file (`data`) or not."""
 
     def __init__(
         self,
@@ -271,11 +260,7 @@ def _seconds(
 
 
 def opens_quickly(data: bytes) -> bool:
-    """Whether `open_bytes` takes a few milliseconds at most.
-
-    Args:
-        data: the whole file.
-    """
+    """Whether `open_bytes` takes a few milliseconds at most with a file."""
     format = format_of(data)
     if format == "JPEG":
         header = jpeg_header(data, most=_FEW_PIECES)
@@ -347,11 +332,7 @@ def _png_to_rgb(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def check_work(image: Opened) -> None:
-    """Refuse a picture that would take more than half a minute to decode.
-
-    Raises:
-        PictureError: it would.
-    """
+    """Raise a `PictureError` for a picture that would take more than half a minute to decode."""
     if image.seconds > _MAX_SECONDS:
         raise PictureError(
             f"decoding it would take about {image.seconds:.0f} seconds; save it as PNG or JPEG, "
@@ -360,11 +341,7 @@ def check_work(image: Opened) -> None:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuse a picture that is too large.
-
-    Raises:
-        PictureError: it has more than `max_pixels`.
-    """
+    """Raise a `PictureError` for a picture of more than `max_pixels`."""
     if width * height > max_pixels:
         raise PictureError(
             f"{width} x {height} pixels are more than the limit of {max_pixels:,}; make it smaller"

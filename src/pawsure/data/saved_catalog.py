@@ -68,8 +68,8 @@ def load_splits(file: str | Path, fingerprint: str = "") -> dict[str, str] | Non
 
     Returns:
         Content hash to "train", "validation" or "test", of pictures that could be used; of equal
-        files in several splits the first of these counts. None if there is no such file, it can't
-        be read, or it is of other data.
+        files in several splits the first of these. None if there is no such file, it can't be
+        read, or is of other data.
     """
     import pyarrow
 

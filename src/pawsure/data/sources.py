@@ -72,11 +72,7 @@ class FolderSource:
         self.notes = skipped.sentences()
 
     def read(self, path: str) -> bytes:
-        """The bytes of one picture; safe to call from many threads.
-
-        Raises:
-            PictureError: it is missing, too large, or can't be read.
-        """
+        """See `pawsure.data.entries.Source.read`."""
         return read_file(self.folder / path, limits=self._limits, name=path)
 
 

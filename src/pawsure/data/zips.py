@@ -30,7 +30,7 @@ class ZipSource:
         path: of the archive.
         limits: for its pictures.
         name: what the user called it; the path by default.
-        labels: which folder names the label; see `pawsure.data.layouts.labelled`.
+        labels: the level of `pawsure.data.layouts.labelled`.
 
     Raises:
         SourceError: it is no archive, is damaged, holds no labelled pictures, claims to unpack to
@@ -55,7 +55,13 @@ class ZipSource:
             ) from exc
         skipped = Skipped()
         self._members = _pictures(named_members(self._archive), skipped)
-        _check_growth(path, sum(member.file_size for member in self._members.values()))
+        packed, unpacked = path.stat().st_size, sum(m.file_size for m in self._members.values())
+        if unpacked > max(_HARMLESS_BYTES, _MAX_GROWTH * packed):
+            raise SourceError(
+                f"{path} claims to hold {unpacked:,} bytes of pictures in {packed:,}: more than "
+                f"{_MAX_GROWTH} times as much, as no photographs do. Unpack it if you trust it, "
+                "and name the folder."
+            )
         if misread := next(filter(looks_misread, self._members), ""):
             skipped.notes.append(
                 f"Names in {self.name} are in an encoding that it does not state, and come out as "
@@ -65,11 +71,7 @@ class ZipSource:
         self.notes = skipped.sentences()
 
     def read(self, path: str) -> bytes:
-        """The bytes of one picture; safe to call from many threads.
-
-        Raises:
-            PictureError: it is missing, encrypted, damaged or too large.
-        """
+        """See `pawsure.data.entries.Source.read`."""
         try:
             return self._read(self._members[path])
         except KeyError as exc:
@@ -120,13 +122,3 @@ def _pictures(
     above = {name[: at.start()] for name in folders for at in re.finditer("/", name)}
     skipped.empty += sorted(folders - filled - above - {""})
     return pictures
-
-
-def _check_growth(path: Path, unpacked: int) -> None:
-    packed = path.stat().st_size
-    if unpacked > max(_HARMLESS_BYTES, _MAX_GROWTH * packed):
-        raise SourceError(
-            f"{path} claims to hold {unpacked:,} bytes of pictures in {packed:,}: more than "
-            f"{_MAX_GROWTH} times as much, as no photographs do. Unpack it if you trust it, and "
-            "name the folder."
-        )
