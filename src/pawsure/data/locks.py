@@ -25,13 +25,13 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _is_held(descriptor: int) -> bool:
-    """Whether somebody else holds the lock; else it is ours, or the file system has no locks."""
+def _acquired(descriptor: int) -> bool:
+    """Take the lock; False if somebody else holds it."""
     try:
         _lock(descriptor)
     except OSError as exc:
-        return exc.errno in _HELD
-    return False
+        return exc.errno not in _HELD  # else the file system has no locks
+    return True
 
 
 @contextmanager
@@ -51,9 +51,9 @@ def exclusive(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if _is_held(descriptor):
+        if not _acquired(descriptor):
             waiting()
-            while _is_held(descriptor):
+            while not _acquired(descriptor):
                 time.sleep(_PAUSE_S)
         yield
     finally:
