@@ -37,8 +37,6 @@ FORMS = (
 class FolderSource:
     """A folder of labelled pictures, in any of the layouts.
 
-    Hidden files and files that are not named as pictures are skipped.
-
     Args:
         root: the folder.
         limits: for its pictures.
