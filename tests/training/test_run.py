@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pawsure.data.recorded import recorded_catalog
+from pawsure.data.saved_catalog import load_catalog
 from pawsure.data.sources import open_source
 from pawsure.errors import DataError, RunFolderError
 from pawsure.evaluation.evaluate import predict
@@ -194,7 +194,7 @@ def test_a_head_on_the_weights_on_board_learns(striped, tmp_path):
 
 def recorded(run, data):
     """The catalog of a run."""
-    catalog = recorded_catalog(run.folder / "catalog.parquet", open_source(data))
+    catalog = load_catalog(run.folder / "catalog.parquet", open_source(data))
     assert catalog is not None
     return catalog
 

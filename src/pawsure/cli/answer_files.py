@@ -243,9 +243,9 @@ def _refuse_to_lose(folder: Path, rows: Rows) -> None:
 
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Refuse to go on with what was begun otherwise."""
-    from pawsure.data.sealed import read_sealed
+    from pawsure.data.checksums import read_checked_json
 
-    begun = read_sealed(folder / _STATE)
+    begun = read_checked_json(folder / _STATE)
     if begun is None:
         raise UsageError(
             f"{folder / _STATE}, which says what the answers beside it came from, is missing or "
@@ -261,9 +261,9 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:
-    from pawsure.data.sealed import write_sealed
+    from pawsure.data.checksums import write_checked_json
 
-    write_sealed(folder / _STATE, settings)
+    write_checked_json(folder / _STATE, settings)
 
 
 @contextmanager

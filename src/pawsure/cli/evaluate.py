@@ -137,10 +137,10 @@ def _catalog(
 
 def _seen(predictor: Predictor, catalog: Catalog) -> np.ndarray | None:
     """Which pictures the model was made from, by the run's catalog beside it; None: not known."""
-    from pawsure.data.recorded import recorded_splits, seen_pictures
+    from pawsure.data.saved_catalog import load_splits, seen_pictures
 
     file = predictor.path.parent / "catalog.parquet"
-    splits = recorded_splits(file, predictor.metadata.data_fingerprint)
+    splits = load_splits(file, predictor.metadata.data_fingerprint)
     return None if splits is None else seen_pictures(catalog, splits)
 
 

@@ -144,7 +144,7 @@ def _catalog(
     from pawsure.copies.grouping import grouped_catalog
     from pawsure.data.catalog import build_catalog
     from pawsure.data.layouts import OUTER
-    from pawsure.data.recorded import recorded_catalog
+    from pawsure.data.saved_catalog import load_catalog
     from pawsure.data.sources import open_source
     from pawsure.data.split import assign_splits
 
@@ -162,7 +162,7 @@ def _catalog(
             ) from exc
         progress.say(f"{exc} It is compared on drawn pictures; for others give --data DATA.")
         return build_catalog(_SAMPLE, progress=progress)
-    recorded = recorded_catalog(run_folder / "catalog.parquet", source)
+    recorded = load_catalog(run_folder / "catalog.parquet", source)
     if recorded is not None:
         return recorded
     recipe = tomllib.loads(metadata.recipe)

@@ -73,13 +73,13 @@ def predict(
         _check_resumable(file, evidence)
 
     from pawsure.data.listing import count_pictures, iter_pictures
-    from pawsure.data.passed_over import PassedOver
+    from pawsure.data.skipped import Skipped
     from pawsure.model.onboard import ON_BOARD, check_model
     from pawsure.model.predictor import load
 
     check_model(model)
-    passed = PassedOver()
-    total = count_pictures(paths, passed)
+    skipped = Skipped()
+    total = count_pictures(paths, skipped)
     # A pass of its own on each core answers most; for a single picture all cores share one.
     predictor = load(model, threads=None if total == 1 else 1)
     if evidence is not None and not predictor.tells_places:
@@ -118,8 +118,8 @@ def predict(
             f"{count(len(drawn), 'heat map')} {agreeing(len(drawn), 'is', 'are')} in {evidence}: "
             "warm for the answer, blue against."
         )
-    passed.locked.clear()  # each of them has a row with its error
-    for sentence in passed.sentences():
+    skipped.unsearchable.clear()  # each of them has a row with its error
+    for sentence in skipped.sentences():
         screen.note(sentence)
     if not as_json:
         _close(tally, model or Path(ON_BOARD[0]), file, paths)

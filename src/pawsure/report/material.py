@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pawsure.data.sealed import CHECKSUMS, is_as_noted
+from pawsure.data.checksums import CHECKSUMS, is_unchanged
 from pawsure.data.tables import read_table
 from pawsure.errors import ModelFileError, RunFolderError
 from pawsure.evaluation.headline import Headline, cross_validated, headline
@@ -120,7 +120,7 @@ def read_material(folder: Path) -> Material:
         RunFolderError: it is none, the run has not come to its end, or a file of it is damaged.
     """
     for name in ("metrics.json", "recipe.toml", FILE_NAME, "catalog.parquet"):
-        if not is_as_noted(folder / name):
+        if not is_unchanged(folder / name):
             raise RunFolderError(
                 f"{folder / name} was damaged or changed after the run wrote it. Restore it; to "
                 f"have it believed as it is, remove its line from {folder / CHECKSUMS}."

@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pawsure.data.catalog import Catalog, recorded_fingerprint
+from pawsure.data.catalog import Catalog
+from pawsure.data.checksums import CHECKSUMS, is_unchanged, write_checksums
 from pawsure.data.files import atomic_path, check_place
-from pawsure.data.sealed import CHECKSUMS, is_as_noted, write_checksums
+from pawsure.data.saved_catalog import saved_fingerprint
 from pawsure.errors import RunFolderError
 from pawsure.training.recipe import Recipe, recipe_from_text, utf8_text
 
@@ -115,7 +116,7 @@ class RunFolder:
         Raises:
             RunFolderError: it is not.
         """
-        if not is_as_noted(self / name):
+        if not is_unchanged(self / name):
             raise RunFolderError(
                 f"{self / name} was damaged or changed after the run wrote it (its checksum is "
                 f"another one than in {CHECKSUMS}). Restore it, or start a new run without "
@@ -152,7 +153,7 @@ class RunFolder:
             RunFolderError: they have changed.
         """
         self.refuse_damaged(CATALOG)
-        began_with = recorded_fingerprint(self / CATALOG)
+        began_with = saved_fingerprint(self / CATALOG)
         if began_with not in (None, catalog.fingerprint):
             raise RunFolderError(
                 f"The pictures, labels or splits are not those that the run in {self.path} "
