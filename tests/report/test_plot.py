@@ -38,7 +38,7 @@ def test_an_axis_of_shares_stays_between_nothing_and_all(values):
 
 
 def test_equal_steps_of_a_logarithmic_axis_multiply():
-    axis = log_axis("x", [0.001, 0.5, 10], form=str)
+    axis = log_axis("x", [0.001, 0.5, 10])
     assert (axis.low, axis.high) == (0.001, 10)
     assert axis.share(0.01) == pytest.approx(0.25)
     assert axis.ticks == pytest.approx((0.001, 0.01, 0.1, 1, 10))
