@@ -18,6 +18,7 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_path
 from pawsure.data.images import read
 from pawsure.evaluation.evaluate import Predictions, SeriesPredictor, predict
+from pawsure.evaluation.metrics import softmax
 from pawsure.export.model_file import attach_head, two_class_kernel, write_model_file
 from pawsure.export.parity import ParityReport, compare
 from pawsure.export.second_look import second_look_at
@@ -26,7 +27,7 @@ from pawsure.graph.prune import keep_output
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.trust.calibration import Calibration, softmax
+from pawsure.trust.calibration import Calibration
 
 if TYPE_CHECKING:
     from pawsure.network.backbones import Scaling
