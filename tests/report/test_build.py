@@ -249,7 +249,9 @@ def test_the_command_writes_it_and_tells_where(copy):
 
 def test_a_heat_map_is_of_what_was_said(run):
     html = write_report(run).read_text(encoding="utf-8")
-    assert re.search(r'alt="Heat map for (blue|red): warm areas support it, blue areas oppose it"', html)
+    assert re.search(
+        r'alt="Heat map for (blue|red): warm areas support it, blue areas oppose it"', html
+    )
 
 
 def answers_like(kind: str, label: np.ndarray, num_labels: int) -> np.ndarray:
@@ -311,7 +313,7 @@ def test_few_test_pictures_are_shown_by_cross_validation(copy):
     assert "accuracy in 5-fold cross-validation of the linear probe (60 training and" in page
     assert "By 5-fold cross-validation of the linear probe" in page
     assert "4 test pictures: too few to measure this" in page
-    assert "get an answer" not in page and "calibration error" not in page
+    assert "answered</span>" not in page and "calibration error" not in page
 
 
 def test_few_test_pictures_are_no_headline(copy):
@@ -320,6 +322,8 @@ def test_few_test_pictures_are_no_headline(copy):
     assert "Too few test pictures to measure accuracy (4)" in page
     assert "Not measured" in page
     assert "100.0%</span>" not in page
+
+
 def test_how_answers_fare_as_pictures_change_is_shown_where_it_was_measured(copy):
     assert "robustness" not in ids(report(copy))
     figures = {

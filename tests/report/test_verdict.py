@@ -20,7 +20,12 @@ def figures(n: int, wrong: int, *, of_first: float = 0.5) -> dict:
         (figures(1000, 30), 0, "reliable", "between 95.7% and 97.9% (95% confidence)"),
         (figures(19, 0), 0, "unreliable", "Right on 19 of 19 test pictures: too few for a figure"),
         (figures(40, 3), 0, "rough", "with 40 test pictures the true accuracy is between"),
-        (figures(1000, 470), 0, "unreliable", "not significantly better than always giving the most"),
+        (
+            figures(1000, 470),
+            0,
+            "unreliable",
+            "not significantly better than always giving the most",
+        ),
         (figures(1000, 90, of_first=0.9), 0, "unreliable", "which is right for 90.0%"),
         (figures(1000, 30), 12, "unreliable", "12 of 1,000 test pictures have copies"),
         (figures(1000, 30), 1, "unreliable", "1 of 1,000 test pictures has a copy"),

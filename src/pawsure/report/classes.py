@@ -45,7 +45,7 @@ def classes_section(run: RunData) -> Markup:
         lead += " These are too few to compare labels."
     return section(
         "classes",
-        "Accuracy by label, and confusions",
+        "Labels",
         lead,
         cards(*_columns(figures, run.labels)),
     )

@@ -58,7 +58,7 @@ def _epoch_charts(stages: Sequence[Stage]) -> list[Markup]:
         chart_card(
             f"Accuracy{of}",
             accuracy,
-            note="Training accuracy is measured during training, on augmented pictures.",
+            note="Training accuracy is measured during training, after any augmentation.",
             key=_KEY,
         ),
     ]

@@ -23,7 +23,7 @@ from pawsure.report.blocks import (
 from pawsure.report.markup import Child, Markup, element
 from pawsure.report.pictures import Gallery
 from pawsure.report.run_data import RunData
-from pawsure.wording import count
+from pawsure.wording import agreeing, count
 
 DOUBTED_BELOW = 0.05
 """Labels with a lower probability are listed for checking."""
@@ -191,8 +191,9 @@ def _suspects(run: RunData) -> Markup | None:
         element("p", f"… and {more:,} more, in predictions.parquet.", class_="note")
         if more
         else None,
-        note=f"{count(len(rows), 'held-out picture')} of {len(answers.label):,} with a probability "
-        f"below {DOUBTED_BELOW:.0%} for its label. Either the model is wrong, or the label is.",
+        note=f"{len(rows):,} of {len(answers.label):,} held-out pictures "
+        f"{agreeing(len(rows), 'has', 'have')} a probability below {DOUBTED_BELOW:.0%} for "
+        f"{agreeing(len(rows), 'its', 'their')} label. Either the model is wrong, or the label is.",
     )
 
 

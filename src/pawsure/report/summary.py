@@ -58,10 +58,9 @@ def _headline(figure: Headline) -> Child:
 
 def _labels(labels: Sequence[str]) -> Markup:
     if len(labels) > 6:
-        return together("Classifies ", element("strong", f"{len(labels)} labels"))
-    names = [element("strong", name) for name in labels]
-    joined = [together(", " if place else "", name) for place, name in enumerate(names[:-1])]
-    return together("Classifies ", joined, " and ", names[-1])
+        return element("strong", f"{len(labels)} labels")
+    names = ([", " if place else "", element("strong", name)] for place, name in enumerate(labels))
+    return together("Labels: ", names)
 
 
 def _interval(low: float, value: float, high: float) -> Markup:
@@ -117,7 +116,7 @@ def _tiles(run: RunData) -> Markup:
         if answers := test.get("answers"):
             error = answers.get("error")
             wrong = f"{error['value']:.1%} of these are wrong" if error else ""
-            tiles.append(("get an answer", f"{answers['answered']['value']:.0%}", wrong))
+            tiles.append(("answered", f"{answers['answered']['value']:.0%}", wrong))
         calibration = test["calibration_error"]
         by_chance = f"{calibration['by_chance']:.1%} expected by chance"
         tiles.append(("calibration error", f"{calibration['value']:.1%}", by_chance))
