@@ -17,11 +17,11 @@ from pawsure.data.sources import open_source
 from pawsure.errors import DataError, RunFolderError
 from pawsure.evaluation.evaluate import predict
 from pawsure.evaluation.measure import Predictions
-from pawsure.evaluation.metrics import log_loss
+from pawsure.evaluation.metrics import log_loss, softmax
 from pawsure.evaluation.selected import Selected
 from pawsure.graph.second_look import looks_twice, second_look_at
 from pawsure.model.predictor import Predictor
-from pawsure.trust.calibration import at_best_temperature, softmax
+from pawsure.trust.calibration import at_best_temperature
 
 keras = pytest.importorskip("keras")
 

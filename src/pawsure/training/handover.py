@@ -19,6 +19,7 @@ from pawsure.data.files import atomic_path
 from pawsure.data.images import read
 from pawsure.evaluation.evaluate import SeriesPredictor, predict
 from pawsure.evaluation.measure import Predictions
+from pawsure.evaluation.metrics import softmax
 from pawsure.export.model_file import write_model_file
 from pawsure.export.parity import ParityReport, compare
 from pawsure.features.prefix import FEATURE_MAP, Prefix
@@ -28,7 +29,7 @@ from pawsure.graph.second_look import second_look_at
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.trust.calibration import Calibration, softmax
+from pawsure.trust.calibration import Calibration
 
 if TYPE_CHECKING:
     from pawsure.graph.scaling import Scaling

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.evaluation.metrics import accuracy, log_loss
-from pawsure.trust.calibration import at_best_temperature, best_temperature, softmax
+from pawsure.evaluation.metrics import accuracy, log_loss, softmax
+from pawsure.trust.calibration import at_best_temperature, best_temperature
 
 STEP = 0.1
 """Of the way; a validation loss tells neighbours nearer than that apart by chance alone."""

@@ -17,11 +17,11 @@ import numpy as np
 import onnx
 
 from pawsure.errors import ParityError
+from pawsure.evaluation.metrics import softmax
 from pawsure.export.parity import ParityReport, compare
 from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.model.predictor import PredictedBatch, Predictor
 from pawsure.onnx_runtime import one_thread_session
-from pawsure.trust.calibration import softmax
 
 BETWEEN = ("logit", "embedding")
 """The tensors between the network and the nodes of trust: all that these take from it."""

@@ -11,7 +11,7 @@ import onnx
 
 from pawsure.evaluation.evaluate import predict
 from pawsure.evaluation.measure import Predictions
-from pawsure.evaluation.metrics import accuracy, log_loss
+from pawsure.evaluation.metrics import accuracy, log_loss, softmax
 from pawsure.export.model_file import write_model_file
 from pawsure.graph.second_look import with_second_look
 from pawsure.model.metadata import ModelMetadata
@@ -26,7 +26,7 @@ from pawsure.training.resumed import ResumedFile, StoredOutputs
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
 from pawsure.training.seen import Front, Seen
 from pawsure.training.strangers import Strangers
-from pawsure.trust.calibration import at_best_temperature, softmax
+from pawsure.trust.calibration import at_best_temperature
 from pawsure.trust.fit import Trust, fit_trust
 from pawsure.trust.nodes import Parts
 
