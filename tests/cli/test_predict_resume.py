@@ -157,7 +157,7 @@ def test_resume_of_what_is_finished_changes_nothing(photos, model, tmp_path):
     before = (tmp_path / "a.csv").stat()
     result = predict(*words, "--resume")
     assert result.exit_code == 0
-    assert "is finished, and nothing unfinished lies beside it" in result.stderr
+    assert "is finished. Without --resume it is written again." in result.stderr
     assert (tmp_path / "a.csv").stat() == before
 
 
@@ -165,7 +165,7 @@ def test_resume_of_what_is_finished_changes_nothing(photos, model, tmp_path):
 def test_resume_needs_a_file(photos, model, where):
     result = predict(photos, "--model", model, *where, "--resume")
     assert result.exit_code == 2
-    assert "--resume goes on with a file" in result.stderr
+    assert "--resume needs the file of the interrupted run" in result.stderr
 
 
 def test_resume_draws_no_heat_maps(photos, model, tmp_path):

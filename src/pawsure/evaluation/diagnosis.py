@@ -21,7 +21,7 @@ from pawsure.evaluation.intervals import LEVEL, Interval, bootstrap, newcombe, w
 from pawsure.evaluation.metrics import correct, log_losses
 from pawsure.evaluation.power import pictures_to_tell, pictures_to_tell_half
 from pawsure.evaluation.selected import Selected, last_selected
-from pawsure.evaluation.verdict import sentences
+from pawsure.evaluation.verdict import sentences, verdict
 
 _RESAMPLES = 4000
 """Enough for the ends of the widest interval here, 99.5%: ten draws lie beyond each."""
@@ -217,11 +217,15 @@ class Diagnosis:
         return sentences(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, ready for JSON, "sentences" included.
+        """Everything as plain values, ready for JSON, with "verdict" and "sentences".
 
         A loss that is not a number, or infinite, becomes None.
         """
-        return {**_finite(asdict(self)), "sentences": self.sentences}
+        return {
+            **_finite(asdict(self)),
+            "verdict": verdict(self),
+            "sentences": self.sentences,
+        }
 
 
 def diagnose(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -49,29 +48,16 @@ def by_source(
     """
     names = np.array([source[row] or NO_SOURCE for row in found.indices], dtype=object)
     return {
-        name: source_figures(_those(found, names == name), labels, seed=seed)
+        name: source_figures(found.at(names == name), labels, seed=seed)
         for name in sorted(set(names.tolist()))
     }
 
 
-def _those(found: Predictions, which: np.ndarray) -> Predictions:
-    """Of some of the pictures."""
-    return replace(
-        found,
-        indices=found.indices[which],
-        probability=found.probability[which],
-        label=found.label[which],
-        logit=None if found.logit is None else found.logit[which],
-        familiarity=None if found.familiarity is None else found.familiarity[which],
-        outcome=None if found.outcome is None else found.outcome[which],
-    )
-
-
 def compare_sources(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Sentences on sources that fare worse than another one beyond noise.
+    """Sentences on sources that are significantly worse than another one.
 
-    Of each measure the pair that differs most is named. The intervals allow for the number of
-    pairs that were looked at (Bonferroni).
+    Of each measure the pair that differs most is named. The intervals are corrected for the
+    number of pairs (Bonferroni).
 
     Args:
         sources: `source_figures` by name.
@@ -95,7 +81,7 @@ def compare_sources(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 worst = gap, words.format(worse, *shares, better)
         if worst is not None:
             sentences.append(worst[1])
-    return sentences or ["No source differs from another beyond noise."]
+    return sentences or ["No significant differences between the sources."]
 
 
 def _share(count: tuple[int, int]) -> float:
@@ -118,14 +104,15 @@ def _wrong_answers(figures: Mapping[str, Any]) -> tuple[int, int]:
 
 
 _MEASURES = (
-    (_wrong, "Pictures of {0} are wrong more often than those of {3}: {1:.1%} against {2:.1%}."),
+    (_wrong, "Error rate: {0} is significantly worse than {3}, {1:.1%} against {2:.1%}."),
     (
         _unlabelled,
-        "Pictures of {0} get no label more often than those of {3}: {1:.1%} against {2:.1%}.",
+        'Pictures without a label ("unsure" or "neither"): {0} has significantly more than {3}, '
+        "{1:.1%} against {2:.1%}.",
     ),
     (
         _wrong_answers,
-        "Answers for pictures of {0} are wrong more often than for those of {3}: {1:.2%} against "
+        "Error rate among answered pictures: {0} is significantly worse than {3}, {1:.2%} against "
         "{2:.2%}.",
     ),
 )
