@@ -53,6 +53,8 @@ def test_where_nothing_would_be_left_out_the_next_command_is_another_one(data, m
         (data / "a" / f"{name}.jpg").unlink()
     result = audit(data, "--model", model, "--out", tmp_path / "out")
     assert result.stderr.splitlines()[-1] == f"To train on them: pawsure train {data}"
+
+
 def test_nothing_found_is_said_and_no_manifest_is_offered(model, tmp_path):
     for seed in range(20):
         grey = opened(detailed_jpeg(seed)).convert("L")

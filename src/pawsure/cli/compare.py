@@ -55,9 +55,7 @@ def compare(
         str, typer.Option(help="Gives image size, weights, split, and the stages to fine-tune.")
     ] = "default",
     image_size: ImageSizeOption = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Initial weights: imagenet, or none.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Initial weights: imagenet, or none.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split.")] = None,
     split: Annotated[
         Judged, typer.Option(help="Which pictures accuracies are measured on.")

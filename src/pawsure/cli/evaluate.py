@@ -188,9 +188,7 @@ def _show(figures: dict[str, Any], what: str) -> None:
         ("calibration_error", "calibration error", ".1%"),
     ):
         chance = figures[name].get("by_chance")
-        expected = (
-            "" if chance is None else f" ({chance:{form}} expected by chance if calibrated)"
-        )
+        expected = "" if chance is None else f" ({chance:{form}} expected by chance if calibrated)"
         screen.answer(f"  {title:<18}{_with_interval(figures[name], form)}{expected}")
     answers = figures["answers"]
     if answers["answered"]["value"] < 1:

@@ -153,9 +153,7 @@ def _catalog(
         if data is not None:
             raise
         if needs_labels:
-            raise DataError(
-                f"{exc} This export needs the training pictures: --data DATA."
-            ) from exc
+            raise DataError(f"{exc} This export needs the training pictures: --data DATA.") from exc
         progress.say(f"{exc} Comparing on drawn pictures; --data DATA takes others.")
         return build_catalog(_SAMPLE, progress=progress)
     recorded = recorded_catalog(run_folder / "catalog.parquet", source)
@@ -175,4 +173,3 @@ def _recorded_data(model_file: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise SourceError(f"No training data recorded for {model_file}.") from exc
     return str(data)
-

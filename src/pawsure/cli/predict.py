@@ -158,9 +158,7 @@ def _finished(file: Path) -> bool:
 
     finished = is_finished(file)
     if finished:
-        screen.note(
-            f"{file} is finished. Without --resume it is written again."
-        )
+        screen.note(f"{file} is finished. Without --resume it is written again.")
     return finished
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime, set up to share the cores with threads that decode."""
+"""ONNX Runtime sessions that share the cores with threads that decode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pawsure.data.file_names import native_path
 from pawsure.errors import ModelFileError
 from pawsure.onnx_runtime import onnxruntime
 
-_ONLY_ERRORS = 3  # ONNX Runtime's severity: its warnings mean nothing to who predicts
+_ONLY_ERRORS = 3  # ONNX Runtime's severity; users can't act on its warnings
 
 _PROCESSOR = Path("/proc/cpuinfo")
 
@@ -27,11 +27,10 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     options.intra_op_num_threads = threads or 0
-    # Threads that wait for work by spinning take the cores that decode the next pictures:
-    # 360 pictures a second with it, 380 without. One picture alone takes 2.2 ms in place of
-    # 1.4, of a process of 200. Other settings gained nothing: without the memory arena a
-    # third slower, lower optimisation levels 12 ms faster to load and 3 to 5 times slower
-    # to run, a graph saved after optimisation bound to the processor that it was made on.
+    # Spinning threads take cores from decoding: 360 pictures a second with spinning, 380 without.
+    # A single picture takes 2.2 instead of 1.4 ms, of a process of 200 ms. Other settings did not
+    # help: without the memory arena it is a third slower, lower optimization levels load 12 ms
+    # faster and run 3 to 5 times slower, a saved optimized graph is bound to its processor.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not _adds_bytes_exactly():
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -39,7 +38,7 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
         return onnxruntime.InferenceSession(
             native_path(path), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as exc:  # the runtime's errors share no base class of their own
+    except Exception as exc:  # the runtime's errors have no common base class
         raise ModelFileError(
             f"{path} can't be loaded by ONNX Runtime {onnxruntime.__version__}: {exc} "
             "The file is damaged, or needs a newer onnxruntime."
@@ -47,11 +46,7 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
 
 
 def one_thread_session(content: bytes) -> onnxruntime.InferenceSession:
-    """Load a graph that pawsure made, for passes of one thread, several of them side by side.
-
-    Args:
-        content: the graph, serialised.
-    """
+    """Load a serialized graph of pawsure for passes of one thread, several in parallel."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     options.intra_op_num_threads = 1
@@ -60,13 +55,13 @@ def one_thread_session(content: bytes) -> onnxruntime.InferenceSession:
 
 @cache
 def _adds_bytes_exactly() -> bool:
-    """Whether the processor is known to have VNNI, and so to need no precision mode.
+    """Whether the processor is known to have VNNI, and so needs no precision mode.
 
-    Processors with AVX2 and no VNNI clip sums of two products of bytes; in its precision mode
-    ONNX Runtime takes a slower way that does not, so that int8 gives the same everywhere. It
-    takes that way with VNNI as well (1.32), where it is for nothing: the same bits, and 2.6 ms
-    of one core for a picture (MobileNetV2, 128 pixels) in place of 1.5. Where the processor
-    does not tell (outside of Linux), the mode is on; other processors than x86 ignore it.
+    Processors with AVX2 but without VNNI saturate sums of two products of bytes. ONNX Runtime's
+    precision mode avoids this with slower kernels, so that int8 gives the same results everywhere.
+    With VNNI it is not needed, but slower too (1.32): 2.6 instead of 1.5 ms of one core per
+    picture (MobileNetV2, 128 pixels), for the same bits. If the processor is unknown (outside of
+    Linux), the mode is on; processors other than x86 ignore it.
     """
     try:
         with _PROCESSOR.open(encoding="utf-8", errors="replace") as lines:

@@ -98,7 +98,9 @@ class RunFolder:
                 "without --resume."
             )
         if (folder / METRICS).is_file():
-            raise RunFolderError(f"The run in {path} is finished; its model is {folder / MODEL_FILE}.")
+            raise RunFolderError(
+                f"The run in {path} is finished; its model is {folder / MODEL_FILE}."
+            )
         folder.refuse_damaged(RECIPE)
         return folder
 
