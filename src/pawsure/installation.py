@@ -40,8 +40,8 @@ def _pip(words: list[str]) -> str:
     """`pip install` into this environment."""
     bin_folder = Path(sys.executable).parent
     if find_spec("pip") is not None:
-        found = shutil.which("pip")
-        is_ours = found is not None and Path(found).parent == bin_folder
+        pip = shutil.which("pip")
+        is_ours = pip is not None and Path(pip).parent == bin_folder
         command = ["pip"] if is_ours else [sys.executable, "-m", "pip"]
         return shlex.join([*command, "install", *words])
     # uv creates environments without pip.

@@ -296,6 +296,6 @@ class TestNetworks:
         pytest.importorskip("keras")
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))  # no ImageNet weights: those on board
         found = find_network(size_px=32)
-        assert "weights on board" in found.name
+        assert "built-in weights" in found.name
         monkeypatch.setattr(embeddings, "_export", pytest.fail)
         assert find_network(size_px=32).prefix == replace(found.prefix)

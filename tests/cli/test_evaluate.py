@@ -233,7 +233,7 @@ def test_without_a_catalog_of_the_run_it_says_that_it_can_not_tell(pictures, tmp
     result = evaluate(run, pictures, "--split", "all", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["seen"] is None
-    assert "can't be checked" in evaluate(run, pictures, "--split", "all").stderr
+    assert "can't check whether" in evaluate(run, pictures, "--split", "all").stderr
 
 
 def test_another_model_may_have_seen_the_pictures_too(pictures, tmp_path):

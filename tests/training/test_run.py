@@ -292,8 +292,8 @@ def test_a_second_run_decodes_no_picture_again(striped, tmp_path, small):
     first, second = Said(), Said()
     train(striped, recipe="fast", overrides=small, out=tmp_path / "a", progress=first)
     train(striped, recipe="fast", overrides=small, out=tmp_path / "b", progress=second)
-    assert first.counted["Reading features"] > 40
-    assert "Reading features" not in second.counted
+    assert first.counted["Computing features"] > 40
+    assert "Computing features" not in second.counted
     said = re.compile(r"Computed features for 0 pictures \([1-9]\d* from cache\)\.")
     assert any(said.fullmatch(line) for line in second.details)
 
@@ -390,7 +390,7 @@ def test_the_file_looks_twice_where_the_recipe_says_so_and_it_pays(
     found = second.predict_batch(pictures)
     np.testing.assert_allclose(found.logit, expected, atol=1e-3)
     assert found.familiarity is not None
-    assert "Two looks: validation" in (runs[2].folder / "run.log").read_text()
+    assert "Test-time augmentation: validation" in (runs[2].folder / "run.log").read_text()
     metrics = runs[2].metrics
     assert metrics["parity"]["second_look"]["n"] == 16
     assert metrics["parity"]["stored"]["n"] == metrics["validation"]["n"]
@@ -417,7 +417,7 @@ def test_a_second_look_pays_where_its_loss_is_lower():
     pays, sentence = shipping._what_it_brings(worse, better)
     assert pays and "left out" not in sentence
     pays, sentence = shipping._what_it_brings(better, worse)
-    assert not pays and "It does not pay here, and is left out." in sentence
+    assert not pays and "It does not help here, and is not used." in sentence
     assert "validation accuracy 95.00%" in sentence and "one look: accuracy 100.00%" in sentence
 
 

@@ -57,11 +57,14 @@ def audit(
         typer.Option(metavar="FILE", help="Judge labels by the embeddings of this model file."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Judge labels by a network with these: imagenet or pets.")
+        str | None,
+        typer.Option(help="Judge labels by a network with these weights: imagenet or pets."),
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(min=32, help="Side length at which labels are judged; else 224 pixels."),
+        typer.Option(
+            min=32, help="Side length at which labels are judged, in pixels (default: 224)."
+        ),
     ] = None,
     labels: LabelsOption = None,
     backbone: Annotated[

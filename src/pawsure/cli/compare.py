@@ -46,7 +46,7 @@ def compare(
     data: DataArgument,
     backbones: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="Names and ONNX files to compare; else all names."),
+        typer.Option(metavar="A,B,C", help="Names and ONNX files to compare (default: all names)."),
     ] = None,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Also run all stages of the recipe with each.")

@@ -39,8 +39,8 @@ def evaluate(
     split: Annotated[
         Split | None,
         typer.Option(
-            help="Which of them; else test for the data that the model was trained on and for "
-            "data with a test split of their own, all for others."
+            help="Which of them (default: test for the model's own data and data with a test "
+            "split, all for others)."
         ),
     ] = None,
     against: Annotated[
@@ -98,7 +98,12 @@ def evaluate(
         if is_elsewhere:
             unknown = "; copies of its training pictures can't be detected" if seen is None else ""
             screen.note(f"The model was trained on other data: measured on all pictures{unknown}.")
-        _show_all(figures, split, told=is_elsewhere)
+        elif seen is None:
+            screen.note(
+                "No catalog of the run beside the model file: can't check whether the model was "
+                "trained on these pictures."
+            )
+        _show_all(figures, split)
         if figures["sources"]:
             show_sources(figures["sources"])
         if against is not None:
@@ -140,16 +145,11 @@ def _has_seen(seen: np.ndarray | None) -> bool:
     return seen is not None and bool((seen != "").any())
 
 
-def _show_all(figures: dict[str, Any], split: Split, *, told: bool) -> None:
-    """The figures, those on unseen pictures first; `told`: whether a note said what is seen."""
+def _show_all(figures: dict[str, Any], split: Split) -> None:
+    """The figures, those on unseen pictures first."""
     seen, unseen = figures["seen"], figures["unseen"]
     what = f"{_pictures(figures['n'])} (split: {split})"
-    if seen is None and not told:
-        screen.note(
-            "There is no catalog of the run beside the model file: whether the model was trained "
-            "on these pictures can't be checked."
-        )
-    elif seen and any(seen.values()):
+    if seen and any(seen.values()):
         screen.answer(_seen_words(seen, figures["n"]))
     if unseen is None:
         _show(figures, what)
@@ -161,7 +161,7 @@ def _show_all(figures: dict[str, Any], split: Split, *, told: bool) -> None:
 
 
 def _seen_words(seen: dict[str, int], n: int) -> str:
-    """A warning: how many pictures the model was made from."""
+    """A warning: how many pictures the model has seen."""
     train, validation = seen["train"], seen["validation"]
     of = f" of these {_pictures(n)} or their copies"
     parts = [f"trained on {train:,}{of}"] if train else []

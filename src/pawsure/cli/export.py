@@ -50,21 +50,21 @@ def export(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="DATA", help="The training data; else those that the run folder names."
+            metavar="DATA", help="The training data (default: those that the run folder names)."
         ),
     ] = None,
     max_changed: Annotated[
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="Largest share of pictures that may get another label; else 0.1%, for int8 2%.",
+            help="Largest share of pictures that may get another label (default: 0.1%; int8: 2%).",
         ),
     ] = None,
     runtime: Annotated[
         Path | None,
         typer.Option(
-            help="For browser: the npm package onnxruntime-web, a file or a folder; else npm "
-            "downloads it once.",
+            help="For browser: the npm package onnxruntime-web, a file or a folder (default: "
+            "downloaded by npm, once).",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed for selecting pictures.")] = 0,

@@ -30,7 +30,9 @@ ModelArgument = Annotated[
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", help="A model file, its run folder, or a built-in name; else pets."),
+    typer.Option(
+        "--model", help="A model file, its run folder, or a built-in name (default: pets)."
+    ),
 ]
 LabelsOption = Annotated[
     Level | None,

@@ -50,7 +50,10 @@ def predict(
         Path | None, typer.Option(help="Write a file with one JSON object per line.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Resume an interrupted --csv, --parquet or --jsonl.")
+        bool,
+        typer.Option(
+            "--resume", help="Resume an interrupted run with --csv, --parquet or --jsonl."
+        ),
     ] = False,
     evidence: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Save heat maps here.")

@@ -26,7 +26,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8000,
     name: Annotated[
-        str | None, typer.Option(help="Name of the model in the API; else from its path.")
+        str | None, typer.Option(help="Name of the model in the API (default: from its path).")
     ] = None,
     token: Annotated[
         str | None,
@@ -56,8 +56,10 @@ def serve(
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Most pictures in the queue; further requests get a 503.")
     ] = 256,
-    max_megabytes: Annotated[int, typer.Option(min=1, help="Largest picture file, in MB.")] = 20,
-    max_megapixels: Annotated[int, typer.Option(min=1, help="Largest picture.")] = 50,
+    max_megabytes: Annotated[int, typer.Option(min=1, help="Largest picture file, in MiB.")] = 20,
+    max_megapixels: Annotated[
+        int, typer.Option(min=1, help="Largest picture, in megapixels.")
+    ] = 50,
     threads: Annotated[
         int,
         typer.Option(

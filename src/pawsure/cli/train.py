@@ -43,7 +43,7 @@ def train(
         str, typer.Option(help="default, fast, thorough, classic, or a TOML file.")
     ] = "default",
     out: Annotated[
-        Path | None, typer.Option(help="The run folder to create; else one below runs/.")
+        Path | None, typer.Option(help="The run folder to create (default: runs/RECIPE-N).")
     ] = None,
     image_size: ImageSizeOption = None,
     backbone: Annotated[

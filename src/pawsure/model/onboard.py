@@ -32,10 +32,10 @@ def find_model(path: str | Path | None = None) -> Path:
 
 def check_model(path: str | Path | None) -> None:
     """Raise ModelFileError if there is no such model file; nothing is read."""
-    found = find_model(path)
-    if not found.exists():
+    file = find_model(path)
+    if not file.exists():
         raise ModelFileError(
-            f"There is no model file at {found}. Check the path; 'pawsure train' writes one."
+            f"There is no model file at {file}. Check the path; 'pawsure train' writes one."
         )
 
 

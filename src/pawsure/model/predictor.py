@@ -437,9 +437,9 @@ def _check_signature(
     if [(item.name, item.type) for item in inputs] != [("image", "tensor(uint8)")] or (
         not _fits(inputs[0].shape, (None, size, size, 3))
     ):
-        found = "; ".join(f"'{item.name}' {item.type} {item.shape}" for item in inputs)
+        taken = "; ".join(f"'{item.name}' {item.type} {item.shape}" for item in inputs)
         raise ModelFileError(
-            f"{path} takes {found or 'nothing'}; a pawsure model of its metadata takes "
+            f"{path} takes {taken or 'nothing'}; a pawsure model of its metadata takes "
             f"'image' tensor(uint8) [N, {size}, {size}, 3]. Was the file changed by another tool?"
         )
     if not _fits(outputs["probability"].shape, (None, len(metadata.labels))):
