@@ -222,12 +222,12 @@ def test_all_of_other_data_are_measured(pictures, tmp_path):
 @pytest.mark.parametrize("damage", ["missing", "damaged", "of other data"])
 def test_without_a_catalog_of_the_run_it_says_that_it_can_not_tell(pictures, tmp_path, damage):
     run = trained(tmp_path / "run", pictures, **SHARES)
+    (pictures / "red" / "red1.png").unlink()  # so that these are not the model's own data
     if damage == "missing":
         (run / "catalog.parquet").unlink()
     elif damage == "damaged":
         (run / "catalog.parquet").write_bytes(b"PAR1 nothing PAR1")
     else:
-        (pictures / "red" / "red1.png").unlink()
         drawn = assign_splits(build_catalog(pictures), seed=0, **SHARES)
         drawn.to_parquet(run / "catalog.parquet")
     result = evaluate(run, pictures, "--split", "all", "--json")

@@ -118,7 +118,7 @@ def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(photos, model, tmp_pat
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert "of 3,000 pictures answered" in said
-    assert said.splitlines()[-1].endswith("give the same command with --resume.")
+    assert said.splitlines()[-1].endswith("repeat the command with --resume.")
     assert not out.exists()
     assert rows.read_bytes().endswith(b"\r\n")
 
@@ -172,7 +172,7 @@ def test_resume_draws_no_heat_maps(photos, model, tmp_path):
     words = ["--csv", tmp_path / "a.csv", "--evidence", tmp_path / "maps", "--resume"]
     result = predict(photos, "--model", model, *words)
     assert result.exit_code == 2
-    assert "not with heat maps" in result.stderr
+    assert "does not resume heat maps" in result.stderr
 
 
 @pytest.mark.slow

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from pawsure.cli import screen
 from pawsure.model.answer import Answer, Failure
 from pawsure.trust.rule import NEITHER
 from pawsure.wording import printable
 
-
-class WriteAnswer(Protocol):
-    """Takes one result at a time, in order."""
-
-    def __call__(self, result: Answer | Failure) -> None:
-        """Write it."""
+WriteAnswer = Callable[[Answer | Failure], None]
+"""Takes one result at a time, in order."""
 
 
 def text_lines(paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:

@@ -92,6 +92,7 @@ def audit(
     from pawsure.data.files import atomic_folder
     from pawsure.data.sources import open_source
     from pawsure.model.onboard import check_model
+    from pawsure.training.run_folder import RunFolder
 
     chosen = [name.strip() for name in (leave_out or "").split(",") if name.strip()]
     if chosen and apply is None:
@@ -120,7 +121,7 @@ def audit(
         write_table(table, unfinished / TABLE)
         write_table(table, unfinished / CSV)
         write_page(result, unfinished / PAGE)
-        _write_summary(result, unfinished / SUMMARY)
+        RunFolder(unfinished).write_json(SUMMARY, _machine(result))
     counts = None if apply is None else write_manifest(result, apply, leave_out=chosen)
     if as_json:
         places = {"folder": str(folder), "manifest": None if apply is None else str(apply)}
@@ -189,16 +190,6 @@ def _machine(result: Audit) -> dict[str, object]:
     passed_over = list(result.catalog.source.notes)
     extra = {"not_looked": result.not_looked, "passed_over": passed_over}
     return {**result.summary.to_dict(), **extra}
-
-
-def _write_summary(result: Audit, path: Path) -> None:
-    import json
-
-    from pawsure.data.files import atomic_path
-
-    with atomic_path(path) as temporary:
-        text = json.dumps(_machine(result), indent=2, ensure_ascii=False) + "\n"
-        Path(temporary).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _show(result: Audit) -> None:

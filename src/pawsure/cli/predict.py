@@ -109,7 +109,11 @@ def predict(
                 if number % _STEPS == 0:
                     progress.advance(_STEPS)
     except KeyboardInterrupt:
-        _tell_stopped(tally.total(), total, file)
+        screen.note(f"Stopped: {tally.total():,} of {count(total, 'picture')} answered.")
+        if file is not None and tally:
+            screen.note(
+                "The answers so far are saved. To continue, repeat the command with --resume."
+            )
         raise typer.Exit(ExitCode.STOPPED) from None
     if drawn is not None:
         screen.note(
@@ -262,12 +266,6 @@ def _counted(total: int, *, shown: bool) -> Iterator[Progress]:
         yield progress
     finally:
         progress.finish()
-
-
-def _tell_stopped(done: int, total: int, file: Path | None) -> None:
-    screen.note(f"Stopped: {done:,} of {count(total, 'picture')} answered.")
-    if file is not None and done:
-        screen.note("The answers so far are saved. To continue, repeat the command with --resume.")
 
 
 def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: list[Path]) -> None:

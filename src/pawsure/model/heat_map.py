@@ -41,13 +41,9 @@ MOST_OPAQUE = 0.74
 _STEPS = 255  # colours on each side
 
 
+@cache
 def colour_map() -> np.ndarray:
     """RGBA from opposition to support, the middle one transparent: uint8 (2 * 255 + 1, 4)."""
-    return _colours().copy()
-
-
-@cache
-def _colours() -> np.ndarray:
     share = np.linspace(-1, 1, 2 * _STEPS + 1)
     strength = np.abs(share)
     warm = share > 0
@@ -95,7 +91,7 @@ def heat_map(evidence: np.ndarray, width: int, height: int) -> Image.Image:
     """A heat map as an RGBA picture, transparent where nothing stands out; see `standing_out`."""
     share = standing_out(evidence, width, height)
     place = np.rint(share * _STEPS).astype(np.int64) + _STEPS
-    return Image.fromarray(_colours()[place], "RGBA")
+    return Image.fromarray(colour_map()[place], "RGBA")
 
 
 def overlay(picture: Image.Image, evidence: np.ndarray) -> Image.Image:
