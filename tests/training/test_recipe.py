@@ -82,7 +82,7 @@ def test_what_cannot_be_trained_is_refused_in_words(changes, message):
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are():
-    with pytest.raises(RecipeError, match="no recipe 'besst'. Those on board are .*classic"):
+    with pytest.raises(RecipeError, match="no recipe 'besst'. The built-in recipes are .*classic"):
         load_recipe("besst")
 
 

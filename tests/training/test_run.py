@@ -82,7 +82,7 @@ class Said:
     """A progress that remembers what it was told."""
 
     def __init__(self):
-        self.lines, self.counted = [], {}
+        self.lines, self.details, self.counted = [], [], {}
 
     def start(self, description, total, unit="pictures"):
         self._now = description
@@ -96,10 +96,13 @@ class Said:
     def say(self, message):
         self.lines.append(message)
 
+    def detail(self, message):
+        self.details.append(message)
+
 
 @pytest.fixture(scope="module")
 def finished(striped, tmp_path_factory, two_stages):
-    """A run that came to its end, with what it said; its cache stays for the module."""
+    """A finished run, with what it said; its cache stays for the module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PAWSURE_CACHE", str(tmp_path_factory.mktemp("cache")))
         said = Said()
@@ -124,6 +127,17 @@ def test_a_run_leaves_everything_that_the_contract_names(finished):
     }
     assert json.loads((run.folder / "metrics.json").read_text()) == run.metrics
     assert recipe_from_text((run.folder / "recipe.toml").read_text(), "x").stages[1].views == 2
+
+
+def test_a_run_says_a_dozen_lines_and_keeps_the_rest_in_its_log(finished):
+    run, said = finished
+    diagnosis = run.metrics["diagnosis"]
+    assert said.lines == []  # nothing to warn of
+    assert diagnosis["verdict"] in run.summary
+    assert sum(line.startswith("To try: ") for line in run.summary) == 2 < len(diagnosis["next"])
+    assert len(run.summary) <= 11  # the command adds the next one
+    log = (run.folder / "run.log").read_text()
+    assert all(line in log for line in (*said.details, *run.summary, *diagnosis["sentences"]))
 
 
 def test_advice_starts_from_what_was_done_and_can_be_typed(finished):
@@ -165,8 +179,10 @@ def test_strict_refuses_splits_that_share_copies(striped, tmp_path, two_stages):
             # The first of validation is the last of training.
             source = striped / label / f"{11 if number == 0 else number}.png"
             name.write_bytes(source.read_bytes())
+    data, out, said = tmp_path / "data", tmp_path / "run", Said()
     with pytest.raises(DataError, match="share copies: 2 groups"):
-        train(tmp_path / "data", recipe=two_stages, out=tmp_path / "run", strict=True)
+        train(data, recipe=two_stages, out=out, strict=True, progress=said)
+    assert any(line.startswith("Leakage: ") for line in said.lines)
     assert not (tmp_path / "run").exists()
 
 
@@ -256,7 +272,6 @@ def test_everything_that_a_run_says_is_about_the_weights_in_the_file(
     if looks == 1:
         assert last["validation_accuracy"] == pytest.approx(right)
     sentence = Selected.from_dict(selected).sentence()
-    assert sentence in run.summary
     assert sentence in (run.folder / "run.log").read_text()
     page = (run.folder / "report.html").read_text()
     assert sentence in page
@@ -278,10 +293,10 @@ def test_a_second_run_decodes_no_picture_again(striped, tmp_path, small):
     first, second = Said(), Said()
     train(striped, recipe="fast", overrides=small, out=tmp_path / "a", progress=first)
     train(striped, recipe="fast", overrides=small, out=tmp_path / "b", progress=second)
-    assert first.counted["Reading features"] > 40
-    assert "Reading features" not in second.counted
+    assert first.counted["Computing features"] > 40
+    assert "Computing features" not in second.counted
     said = re.compile(r"Computed features for 0 pictures \([1-9]\d* from cache\)\.")
-    assert any(said.fullmatch(line) for line in second.lines)
+    assert any(said.fullmatch(line) for line in second.details)
 
 
 def test_the_same_seed_gives_the_same_file_to_the_byte(striped, tmp_path, two_stages):
@@ -376,7 +391,7 @@ def test_the_file_looks_twice_where_the_recipe_says_so_and_it_pays(
     found = second.predict_batch(pictures)
     np.testing.assert_allclose(found.logit, expected, atol=1e-3)
     assert found.familiarity is not None
-    assert "Two looks: validation" in (runs[2].folder / "run.log").read_text()
+    assert "Test-time augmentation: validation" in (runs[2].folder / "run.log").read_text()
     metrics = runs[2].metrics
     assert metrics["parity"]["second_look"]["n"] == 16
     assert metrics["parity"]["stored"]["n"] == metrics["validation"]["n"]
@@ -403,7 +418,7 @@ def test_a_second_look_pays_where_its_loss_is_lower():
     pays, sentence = shipping._what_it_brings(worse, better)
     assert pays and "left out" not in sentence
     pays, sentence = shipping._what_it_brings(better, worse)
-    assert not pays and "It does not pay here, and is left out." in sentence
+    assert not pays and "It does not help here, and is not used." in sentence
     assert "validation accuracy 95.00%" in sentence and "one look: accuracy 100.00%" in sentence
 
 
@@ -470,7 +485,7 @@ def test_a_folder_that_exists_is_refused_before_anything_is_read(tmp_path):
 
 def test_only_a_run_that_was_cut_off_can_be_gone_on_with(finished, striped, tmp_path):
     run, _ = finished
-    with pytest.raises(RunFolderError, match="came to its end"):
+    with pytest.raises(RunFolderError, match="is finished"):
         train(striped, resume=run.folder)
     with pytest.raises(RunFolderError, match="no recipe.toml"):
         train(striped, resume=tmp_path)
@@ -488,7 +503,7 @@ def test_going_on_with_other_pictures_is_refused(striped, tmp_path):
     folder.check_same_data(catalog(0))  # cut off before it was written
     folder.keep_catalog(catalog(0))
     folder.check_same_data(catalog(0))
-    with pytest.raises(RunFolderError, match="not those that the run in .*run began with"):
+    with pytest.raises(RunFolderError, match="have changed since the run in .*run began"):
         folder.check_same_data(catalog(1))
 
 

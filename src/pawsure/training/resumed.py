@@ -159,7 +159,7 @@ class ResumedFile:
             found = np.concatenate([each.familiarity for each in whole if len(each)])
             if not np.abs(found - halves.familiarity).mean() < FAMILIARITY_TOLERANCE:
                 raise ParityError(
-                    "The model file is not as familiar with pictures as its own last nodes are. "
+                    "The familiarity of the model file differs from that of its last nodes. "
                     "Nothing was written; this is a bug in pawsure, please report it with the "
                     "recipe."
                 )

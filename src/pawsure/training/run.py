@@ -47,6 +47,7 @@ from pawsure.training.learner import Learner, StageResult, front_output
 from pawsure.training.recipe import Recipe, load_recipe, recipe_to_toml
 from pawsure.training.run_folder import (
     CATALOG,
+    LOG,
     METRICS,
     MODEL_FILE,
     RECIPE,
@@ -56,6 +57,7 @@ from pawsure.training.shipping import ship
 from pawsure.training.strangers import Strangers, find_strangers
 from pawsure.training.teacher import teacher_prefix
 from pawsure.training.watch import Watching, make_watchers
+from pawsure.trust.robustness import sentence as on_robustness
 from pawsure.wording import count
 
 if TYPE_CHECKING:
@@ -206,7 +208,7 @@ class _Training:
                 lambda: self.classifier.backbone,
                 seed=recipe.seed,
             )
-        self._say(f"Exported the frozen part of {recipe.model.backbone}, for this and later runs.")
+        self._say(f"Exported the frozen layers of {recipe.model.backbone} (cached).")
         if is_file(recipe.model.backbone):
             self._say(_what_it_gives(prefix.prefix))
         return prefix
@@ -218,7 +220,7 @@ class _Training:
         catalog = grouped.catalog
         self._labels = catalog.labels
         for line in catalog.problem_lines():
-            self._say(line)
+            self._warn(line)
         if recipe.model.head == "sigmoid" and len(catalog.labels) != 2:
             raise DataError(
                 f"The data have {len(catalog.labels)} labels ({', '.join(catalog.labels)}); "
@@ -226,8 +228,9 @@ class _Training:
             )
         catalog = assign_splits(catalog, seed=recipe.seed, **asdict(recipe.split))
         self._audit = summarise(grouped, catalog)
+        warnings = self._audit.warnings()
         for sentence in self._audit.sentences():
-            self._say(sentence)
+            (self._warn if sentence in warnings else self._say)(sentence)
         if self.strict:
             refuse_leakage(self._audit.leakage, data=source.name)
         return catalog
@@ -245,7 +248,7 @@ class _Training:
             return None
         found = find_strangers(folder, catalog, seed=self.recipe.seed, test=split.test)
         for path, reason in found.problems.items():
-            self._say(f"Left out {path}: {reason}")
+            self._warn(f"Left out {path}: {reason}")
         return found
 
     def _extract(self, catalog: Catalog, prefix: CutPrefix) -> Catalog:
@@ -274,7 +277,7 @@ class _Training:
                 computed, reused = computed + done.computed, reused + done.reused
         self._say(f"Computed features for {count(computed, 'picture')} ({reused:,} from cache).")
         for row, reason in problems.items():
-            self._say(f"Left out {catalog.path[row]}: {reason}")
+            self._warn(f"Left out {catalog.path[row]}: {reason}")
         if problems:
             catalog = catalog.with_problems(problems)
             check_trainable(catalog)
@@ -338,14 +341,14 @@ class _Training:
             self._say(
                 f"From {trial.cut}: validation loss {trial.validation_loss:.4f}, a gain of "
                 f"{trial.gain:.4f} ± {trial.standard_error:.4f}: "
-                f"{'deeper pays' if trial.accepted else 'no more than noise'}."
+                f"{'significant' if trial.accepted else 'not significant'}."
             )
         if result.interpolation:
             self._say(_interpolated(result))
         self._say(
             f"{result.name}: validation accuracy {result.validation_accuracy:.2%}, "
             f"loss {result.validation_loss:.4f}"
-            + ("." if result.is_kept else ", no better than before it: its weights are discarded.")
+            + ("." if result.is_kept else ", no better than before: discarded.")
         )
 
     def _ship_and_measure(
@@ -373,7 +376,10 @@ class _Training:
             measured = measure_run(self.folder, shipped, catalog, strangers, crossed, self.progress)
         with self._timed("diagnose"):
             diagnosis = diagnose_run(self.folder, self.recipe, results, shipped, catalog, data)
-        self._say(Selected.from_dict(diagnosis["selected"]).sentence())
+        details = [Selected.from_dict(diagnosis["selected"]).sentence()]
+        details += filter(None, [on_robustness(measured.figures["robustness"])])
+        for sentence in dict.fromkeys(details + diagnosis["sentences"]):
+            self._say(sentence)
         write_answers(
             self.folder / ANSWERS,
             catalog,
@@ -432,15 +438,20 @@ class _Training:
             backbone, len(self._labels), head=model.head, dropout=model.dropout, seed=seed
         )
 
-    def _say(self, message: str) -> None:
-        """Tell who watches, and whoever reads run.log later."""
+    def _warn(self, message: str) -> None:
+        """Show a warning, and keep it in run.log."""
         self.progress.say(message)
+        self._log(message)
+
+    def _say(self, message: str) -> None:
+        """Keep a detail in run.log; it is shown only if details were asked for."""
+        self.progress.detail(message)
         self._log(message)
 
     def _log(self, message: str) -> None:
         self.log.append(f"{self._elapsed():8.1f} s  {message}\n")
         if self.folder is not None:
-            self.folder.write_text("run.log", "".join(self.log))
+            self.folder.write_text(LOG, "".join(self.log))
 
     def _elapsed(self) -> float:
         return round(time.perf_counter() - self._started, 2)

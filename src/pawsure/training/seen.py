@@ -146,7 +146,7 @@ class Seen:
         workers = available_cores() + 1  # see `pawsure.model.predictor`
         problems: dict[int, str] = {}
         found = []
-        self._progress.start("Looking at pictures with what was learned", len(rows))
+        self._progress.start("Running the trained network", len(rows))
         try:
             done = in_order(run, batches, workers=workers, ahead=2 * workers)
             for some, (failed, values) in zip(batches, done, strict=True):

@@ -188,8 +188,8 @@ def _what_it_brings(one: Predictions, two: Predictions) -> tuple[bool, str]:
         right = accuracy(probability, found.label)
         figures.append(f"accuracy {right:.2%}, loss {losses[-1]:.4f}")
     pays = losses[1] < losses[0]
-    outcome = "" if pays else " It does not pay here, and is left out."
-    return pays, f"Two looks: validation {figures[1]}; one look: {figures[0]}.{outcome}"
+    outcome = "" if pays else " It does not help here, and is not used."
+    return pays, f"Test-time augmentation: validation {figures[1]}; without: {figures[0]}.{outcome}"
 
 
 def _metadata(recipe: Recipe, learner: Learner) -> ModelMetadata:
