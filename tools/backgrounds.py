@@ -5,7 +5,8 @@
 BACKBONE is a name in the table of backbones, with its ImageNet weights; each FOLDER has a folder
 for each kind of thing. Every second kind, in the order of their names, is taken: the others are
 left to measure on, and so is every kind whose name begins with `near_`. What is written are a mean
-and a covariance of low rank of the network's embeddings, a third of a megabyte, and no picture.
+and two covariances of low rank of the network's embeddings, two thirds of a megabyte, and no
+picture.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def main() -> None:
     folder = Path(str(resources.files("pawsure.trust"))) / "backgrounds"
     folder.mkdir(exist_ok=True)
     path = folder / f"{model.backbone}.npz"
-    save_background(background_of(found.embedding), path)
+    kinds = np.array([paths[row].parent.name for row in found.rows])
+    save_background(background_of(found.embedding, kinds), path)
     print(f"{path}: {len(found):,} pictures, {path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -44,8 +44,7 @@ from pawsure.model.predictor import Predictor  # noqa: E402
 from pawsure.network.pretrained import pretrained_classifier  # noqa: E402
 from pawsure.training.figures import IN_THE_FILE  # noqa: E402
 from pawsure.training.recipe import Recipe, recipe_from_text, recipe_to_toml  # noqa: E402
-from pawsure.trust.background import background_of  # noqa: E402
-from pawsure.trust.familiarity import Known  # noqa: E402
+from pawsure.trust.background import background_of, known_of  # noqa: E402
 from pawsure.trust.fit import fit_trust  # noqa: E402
 from pawsure.trust.log_odds import CompactClassifier  # noqa: E402
 from pawsure.trust.nodes import Parts, without_trust  # noqa: E402
@@ -89,12 +88,13 @@ def main() -> None:
     ordinary = Outputs(graph, size_px)(
         lambda row: read_file(str(paths[row])), np.arange(len(paths)), "Background"
     )
-    known = Known(
-        backgrounds=(background_of(ordinary.embedding, num_directions=NUM_DIRECTIONS),),
-        num_directions=NUM_DIRECTIONS,
-        classifier=None
+    kinds = np.array([paths[row].parent.name for row in ordinary.rows])
+    known = known_of(
+        background_of(ordinary.embedding, kinds, num_directions=NUM_DIRECTIONS),
+        None
         if recipe.model.weights != "imagenet"
         else _classifier(recipe, graph, catalog, paths, ordinary.embedding),
+        num_directions=NUM_DIRECTIONS,
     )
     trust = fit_trust(
         graph,

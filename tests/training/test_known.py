@@ -55,7 +55,7 @@ def test_a_frozen_backbone_with_its_imagenet_weights_has_built_in_statistics(mon
     monkeypatch.setattr(known, "builtin_background", {"mobilenet_v2": statistics}.get)
     said: list[str] = []
     found = known_for(recipe(), red_or_blue(), is_frozen=True, say=said.append)
-    assert found.backgrounds == (statistics,)
+    assert found.backgrounds == (statistics.whole,)
     assert said == ["Background: built-in statistics of mobilenet_v2."]
 
 

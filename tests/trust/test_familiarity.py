@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pawsure.errors import ShapeError
+from pawsure.trust.background import background_of, known_of
 from pawsure.trust.familiarity import (
     HeldOut,
     Known,
@@ -95,9 +96,9 @@ def test_the_pretrained_classifier_has_a_say():
     kernel = 6 * np.eye(WIDTH)
     known = Known(classifier=CompactClassifier.of(kernel, np.zeros(WIDTH)))
     found = fit_familiarity(own(500, 0), held_out(own(300, 1)), known)
-    assert found.log_odds is not None and found.weights[1] > 0
-    odds = replace(found, weights=(0.0, 1.0))
-    assert auroc(odds.score(own(200, 3)), odds.score(world(seed=4))) > 0.99
+    assert found.classes is not None and found.weights[1] > 0
+    alone = replace(found, weights=(0.0, 1.0))
+    assert auroc(alone.score(own(200, 3)), alone.score(world(seed=4))) > 0.99
 
 
 @pytest.mark.parametrize("num", [12, 30, 90])
@@ -149,23 +150,29 @@ def test_auroc_is_that_of_scikit_learn():
     assert auroc(familiar, strange) == pytest.approx(expected)
 
 
-def test_with_many_labels_a_background_is_judged_by_labels_that_were_left_out():
-    kinds = np.concatenate([kind(30, number) for number in range(6)])
-    label = np.repeat(np.arange(6), 30)
-    known = Known(backgrounds=(fit_gaussian(unit_length(world(first=8, last=16))),))
-    passing = {True: 0.0, False: 0.0}
-    for hidden in range(6):
-        rest = kinds[label != hidden]
-        for each in (known, Known()):
-            found = fit_familiarity(rest[::2], held_out(rest[1::2]), each)
-            passing[bool(each.backgrounds)] += (found(kinds[label == hidden]) >= 0.05).mean()
-    found = fit_familiarity(kinds, held_out(kinds), known, label=label)
-    assert bool(found.backgrounds) == (passing[True] <= passing[False])
+def test_few_pictures_of_many_labels_are_told_from_other_kinds_with_a_background():
+    """A mean for each label, and what pictures of a kind differ in from ordinary pictures."""
+    things = world(30, first=8, last=14)
+    background = background_of(things, np.repeat(np.arange(6), 30))
+    known = known_of(background, None)
+    train = np.concatenate([kind(12, number) for number in range(6)])
+    label, of = np.repeat(np.arange(6), 12), np.arange(72)
+    test = np.concatenate([kind(60, number, seed=4) for number in range(6)])
+    validation = np.concatenate([kind(3, number, seed=2) for number in range(6)])
+    held = HeldOut(validation=validation, training=train, of=of)
+    found = fit_familiarity(train, held, known, label=label)
+    assert (found(test) < 0.05).mean() < 0.15
+    assert (found(world(seed=9, first=14, last=19)) >= 0.05).mean() < 0.05
 
 
-@pytest.mark.parametrize(("num", "is_used"), [(60, False), (400, True)])
-def test_with_two_labels_a_background_takes_many_pictures(num, is_used):
-    known = Known(backgrounds=(fit_gaussian(unit_length(world())),))
-    label = np.repeat([0, 1], num // 2)
-    found = fit_familiarity(own(num, 0), held_out(own(300, 1)), known, label=label)
-    assert bool(found.backgrounds) == is_used
+@pytest.mark.parametrize("style", [0.05, 0.1, 0.15])
+def test_with_labels_another_style_is_not_another_kind_either(style):
+    background = fit_gaussian(unit_length(world(60, first=0)))
+    found = fit_familiarity(
+        own(500, 0),
+        held_out(own(300, 1)),
+        Known(backgrounds=(background,)),
+        label=np.repeat([0, 1], 250),
+    )
+    assert (found(own(300, 5, style=style)) < 0.05).mean() < 0.1
+    assert (found(world(seed=9, first=10, last=19)) < 0.05).mean() > 0.9

@@ -11,11 +11,13 @@ from pawsure.export.model_file import write_model_file
 from pawsure.graph.head import attach_head
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
+from pawsure.trust import profiles
 from pawsure.trust.background import background_of
 from pawsure.trust.calibration import Calibration, fit_curve
 from pawsure.trust.familiarity import HeldOut, Known, fit_familiarity
-from pawsure.trust.log_odds import CompactClassifier
+from pawsure.trust.log_odds import CompactClassifier, LogOdds
 from pawsure.trust.nodes import attach_familiarity, calibrate, parts_of, without_trust
+from pawsure.trust.profiles import Profiles
 
 
 def run(model: onnx.ModelProto, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -57,19 +59,30 @@ def test_a_graph_is_calibrated_once(pictures):
 def known(embedding: np.ndarray, *, backgrounds: int, classifier: bool) -> Known:
     kernel = np.random.default_rng(0).normal(0, 1, (embedding.shape[1], 10))
     return Known(
-        backgrounds=tuple(background_of(embedding[n : n + 8]) for n in range(backgrounds)),
+        backgrounds=tuple(background_of(embedding[n : n + 8]).whole for n in range(backgrounds)),
         classifier=CompactClassifier.of(kernel, np.arange(10) / 10) if classifier else None,
     )
 
 
 @pytest.mark.parametrize("backgrounds", [0, 1, 2])
-@pytest.mark.parametrize("classifier", [False, True])
+@pytest.mark.parametrize("classes", [None, Profiles, LogOdds])
+@pytest.mark.parametrize("num_labels", [1, 4])
 @pytest.mark.parametrize("opset", [17, 18])
-def test_the_graph_tells_familiarity_as_numpy_does(pictures, backgrounds, classifier, opset):
+def test_the_graph_tells_familiarity_as_numpy_does(
+    pictures, backgrounds, classes, num_labels, opset, monkeypatch
+):
+    if classes is not None:
+        monkeypatch.setattr(profiles, "NARROW", 0.0 if classes is Profiles else 2.0)
     model = headed(tiny_backbone(opset=opset))
     embedding = run(model, pictures)["embedding"]
-    given = known(embedding, backgrounds=backgrounds, classifier=classifier)
-    found = fit_familiarity(embedding[:20], HeldOut(validation=embedding[20:30]), given)
+    given = known(embedding, backgrounds=backgrounds, classifier=classes is not None)
+    found = fit_familiarity(
+        embedding[:20],
+        HeldOut(validation=embedding[20:30]),
+        given,
+        label=np.arange(20) % num_labels,
+    )
+    assert classes is None or isinstance(found.classes, classes)
     told = run(attach_familiarity(model, found), pictures)["familiarity"]
     assert told.shape == (40,) and told.dtype == np.float32
     np.testing.assert_allclose(told, found(embedding), atol=2e-4)

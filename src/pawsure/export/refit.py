@@ -7,6 +7,7 @@ available.
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 import onnx
 
@@ -15,6 +16,7 @@ from pawsure.export.agreement import columns_of
 from pawsure.graph.prune import copy_of
 from pawsure.model.metadata import ModelMetadata
 from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.trust.background import with_within
 from pawsure.trust.fit import fit_trust
 from pawsure.trust.nodes import parts_of, without_trust
 
@@ -48,12 +50,15 @@ def refit_trust(
     if not parts:
         return copy_of(model), dict(metadata.thresholds)
     bare = without_trust(model)
-    recipe = tomllib.loads(metadata.recipe).get("trust", {})
+    recipe = tomllib.loads(metadata.recipe)
+    backbone = recipe.get("model", {}).get("backbone", "")
+    parts = replace(parts, known=with_within(parts.known, backbone))
+    asked = recipe.get("trust", {})
     had = metadata.thresholds
     trust = fit_trust(
         bare,
         catalog,
-        max_error=recipe.get("max_error", 0.01) if had.get("unsure_below") is not None else 1.0,
+        max_error=asked.get("max_error", 0.01) if had.get("unsure_below") is not None else 1.0,
         rejected=had.get("neither_below") or 0.0,
         size_px=metadata.size_px,
         seed=seed,

@@ -15,9 +15,14 @@ from pawsure.network.pretrained import pretrained_classifier
 from pawsure.network.recipe import is_file
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.recipe import Recipe
-from pawsure.trust.background import LEAST_PICTURES, background_of, builtin_background
+from pawsure.trust.background import (
+    LEAST_PICTURES,
+    Background,
+    background_of,
+    builtin_background,
+    known_of,
+)
 from pawsure.trust.familiarity import Known
-from pawsure.trust.gaussian import Gaussian
 from pawsure.trust.log_odds import CompactClassifier
 from pawsure.trust.outputs import Outputs
 
@@ -49,7 +54,7 @@ def known_for(
     Raises:
         DataError: the named folder has too few pictures.
     """
-    background: Gaussian | None = None
+    background: Background | None = None
     is_frozen = is_frozen and not is_file(recipe.model.backbone)
     folder = recipe.trust.background
     if folder:
@@ -68,7 +73,7 @@ def known_for(
             'pictures from other sources get "neither" more often. --set trust.background=DIR '
             "takes a folder of ordinary pictures."
         )
-    return Known(backgrounds=() if background is None else (background,), classifier=classifier)
+    return known_of(background, classifier)
 
 
 def _classifier(recipe: Recipe) -> CompactClassifier | None:
@@ -79,8 +84,8 @@ def _classifier(recipe: Recipe) -> CompactClassifier | None:
 
 def _of_pictures(
     folder: str, recipe: Recipe, graph: onnx.ModelProto, progress: Progress
-) -> tuple[Gaussian, int]:
-    """The statistics of a folder, and how many pictures they are of."""
+) -> tuple[Background, int]:
+    """The statistics of a folder, and how many pictures they are of; folders in it are kinds."""
     paths = list_pictures([Path(folder)])
     rng = np.random.default_rng(recipe.seed)
     rows = np.sort(rng.permutation(len(paths))[:MOST_PICTURES])
@@ -92,4 +97,5 @@ def _of_pictures(
             f"trust.background {folder} has {len(found)} readable pictures; at least "
             f"{LEAST_PICTURES} are needed. Add some, or leave it out."
         )
-    return background_of(found.embedding), len(found)
+    kinds = [str(paths[row].parent) for row in found.rows]
+    return background_of(found.embedding, np.array(kinds)), len(found)

@@ -2,10 +2,11 @@
 
 Two parts, each in units of its spread over held-out pictures, add up:
 
-- **likeness**: how near the embedding, scaled to length 1, lies to those of the training pictures,
-  relative to how near it lies to those of ordinary pictures (the *background*). Without a
-  background, how near it lies to those of the training pictures.
-- **log odds**: what the pretrained classifier says; see `pawsure.trust.log_odds`.
+- **likeness**: how much nearer the embedding, scaled to length 1, lies to the nearest label of the
+  training pictures than to ordinary pictures (the *background*). Without a background, how near it
+  lies to the nearest label.
+- **classes**: what the pretrained classifier says; see `pawsure.trust.profiles` for narrow labels
+  and `pawsure.trust.log_odds` for broad ones.
 
 What comes out is a share: 0.05 means that 5% of held-out pictures, changed at random as other
 people's pictures differ, score lower. Every training folder is of one source; a score that only
@@ -16,19 +17,29 @@ Examples of other pictures become a background too. A detector that is taught to
 the training pictures would learn their source: on MobileNetV2, shown 24 classes of Caltech-101, one
 refused 18% of cats and dogs from another source; the same examples as a background refuse 2.7%.
 
-Source: relative distance: Ren et al. 2021, arXiv:2106.09022; length 1: Müller and Hein 2025,
+Source: relative distance: Ren et al. 2021, arXiv:2106.09022; labels: see `pawsure.trust.gaussian`;
+length 1: Müller and Hein 2025,
 "Mahalanobis++", arXiv:2505.18032; accepting another style while refusing another kind: Yang et al.
 2023, arXiv:2204.05306.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pawsure.trust.gaussian import MOST_DIRECTIONS, Gaussian, checked, fit_gaussian
-from pawsure.trust.log_odds import CompactClassifier, LogOdds, log_odds_of
+from pawsure.trust.gaussian import (
+    MOST_DIRECTIONS,
+    Gaussian,
+    LabelGaussians,
+    checked,
+    fit_gaussian,
+    fit_labels,
+)
+from pawsure.trust.log_odds import CompactClassifier, LogOdds
+from pawsure.trust.profiles import Profiles, classifier_score
 
 NUM_FOLDS = 5
 """Of kinds of examples."""
@@ -46,12 +57,6 @@ do."""
 JUDGED_AT = 0.05
 """Share of held-out pictures refused when backgrounds are compared."""
 
-LEAST_FOR_BACKGROUND = 200
-"""Training pictures of two labels from which on a background is used. Of fewer, and of many labels,
-the training pictures' own Gaussian is too rough to be compared with one of ordinary pictures: of
-three Caltech classes with 30 pictures each, 37% of other pictures passed with a background, 10%
-without (EfficientNet-Lite0 at 224 pixels, six draws); of 48 classes 91% and 31%."""
-
 MOST_KNOTS = 128
 
 _TINY = 1e-12
@@ -62,29 +67,29 @@ class Familiarity:
     """Embeddings to familiarity.
 
     Attributes:
-        own: Gaussian of the training pictures.
+        own: Gaussians of the labels of the training pictures.
         backgrounds: Gaussians of ordinary pictures; the nearest counts. Empty: there are none.
-        log_odds: None: there is no pretrained classifier for this embedding.
-        weights: what the likeness and the log odds are multiplied by.
+        classes: what the pretrained classifier says; None: there is none for this embedding.
+        weights: what the likeness and the classes are multiplied by.
         knots: float32 (Q,), rising: scores.
         shares: float32 (Q,), rising from 0 to 1: familiarity at each; linear in between.
     """
 
-    own: Gaussian
+    own: LabelGaussians
     backgrounds: tuple[Gaussian, ...] = ()
-    log_odds: LogOdds | None = None
+    classes: LogOdds | Profiles | None = None
     weights: tuple[float, float] = (1.0, 0.0)
     knots: np.ndarray = field(default_factory=lambda: np.array([0, 1], np.float32))
     shares: np.ndarray = field(default_factory=lambda: np.array([0, 1], np.float32))
 
     def parts(self, embedding: np.ndarray) -> list[np.ndarray]:
-        """Likeness and log odds, each float64 (N,), before weights; 0 for no part."""
+        """Likeness and classes, each float64 (N,), before weights; 0 for no part."""
         features = unit_length(embedding)
-        likeness = self.own.score(features)
+        likeness = -self.own.distance(features)
         if self.backgrounds:
-            likeness -= np.max([each.score(features) for each in self.backgrounds], axis=0)
-        odds = self.log_odds
-        return [likeness, np.zeros(len(features)) if odds is None else odds.score(embedding)]
+            likeness += np.min([each.distance(features) for each in self.backgrounds], axis=0)
+        classes = self.classes
+        return [likeness, np.zeros(len(features)) if classes is None else classes.score(embedding)]
 
     def score(self, embedding: np.ndarray) -> np.ndarray:
         """Float64 (N,): higher is more familiar, in no unit."""
@@ -95,11 +100,19 @@ class Familiarity:
         return np.interp(self.score(embedding), self.knots, self.shares)
 
     @property
+    def classes_by(self) -> str | None:
+        """How the pretrained classifier is used: "profiles", "odds" or not at all."""
+        if self.classes is None:
+            return None
+        return "profiles" if isinstance(self.classes, Profiles) else "odds"
+
+    @property
     def num_bytes(self) -> int:
         """What it adds to a model file, about."""
         return (
-            sum(gaussian.num_bytes for gaussian in (self.own, *self.backgrounds))
-            + (0 if self.log_odds is None else self.log_odds.num_bytes)
+            self.own.num_bytes
+            + sum(gaussian.num_bytes for gaussian in self.backgrounds)
+            + (0 if self.classes is None else self.classes.num_bytes)
             + self.knots.nbytes
             + self.shares.nbytes
         )
@@ -111,11 +124,13 @@ class Known:
 
     Attributes:
         backgrounds: Gaussians of ordinary pictures, embeddings of length 1.
+        within: covariance within kinds of ordinary pictures; None: it is not known.
         classifier: of the pretrained network, on these very embeddings.
         num_directions: of the training pictures' Gaussian, at most; fewer make a smaller file.
     """
 
     backgrounds: tuple[Gaussian, ...] = ()
+    within: Gaussian | None = None
     classifier: CompactClassifier | None = None
     num_directions: int = MOST_DIRECTIONS
 
@@ -158,8 +173,7 @@ def fit_familiarity(
 
     Args:
         embedding: float (N, F), of training pictures.
-        label: int (N,), of the same, by which it is judged whether a known background helps;
-            None: it is taken as it is.
+        label: int (N,), of the same; None: all have the same.
         held_out: what shares are of.
         known: what there is beside the training pictures.
         others: float (S, F), examples of pictures that are none of the labels.
@@ -172,65 +186,51 @@ def fit_familiarity(
     embedding = checked(embedding, least=2)
     validation = checked(held_out.validation, least=0)
     known = known or Known()
-    if known.backgrounds and label is not None and not _background_helps(embedding, label, known):
-        known = replace(known, backgrounds=())
-    found = _parts(embedding, known)
+    label = np.zeros(len(embedding), np.int64) if label is None else np.asarray(label)
+    found = _parts(embedding, label, known)
     seen = validation if len(validation) >= LEAST_SEEN else embedding
     if others is not None and len(others) >= 2:
         found = _with_examples(found, seen, checked(others, least=2), kinds)
-    found = _on_one_scale(found, seen)
-    scores = [found.score(validation)]
+    parts = np.stack(found.parts(validation))
     if held_out.training is not None and held_out.of is not None:
-        scores.append(_cross_validated(found, embedding, held_out.training, held_out.of))
-    knots, shares = shares_of(np.concatenate(scores))
-    return replace(found, knots=knots, shares=shares)
+        more = _cross_validated(found, embedding, label, known, held_out.training, held_out.of)
+        parts = np.concatenate([parts, more], axis=1)
+    weights = _weights(parts, found)
+    knots, shares = shares_of(np.tensordot(weights, parts, 1))
+    return replace(found, weights=weights, knots=knots, shares=shares)
 
 
-def _background_helps(embedding: np.ndarray, label: np.ndarray, known: Known) -> bool:
-    """Whether fewer pictures of labels that were left out pass with the backgrounds than without.
-
-    Labels are left out in turn, as stand-ins for other pictures; a fifth of the pictures of the
-    remaining labels sets the threshold. Two labels are too few for this.
-    """
-    labels, place = np.unique(label, return_inverse=True)
-    if len(labels) < 3:
-        return len(embedding) >= LEAST_FOR_BACKGROUND
-    fold = place % min(NUM_FOLDS, len(labels))
-    is_judged = np.arange(len(embedding)) % 5 == 0
-    passing = {True: 0, False: 0}
-    for number in range(fold.max() + 1):
-        hidden, shown = fold == number, (fold != number) & ~is_judged
-        familiar = (fold != number) & is_judged
-        if shown.sum() < 2 or not familiar.any():
-            continue
-        with_them = _parts(embedding[shown], known)
-        for found in (with_them, replace(with_them, backgrounds=())):
-            found = _on_one_scale(found, embedding[familiar])
-            limit = np.quantile(found.score(embedding[familiar]), JUDGED_AT)
-            passes = int((found.score(embedding[hidden]) >= limit).sum())
-            passing[bool(found.backgrounds)] += passes
-    return passing[True] <= passing[False]
-
-
-def _parts(embedding: np.ndarray, known: Known) -> Familiarity:
+def _parts(embedding: np.ndarray, label: np.ndarray, known: Known) -> Familiarity:
     """Without weights and shares."""
     classifier = known.classifier
     return Familiarity(
-        own=fit_gaussian(unit_length(embedding), most_directions=known.num_directions),
+        own=_own(embedding, label, known),
         backgrounds=known.backgrounds,
-        log_odds=None if classifier is None else log_odds_of(classifier, embedding),
+        classes=None if classifier is None else classifier_score(classifier, embedding, label),
     )
 
 
-def _on_one_scale(found: Familiarity, seen: np.ndarray) -> Familiarity:
-    """Each part divided by its spread over these pictures."""
-    return replace(found, weights=_weights(found.parts(seen), found))
+def _own(embedding: np.ndarray, label: np.ndarray, known: Known) -> LabelGaussians:
+    return fit_labels(
+        unit_length(embedding),
+        label,
+        prior=known.within,
+        background=_first(known.backgrounds),
+        most_directions=known.num_directions,
+    )
 
 
-def _weights(parts: list[np.ndarray], found: Familiarity) -> tuple[float, float]:
+def _first(backgrounds: tuple[Gaussian, ...]) -> Gaussian | None:
+    """The background that all other Gaussians are smoothed like."""
+    return backgrounds[0] if backgrounds else None
+
+
+def _weights(parts: Sequence[np.ndarray] | np.ndarray, found: Familiarity) -> tuple[float, float]:
     """One over the standard deviation of each part; 0 for no part."""
-    likeness, odds = (1 / each if (each := float(np.std(part))) > _TINY else 1.0 for part in parts)
-    return likeness, odds if found.log_odds else 0.0
+    likeness, classes = (
+        1 / each if (each := float(np.std(part))) > _TINY else 1.0 for part in parts
+    )
+    return likeness, classes if found.classes else 0.0
 
 
 def _with_examples(
@@ -242,23 +242,24 @@ def _with_examples(
     also keeps real pictures from elsewhere, so it has to be worse beyond noise to be left out.
     """
     strange, familiar = unit_length(others), unit_length(seen)
+    first = _first(plain.backgrounds)
     fold = _folds(kinds if kinds is not None else np.arange(len(others)))
     here, there = plain.parts(seen), plain.parts(others)
     if plain.backgrounds:
         nearest = [
-            np.max([each.score(features) for each in plain.backgrounds], axis=0)
+            np.min([each.distance(features) for each in plain.backgrounds], axis=0)
             for features in (familiar, strange)
         ]
     else:
-        nearest = [np.full(len(familiar), -np.inf), np.full(len(strange), -np.inf)]
-    own = [plain.own.score(features) for features in (familiar, strange)]
+        nearest = [np.full(len(familiar), np.inf), np.full(len(strange), np.inf)]
+    own = [plain.own.distance(features) for features in (familiar, strange)]
 
     def passing(likeness: list[np.ndarray], hidden: np.ndarray) -> int:
         """Of hidden examples, by both parts on one scale."""
         weights = _weights([likeness[0], here[1]], plain)
         score, limit_of = (
-            weights[0] * part + weights[1] * odds
-            for part, odds in zip(likeness[::-1], (there[1], here[1]), strict=True)
+            weights[0] * part + weights[1] * classes
+            for part, classes in zip(likeness[::-1], (there[1], here[1]), strict=True)
         )
         return int((score[hidden] >= np.quantile(limit_of, JUDGED_AT)).sum())
 
@@ -267,42 +268,48 @@ def _with_examples(
         shown, hidden = fold != number, fold == number
         if shown.sum() < 2 or not hidden.any():
             continue
-        tried = fit_gaussian(strange[shown])
+        tried = fit_gaussian(strange[shown], background=first)
         relative = [
-            mine - np.maximum(known, tried.score(features))
+            np.minimum(known, tried.distance(features)) - mine
             for mine, known, features in zip(own, nearest, (familiar, strange), strict=True)
         ]
         with_them += passing(relative, hidden)
         without += passing([here[0], there[0]], hidden)
     if with_them > without + np.sqrt(without + 1):
         return plain
-    return replace(plain, backgrounds=(*plain.backgrounds, fit_gaussian(strange)))
+    further = fit_gaussian(strange, background=first)
+    return replace(plain, backgrounds=(*plain.backgrounds, further))
 
 
 def _cross_validated(
-    found: Familiarity, embedding: np.ndarray, changed: np.ndarray, of: np.ndarray
+    found: Familiarity,
+    embedding: np.ndarray,
+    label: np.ndarray,
+    known: Known,
+    changed: np.ndarray,
+    of: np.ndarray,
 ) -> np.ndarray:
-    """Float64 (T,): versions of training pictures, each scored by what the others taught.
+    """Parts, float64 (2, T), of versions of training pictures by what the others taught.
 
     Beside what few pictures give, a Gaussian of nine tenths of them lies closer to those than to
     the tenth; the scores are a little low, and so is the threshold on them.
     """
-    scores = np.empty(len(changed))
+    parts = np.zeros((2, len(changed)))
     num_folds = NUM_HELD_OUT_FOLDS if len(embedding) < MANY else 3
     fold = np.arange(len(embedding)) % min(num_folds, len(embedding))
     for number in range(fold.max() + 1):
-        rest = embedding[fold != number]
+        rest, its_label = embedding[fold != number], label[fold != number]
         if len(rest) < 2:
             continue
-        log_odds = found.log_odds
+        classes = found.classes
         fitted = replace(
             found,
-            own=fit_gaussian(unit_length(rest)),
-            log_odds=None if log_odds is None else log_odds.fitted(rest),
+            own=_own(rest, its_label, known),
+            classes=None if classes is None else classes.fitted(rest, its_label),
         )
         here = fold[of] == number
-        scores[here] = fitted.score(changed[here])
-    return scores
+        parts[:, here] = fitted.parts(changed[here])
+    return parts
 
 
 def auroc(familiar: np.ndarray, strange: np.ndarray) -> float:

@@ -55,7 +55,7 @@ def trust_figures(
             "num_bytes": trust.familiarity.num_bytes,
             "num_held_out": trust.num_held_out,
             "num_backgrounds": len(trust.familiarity.backgrounds),
-            "has_log_odds": trust.familiarity.log_odds is not None,
+            "classes": trust.familiarity.classes_by,
             "validation": histogram(validation.familiarity),
             "test": histogram(test.familiarity),
             "strangers": None if others is None else _of_others(trust, *others, test.familiarity),

@@ -156,7 +156,7 @@ class Trust:
         lines = [
             "Familiarity: likeness to the training pictures"
             + (f" relative to {relative} background(s)" if relative else ", without a background")
-            + (", and what the pretrained classifier says." if found.log_odds else ".")
+            + (", and what the pretrained classifier says." if found.classes else ".")
         ]
         if self.num_held_out < ROUGH_BELOW:
             most = wilson(round(below * self.num_held_out), self.num_held_out).high

@@ -1,7 +1,7 @@
-"""What a pretrained classifier knows: how likely a picture shows what the training pictures show.
+"""What a pretrained classifier knows of broad labels: the odds of the classes that are in them.
 
 Its classes are ordinary things. Those that training pictures are taken for count for a picture,
-all others against it.
+all others against it. For narrow labels see `pawsure.trust.profiles`.
 """
 
 from __future__ import annotations
@@ -71,13 +71,7 @@ class LogOdds:
         held = self.classifier
         return held.kernel.size + 4 * (2 * held.bias.size + 2 * self.weight.size)
 
-    def fitted(self, embedding: np.ndarray) -> LogOdds:
-        """The same classifier, with weights from training pictures (N, F)."""
+    def fitted(self, embedding: np.ndarray, label: np.ndarray) -> LogOdds:
+        """The same classifier, with weights from training pictures (N, F), whatever the label."""
         mean = self.classifier.probabilities(embedding).mean(axis=0)
         return replace(self, weight=(mean / (mean + HALF_WEIGHT)).astype(np.float32))
-
-
-def log_odds_of(classifier: CompactClassifier, embedding: np.ndarray) -> LogOdds:
-    """Fit the weights on training pictures: float (N, F)."""
-    nothing = np.zeros(len(classifier.bias), np.float32)
-    return LogOdds(classifier=classifier, weight=nothing).fitted(embedding)

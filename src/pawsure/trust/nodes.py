@@ -19,14 +19,13 @@ from pawsure.graph.nodes import Nodes
 from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.trust.calibration import Calibration
 from pawsure.trust.familiarity import Familiarity, Known
-from pawsure.trust.gaussian import Gaussian, as_int8
+from pawsure.trust.gaussian import Gaussian, LabelGaussians, as_int8
 from pawsure.trust.log_odds import LEAST as LEAST_PROBABILITY
 from pawsure.trust.log_odds import CompactClassifier, LogOdds
+from pawsure.trust.profiles import LEAST as LEAST_AFFINITY
+from pawsure.trust.profiles import Profiles
 
 FAMILIARITY = "familiarity"
-
-LEAST = 1e-6
-"""What float32 leaves of a distance of about 1."""
 
 _TINY = 1e-12
 _BACKGROUND = "background"
@@ -47,7 +46,7 @@ def calibrate(model: onnx.ModelProto, calibration: Calibration) -> onnx.ModelPro
     softmax = _take_softmax(model)
     add = Nodes(model, "calibration")
     axes = add.constant("axes", [-1], np.int64)
-    largest = _largest(add, model)
+    largest = _largest(add, model, "logit", "largest")
     gap = add.emit("Sub", [largest, "logit"], "gap")
     column = add.emit("Unsqueeze", [gap, axes], "column")
     below = add.ramps(column, calibration.gaps, -calibration.values, "below")
@@ -56,13 +55,13 @@ def calibrate(model: onnx.ModelProto, calibration: Calibration) -> onnx.ModelPro
     return model
 
 
-def _largest(add: Nodes, model: onnx.ModelProto) -> str:
-    """The largest logit of each picture, (N, 1); axes became an input in opset 18."""
+def _largest(add: Nodes, model: onnx.ModelProto, values: str, name: str) -> str:
+    """The largest value of each picture, (N, 1); axes became an input in opset 18."""
     opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
     if opset >= 18:
-        axes = add.constant("last", [-1], np.int64)
-        return add.emit("ReduceMax", ["logit", axes], "largest", keepdims=1)
-    return add.emit("ReduceMax", ["logit"], "largest", axes=[-1], keepdims=1)
+        axes = add.constant(f"{name}_axis", [-1], np.int64)
+        return add.emit("ReduceMax", [values, axes], name, keepdims=1)
+    return add.emit("ReduceMax", [values], name, axes=[-1], keepdims=1)
 
 
 def attach_familiarity(model: onnx.ModelProto, familiarity: Familiarity) -> onnx.ModelProto:
@@ -74,11 +73,12 @@ def attach_familiarity(model: onnx.ModelProto, familiarity: Familiarity) -> onnx
     """
     model = copy_of(model)
     add = Nodes(model, FAMILIARITY)
-    features = _unit_length(add, familiarity.own.middle.size)
-    score = _likeness(add, features, familiarity)
-    if familiarity.log_odds is not None:
-        odds = _log_odds(add, familiarity.log_odds, familiarity.weights[1])
-        score = add.emit("Add", [score, odds], "score")
+    features = _unit_length(add, familiarity.own.shared.middle.size)
+    nearness = _largest(add, model, _nearness(add, features, familiarity.own), "nearness")
+    score = _likeness(add, features, nearness, familiarity)
+    if familiarity.classes is not None:
+        classes = _classes(add, model, familiarity.classes, familiarity.weights[1])
+        score = add.emit("Add", [score, classes], "score")
     share = add.ramps(score, familiarity.knots, familiarity.shares, "share")
     # The sum of rounded slopes may end a hair beyond 1.
     bounded = add.emit("Min", [share, add.constant("most", 1.0)], "bounded")
@@ -100,21 +100,30 @@ def _unit_length(add: Nodes, width: int) -> str:
     return add.emit("Div", ["embedding", safe], "features")
 
 
-def _likeness(add: Nodes, features: str, familiarity: Familiarity) -> str:
+def _likeness(add: Nodes, features: str, nearness: str, familiarity: Familiarity) -> str:
     """The first part, times its weight."""
-    distance = _log_distance(add, features, familiarity.own, "own")
     if familiarity.backgrounds:
         nearest = ""
         for number, background in enumerate(familiarity.backgrounds):
-            found = _log_distance(add, features, background, f"{_BACKGROUND}{number}")
+            found, _ = _distance(add, features, background, f"{_BACKGROUND}{number}")
             nearest = add.emit("Min", [nearest, found], f"nearest{number}") if nearest else found
-        distance = add.emit("Sub", [distance, nearest], "relative")
-    weight = add.constant("likeness_weight", -familiarity.weights[0])
-    return add.emit("Mul", [distance, weight], "likeness")
+        nearness = add.emit("Add", [nearness, nearest], "relative")
+    weight = add.constant("likeness_weight", familiarity.weights[0])
+    return add.emit("Mul", [nearness, weight], "likeness")
 
 
-def _log_distance(add: Nodes, features: str, gaussian: Gaussian, name: str) -> str:
-    """Minus `Gaussian.score`."""
+def _nearness(add: Nodes, features: str, own: LabelGaussians) -> str:
+    """Minus the distance to each label, (N, K)."""
+    to_middle, away = _distance(add, features, own.shared, "own")
+    slopes = add.matrix("own/slopes", *as_int8(own.slopes))
+    towards = add.emit("MatMul", [away, slopes], "own/towards")
+    biased = add.emit("Sub", [towards, add.constant("own/bias", own.bias)], "own/biased")
+    nearer = add.emit("Sub", [biased, to_middle], "own/nearer")
+    return add.emit("Mul", [nearer, add.constant("own/sureness", own.sureness)], "own/nearness")
+
+
+def _distance(add: Nodes, features: str, gaussian: Gaussian, name: str) -> tuple[str, str]:
+    """`Gaussian.distance`, (N, 1), and how far features are from the middle, (N, D)."""
     rest = gaussian.rest_precision
     middle = add.constant(f"{name}/middle", gaussian.middle)
     away = add.emit("Sub", [features, middle], f"{name}/away")
@@ -126,25 +135,30 @@ def _log_distance(add: Nodes, features: str, gaussian: Gaussian, name: str) -> s
     away_squared = add.emit("Mul", [away, away], f"{name}/away_squared")
     everywhere = add.constant(f"{name}/rest", np.full((gaussian.middle.size, 1), rest))
     across = add.emit("MatMul", [away_squared, everywhere], f"{name}/across")
-    distance = add.emit("Add", [inside, across], f"{name}/distance")
-    safe = add.emit("Max", [distance, add.constant(f"{name}/least", LEAST)], f"{name}/safe")
-    return add.emit("Log", [safe], f"{name}/log")
+    return add.emit("Add", [inside, across], f"{name}/distance"), away
 
 
-def _log_odds(add: Nodes, odds: LogOdds, weight: float) -> str:
+def _classes(add: Nodes, model: onnx.ModelProto, classes: LogOdds | Profiles, weight: float) -> str:
     """The second part, times its weight."""
-    held = odds.classifier
+    held = classes.classifier
     kernel = add.matrix("classifier/kernel", *as_int8(held.kernel))
     unbiased = add.emit("MatMul", ["embedding", kernel], "classifier/unbiased")
     bias = add.constant("classifier/bias", held.bias)
     logit = add.emit("Add", [unbiased, bias], "classifier/logit")
     probability = add.emit("Softmax", [logit], "classifier/probability", axis=-1)
-    sides = add.constant("classifier/sides", np.stack([odds.weight, 1 - odds.weight], axis=1))
-    both = add.emit("MatMul", [probability, sides], "classifier/both")
-    least = add.constant("classifier/least", LEAST_PROBABILITY)
-    logs = add.emit("Log", [add.emit("Add", [both, least], "classifier/safe")], "classifier/logs")
-    signs = add.constant("classifier/signs", [[weight], [-weight]])
-    return add.emit("MatMul", [logs, signs], "classifier/odds")
+    if isinstance(classes, LogOdds):
+        sides = add.constant("classifier/sides", np.stack([classes.weight, 1 - classes.weight], 1))
+        terms = add.emit("MatMul", [probability, sides], "classifier/both")
+        least, signs = LEAST_PROBABILITY, [[weight], [-weight]]
+    else:
+        root = add.emit("Sqrt", [probability], "classifier/root")
+        roots = add.matrix("classifier/roots", *as_int8(classes.roots))
+        affinity = add.emit("MatMul", [root, roots], "classifier/affinity")
+        terms = _largest(add, model, affinity, "classifier/nearest")
+        least, signs = LEAST_AFFINITY, [[weight]]
+    safe = add.emit("Add", [terms, add.constant("classifier/least", least)], "classifier/safe")
+    logs = add.emit("Log", [safe], "classifier/logs")
+    return add.emit("MatMul", [logs, add.constant("classifier/signs", signs)], "classifier/score")
 
 
 @dataclass(frozen=True, kw_only=True)
