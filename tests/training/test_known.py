@@ -46,7 +46,7 @@ def test_too_few_pictures_are_refused(ordinary):
     for path in sorted(ordinary.iterdir())[20:]:
         path.unlink()
     given = recipe(**{"trust.background": str(ordinary)})
-    with pytest.raises(DataError, match="has 20 pictures that can be read; at least 30"):
+    with pytest.raises(DataError, match="has 20 readable pictures; at least 30"):
         known_for(given, red_or_blue(), is_frozen=True, say=lambda _: None)
 
 
@@ -78,6 +78,6 @@ def test_a_frozen_backbone_that_came_with_a_classifier_keeps_it(monkeypatch):
     said: list[str] = []
     found = known_for(recipe(), red_or_blue(), is_frozen=True, say=said.append)
     assert found.classifier is not None and found.classifier.kernel.shape == kernel.shape
-    assert said == ["Familiarity uses the ImageNet classifier of the backbone."]
+    assert said == ["The out-of-distribution score uses the ImageNet classifier of the backbone."]
     fine_tuned = load_recipe("default", {"image_size": SIZE_PX})
     assert known_for(fine_tuned, red_or_blue(), is_frozen=False, say=said.append).classifier is None
