@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from pawsure.trust.familiarity import auroc
 from pawsure.trust.log_odds import CompactClassifier, LogOdds
-from pawsure.trust.profiles import Profiles, affinity_to_others, classifier_score
+from pawsure.trust.profiles import (
+    Profiles,
+    affinity_to_others,
+    classifier_score,
+    equally_certain,
+)
 
 CLASSES = 30
 CLASSIFIER = CompactClassifier.of(np.eye(CLASSES), np.zeros(CLASSES))
@@ -37,6 +42,19 @@ def test_labels_of_many_kinds_have_odds():
     assert isinstance(found, LogOdds)
     odd = found.score(pictures(60, list(range(20, 30)), seed=8))
     assert auroc(found.score(pictures(60, list(range(20)), seed=9)), odd) > 0.99
+
+
+def test_how_certain_the_classifier_is_does_not_decide_what_is_broad():
+    """A classifier trained with softened targets finds all pictures a little alike."""
+    narrow = labels([0], [1], [2])
+    broad = labels(list(range(10)), list(range(10, 20)))
+    for softened in (1.0, 0.7, 0.5):
+        kernel = softened * np.eye(CLASSES)
+        classifier = CompactClassifier.of(kernel, np.zeros(CLASSES))
+        assert isinstance(classifier_score(classifier, *narrow), Profiles)
+        assert isinstance(classifier_score(classifier, *broad), LogOdds)
+    plain = affinity_to_others(classifier.probabilities(broad[0]), broad[1])
+    assert plain > affinity_to_others(equally_certain(classifier.probabilities(broad[0])), broad[1])
 
 
 def test_pictures_of_other_classes_are_further_from_every_profile():
