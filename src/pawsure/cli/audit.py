@@ -75,10 +75,10 @@ def audit(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
-    """Find unreadable files, copies, leakage, wrong labels and pictures out of place.
+    """Find unreadable files, copies, leakage, wrong labels and outliers.
 
-    A page shows them side by side; tables hold a score and a flag for each check. Labels and
-    strangers are judged by a frozen network; no TensorFlow is loaded.
+    A page shows them side by side; tables have a score and a flag for each check. A frozen network
+    judges labels and outliers; TensorFlow is not loaded.
     """
     from pawsure.audit.audit import audit as look
     from pawsure.audit.embeddings import find_network
@@ -215,7 +215,7 @@ def _show(found: Audit) -> None:
     more = f" and {len(summary.labels) - 8} more" if len(summary.labels) > 8 else ""
     screen.answer(f"{count(summary.pictures, 'picture')}: {labels}{more}")
     if not summary.has_findings:
-        screen.answer("  Nothing was found that needs looking at.")
+        screen.answer("  No problems found.")
     for sentence in summary.sentences():
         screen.answer(f"  {printable(sentence)}")
     _show_leaks(found)
@@ -224,14 +224,14 @@ def _show(found: Audit) -> None:
         ("unreadable", "Unreadable"),
         ("conflicting_copy", "One file under different labels"),
         (near, "Near-copies with different labels"),
-        ("wrong_label", "Labels that look most wrong"),
-        ("out_of_place", "Farthest out of place"),
+        ("wrong_label", "Labels most likely wrong"),
+        ("out_of_place", "Strongest outliers"),
     ):
         _show_worst(found, check, title)
     if summary.embedded_by:
-        screen.note(f"Labels and strangers judged by {summary.embedded_by}.")
+        screen.note(f"Labels and outliers judged by {summary.embedded_by}.")
     if found.not_looked:
-        screen.note(f"Labels and strangers were not looked at. {found.not_looked}")
+        screen.note(f"Labels and outliers were not checked. {found.not_looked}")
 
 
 def _show_leaks(found: Audit) -> None:

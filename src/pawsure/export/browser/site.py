@@ -128,7 +128,7 @@ def _readme(
         f"Checked in {checked_in}. {agreement_sentence(agreement)}",
         accuracy_sentence(accuracy),
         f"`runtime/` is {PACKAGE} {VERSION}, MIT: see `runtime/LICENSE.txt`. Made by pawsure "
-        f"{__version__}, Apache-2.0; the same for machines: `{DESCRIPTION}`.",
+        f"{__version__}, Apache-2.0; the same as JSON: `{DESCRIPTION}`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
