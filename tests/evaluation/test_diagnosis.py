@@ -342,7 +342,7 @@ def test_what_the_recipe_does_already_is_not_advised():
 
 
 @pytest.mark.parametrize(("looks", "advised"), [(1, True), (2, False)])
-def test_a_second_look_is_advised_where_there_is_none(looks, advised):
+def test_tta_is_advised_where_there_is_none(looks, advised):
     label, train_label = labels(M), labels(N, 5)
     diagnosis = diagnose(
         [stage(overfitted(label), label)],
@@ -353,7 +353,7 @@ def test_a_second_look_is_advised_where_there_is_none(looks, advised):
         run="runs/my pets",
     )
     commands = [one.command for one in diagnosis.next]
-    command = "pawsure export 'runs/my pets' --to two-looks --out 'runs/my pets-two-looks'"
+    command = "pawsure export 'runs/my pets' --to tta --out 'runs/my pets-tta'"
     assert (command in commands) is advised
 
 

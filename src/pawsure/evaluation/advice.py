@@ -40,26 +40,26 @@ def suggest(
     """
     wanted = {
         "nothing-learned": (_own_scaling, _lower_rate, _larger_pictures, _other_backbone),
-        "fit": (_own_scaling, _longer, _deeper, _larger_pictures, _second_look, _other_backbone),
+        "fit": (_own_scaling, _longer, _deeper, _larger_pictures, _tta, _other_backbone),
         "training-pictures": (
             _own_scaling,
             _deeper,
             _augmented,
             _larger_pictures,
-            _second_look,
+            _tta,
             _more_pictures,
         ),
         "validation-pictures": (_larger_validation,),
     }[diagnosis.limit]
     makers = [_frozen_batch_norm, _keep_best, _gentler, *wanted, _head_alone]
     found = (made for maker in makers for made in maker(diagnosis, recipe))
-    given = {"DATA": data, "RUN": run, "TWO-LOOKS": f"{run.rstrip('/')}-two-looks"}
+    given = {"DATA": data, "RUN": run, "TTA-MODEL": f"{run.rstrip('/')}-tta"}
     return tuple(_spelled(*one, given, recipe_name) for one in found)
 
 
 _Found = tuple[str, dict[str, Any], str]
 """Why, settings, and the command where it is not that of the run; in it DATA stands for what
-the run was given, RUN for its folder and TWO-LOOKS for one beside it."""
+the run was given, RUN for its folder and TTA-MODEL for one beside it."""
 
 
 def _spelled(
@@ -199,10 +199,10 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
         yield "It was trained without data augmentation.", settings, ""
 
 
-def _second_look(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _tta(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     if recipe.get("model", {}).get("looks") == 1:
         why = "Test-time augmentation makes fewer mistakes, in twice the time."
-        yield why, {}, "pawsure export RUN --to two-looks --out TWO-LOOKS"
+        yield why, {}, "pawsure export RUN --to tta --out TTA-MODEL"
 
 
 def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:

@@ -32,7 +32,7 @@ from pawsure.export.refit import refit_trust
 from pawsure.graph.bias_correction import correct_biases
 from pawsure.graph.fold import fold_normalisation, share_scaling
 from pawsure.graph.head import INPUT, feature_map_of
-from pawsure.graph.second_look import is_of_second_look
+from pawsure.graph.tta import is_tta_node
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.onnx_runtime import quantization
 from pawsure.progress import NO_PROGRESS, Progress
@@ -168,7 +168,7 @@ def _backbone_nodes(graph: onnx.GraphProto) -> list[str]:
     reached: set[str] = set()
     names = []
     for node in reversed(ahead):
-        if is_of_second_look(node):
+        if is_tta_node(node):
             continue
         if node.op_type == "Conv" or reached.intersection(node.input):
             reached.update(node.output)

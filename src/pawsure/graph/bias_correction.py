@@ -77,7 +77,7 @@ def _channel_means(
     seen = 0
     for batch in pictures:
         values = session.run(list(means.values()), {INPUT: batch})
-        seen += len(values[0])  # a graph that looks twice makes two of each picture
+        seen += len(values[0])  # with test-time augmentation, two of each picture
         for name, value in zip(means, values, strict=True):
             total[name] = total[name] + value.astype(np.float64).sum(axis=(0, 2, 3))
     return {name: value / max(seen, 1) for name, value in total.items()}
