@@ -16,7 +16,6 @@ import numpy as np
 
 from pawsure.errors import ShapeError
 from pawsure.evaluation.advice import suggest
-from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.findings import (
     Diagnosis,
     Gap,
@@ -29,6 +28,7 @@ from pawsure.evaluation.findings import (
 )
 from pawsure.evaluation.intervals import LEVEL, Interval, bootstrap, newcombe, wilson
 from pawsure.evaluation.metrics import correct, log_losses
+from pawsure.evaluation.paired import compare_paired
 from pawsure.evaluation.power import pictures_to_tell, pictures_to_tell_half
 from pawsure.evaluation.selected import Selected, last_selected
 from pawsure.evaluation.verdict import sentences

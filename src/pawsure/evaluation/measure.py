@@ -16,8 +16,8 @@ from pawsure.evaluation.calibration_error import (
     expected_calibration_error,
     reliability,
 )
-from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.intervals import Interval, bootstrap, wilson
+from pawsure.evaluation.paired import compare_paired
 from pawsure.evaluation.precision_recall import precision_recall
 from pawsure.evaluation.selective import risk_coverage
 

@@ -11,9 +11,9 @@ import numpy as np
 from pawsure.data.catalog import Catalog
 from pawsure.data.loader import iter_batches
 from pawsure.errors import DataError, ParityError
-from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.measure import share_figure
 from pawsure.evaluation.metrics import log_loss
+from pawsure.evaluation.paired import compare_paired
 from pawsure.model.predictor import BATCH_SIZE, Outputs, Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.trust.rule import NEITHER, UNSURE, Thresholds, outcomes
