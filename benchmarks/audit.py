@@ -36,7 +36,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from pawsure.audit.embeddings import Encoder, embed, find_network
 from pawsure.audit.labels import find_wrong_labels
-from pawsure.audit.strangers import find_strangers
+from pawsure.audit.outliers import find_outliers
 from pawsure.copies.fingerprints import thumbnail
 from pawsure.copies.grouping import grouped_catalog
 from pawsure.copies.near_copies import find_near_copies, merged
@@ -193,10 +193,10 @@ def measure_strangers(photos: Path, strangers: Path) -> dict[str, Any]:
                 foreign.catalog.group[outside.index[other]] + len(at_home.catalog),
             ]
         )
-        found = find_strangers(rows, groups)
-        top = np.argsort(-found.strangeness, kind="stable")[: round(TOP * len(rows))]
+        found = find_outliers(rows, groups)
+        top = np.argsort(-found.distance, kind="stable")[: round(TOP * len(rows))]
         hits = int((top >= PHOTOGRAPHS).sum())
-        far = np.flatnonzero(found.is_far_out)
+        far = np.flatnonzero(found.is_outlier)
         draws.append(
             {
                 "seed": seed,

@@ -341,14 +341,14 @@ def require_same_network(model: str) -> None:
     """A model file costs what the naive server's network costs: one pass of the same backbone."""
     import onnx
 
-    from pawsure.graph.second_look import looks_twice
+    from pawsure.graph.tta import has_tta
     from pawsure.model.predictor import Predictor
 
     predictor = Predictor(model)
     own = {
         "backbone": predictor.metadata.backbone,
         "side in pixels": predictor.size_px,
-        "passes a picture": 1 + looks_twice(onnx.load(predictor.path)),
+        "passes a picture": 1 + has_tta(onnx.load(predictor.path)),
     }
     for what, value in NAIVE.items():
         require_same(what, {"MODEL": own[what], "naive server": value})

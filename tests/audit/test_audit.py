@@ -136,7 +136,7 @@ def test_without_a_network_the_rest_is_still_found(data):
     assert found.not_looked == NOBODY.reason
     assert not {"wrong_label", "out_of_place"} & set(found.flags)
     assert flagged(found, "exact_copy") == {"red/1.jpg", "red/same.jpg"}
-    assert "were not looked at. Nothing is at hand" in build_page(found)
+    assert "were not checked. Nothing is at hand" in build_page(found)
 
 
 def test_one_label_alone_can_be_audited(tmp_path, network):
@@ -221,12 +221,12 @@ class TestPage:
         assert "&lt;b&gt;odd &amp; cut.jpg" in page
 
     def test_it_has_a_part_for_each_kind_of_find(self, page):
-        for part in ("copies", "labels", "strangers", "blank", "files", "make-up", "checks"):
+        for part in ("copies", "labels", "outliers", "blank", "files", "make-up", "checks"):
             assert f'id="{part}"' in page and f'href="#{part}"' in page
 
     @pytest.mark.parametrize(
         ("part", "check"),
-        [("labels", "wrong_label"), ("strangers", "out_of_place"), ("blank", "blank")],
+        [("labels", "wrong_label"), ("outliers", "out_of_place"), ("blank", "blank")],
     )
     def test_a_part_shows_the_pictures_that_its_title_counts(self, found, page, part, check):
         flagged = int(found.flags[check].sum())
@@ -238,10 +238,10 @@ class TestPage:
         flags = {name: np.zeros_like(flag) for name, flag in found.flags.items()}
         page = build_page(replace(found, flags=flags))
         labels = re.search(r'<section id="labels">.*?</section>', page)[0]
-        assert "Labels that look wrong (0)" in labels and "disagree on 0 labels" in labels
-        strangers = re.search(r'<section id="strangers">.*?</section>', page)[0]
-        assert "No picture is farther" in strangers
-        assert "<figure>" not in labels + strangers
+        assert "Wrong labels (0)" in labels and "disagree on 0 labels" in labels
+        outliers = re.search(r'<section id="outliers">.*?</section>', page)[0]
+        assert "Outliers (0)" in outliers
+        assert "<figure>" not in labels + outliers
 
     def test_nouns_and_verbs_agree_with_their_numbers(self, found, page):
         assert wrong_agreement(page) == []
@@ -282,7 +282,7 @@ class TestNetworks:
         found = find_network(progress=Lines(sys.stderr))
         assert found.prefix.path == onboard.onboard_model()
         assert found.name.startswith("the built-in model pets (trained on cats and dogs), ")
-        assert "'onnx' is not installed" in capsys.readouterr().err
+        assert "needs 'onnx', which is not installed" in capsys.readouterr().err
 
     def test_without_onnx_and_model_it_is_said_what_to_do(self, monkeypatch, tmp_path):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)

@@ -103,7 +103,7 @@ def test_people_are_told_the_difference_and_what_to_do_next(run, tmp_path):
     out = tmp_path / "int8"
     result = export(run, "--to", "int8", "--out", out)
     assert result.exit_code == 0, result.stderr
-    assert "label changed for 0 (0.00%)" in result.stdout
+    assert "label changed for 0, answer for 0 of 19 pictures; largest probability" in result.stdout
     assert "Accuracy on 6 test pictures: 100.0%" in result.stdout
     assert result.stderr.splitlines()[-1] == (
         f"To use it: pawsure predict PICTURES --model {out}/model.onnx"
@@ -113,7 +113,7 @@ def test_people_are_told_the_difference_and_what_to_do_next(run, tmp_path):
 def test_an_unknown_format_is_refused_with_those_there_are(run, tmp_path):
     result = export(run, "--to", "coreml", "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "no format 'coreml'. --to takes int8, two-looks, litert" in result.stderr
+    assert "no format 'coreml'. --to takes int8, tta, litert" in result.stderr
 
 
 def test_a_path_that_exists_is_refused(run, tmp_path):
@@ -246,26 +246,28 @@ def test_int8_is_made_without_tensorflow(run, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.stderr
 
 
-def test_a_model_that_looks_twice_is_better_where_the_middle_tells(tmp_path):
+@pytest.mark.parametrize("name", ["tta", "two-looks"])
+def test_tta_is_better_where_the_middle_tells(tmp_path, name):
     run, _ = tiny_run(
         tmp_path / "run", data=pictures_with_a_spot(tmp_path / "pictures", telling="middle")
     )
-    result = export(run, "--to", "two-looks", "--out", tmp_path / "twice")
+    result = export(run, "--to", name, "--out", tmp_path / "twice")
     assert result.exit_code == 0, result.stderr
+    assert ("is now called 'tta'" in result.stderr) == (name == "two-looks")
     assert "log loss" in result.stdout
     assert f"--model {tmp_path / 'twice' / 'model.onnx'}" in result.stderr
     once, twice = pawsure.load(run), pawsure.load(tmp_path / "twice")
-    losses = twice.metadata.figures["two-looks"]["accuracy"]["log_loss"]
+    losses = twice.metadata.figures["tta"]["accuracy"]["log_loss"]
     assert losses["after"] < losses["before"]
     assert twice.metadata.thresholds != once.metadata.thresholds
     check_readme_code(tmp_path / "twice", tmp_path / "twice", tmp_path)
 
 
-def test_a_second_look_that_does_not_pay_is_refused(tmp_path):
+def test_tta_that_does_not_help_is_refused(tmp_path):
     run, _ = tiny_run(
         tmp_path / "run", data=pictures_with_a_spot(tmp_path / "pictures", telling="rim")
     )
-    result = export(run, "--to", "two-looks", "--out", tmp_path / "twice")
+    result = export(run, "--to", "tta", "--out", tmp_path / "twice")
     assert result.exit_code == 5
     assert "no better than the model file" in result.stderr
     assert "Keep the model file" in result.stderr

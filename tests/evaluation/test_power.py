@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pawsure.errors import ShapeError
-from pawsure.evaluation.compare import mcnemar
+from pawsure.evaluation.paired import mcnemar
 from pawsure.evaluation.power import pictures_to_tell, pictures_to_tell_half
 
 

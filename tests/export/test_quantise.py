@@ -112,7 +112,7 @@ def test_a_model_without_convolutions_is_refused(run, tmp_path):
 def test_data_without_training_pictures_are_refused(run, tmp_path):
     folder, catalog = run
     problems = dict.fromkeys(catalog.where("train").tolist(), "gone")
-    with pytest.raises(DataError, match="no training pictures to take ranges from"):
+    with pytest.raises(DataError, match="no training pictures to measure ranges on"):
         quantise(folder / "model.onnx", catalog.with_problems(problems), tmp_path / "int8.onnx")
 
 

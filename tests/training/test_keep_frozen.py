@@ -12,7 +12,7 @@ from pawsure.data.sources import open_source
 from pawsure.errors import RecipeError
 from pawsure.export.formats import export
 from pawsure.graph.head import POOLED
-from pawsure.graph.second_look import second_look_at, with_second_look
+from pawsure.graph.tta import second_view, with_tta
 from pawsure.model.predictor import Predictor
 from pawsure.onnx_runtime import onnxruntime
 from pawsure.training.interpolation import mean_of_logits
@@ -106,12 +106,11 @@ def test_it_can_be_exported(run, striped, form, tmp_path):
 
 
 def test_it_can_use_test_time_augmentation(run, pictures):
-    twice = with_second_look(without_trust(onnx.load(run.model_file)))
+    twice = with_tta(without_trust(onnx.load(run.model_file)))
     session = onnxruntime.InferenceSession(twice.SerializeToString())
     embedding, logit = session.run(["embedding", "logit"], {"image": pictures})
     once = [
-        Predictor(run.model_file).predict_batch(seen)
-        for seen in (pictures, second_look_at(pictures))
+        Predictor(run.model_file).predict_batch(seen) for seen in (pictures, second_view(pictures))
     ]
     np.testing.assert_allclose(embedding, (once[0].embedding + once[1].embedding) / 2, atol=1e-3)
     np.testing.assert_allclose(logit, (once[0].logit + once[1].logit) / 2, atol=1e-3)

@@ -19,7 +19,7 @@ from pawsure.evaluation.evaluate import predict
 from pawsure.evaluation.measure import Predictions
 from pawsure.evaluation.metrics import log_loss, softmax
 from pawsure.evaluation.selected import Selected
-from pawsure.graph.second_look import looks_twice, second_look_at
+from pawsure.graph.tta import has_tta, second_view
 from pawsure.model.predictor import Predictor
 from pawsure.trust.calibration import at_best_temperature
 
@@ -383,11 +383,11 @@ def test_the_file_looks_twice_where_the_recipe_says_so_and_it_pays(
             model = replace(two_stages.model, looks=looks)
             runs[looks] = train(striped, recipe=replace(two_stages, model=model), out=out)
     once, second = (Predictor(runs[looks].folder) for looks in (1, 2))
-    assert [looks_twice(onnx.load(model.path)) for model in (once, second)] == [False, pays]
+    assert [has_tta(onnx.load(model.path)) for model in (once, second)] == [False, pays]
     pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     expected = once.predict_batch(pictures).logit
     if pays:
-        expected = (expected + once.predict_batch(second_look_at(pictures)).logit) / 2
+        expected = (expected + once.predict_batch(second_view(pictures)).logit) / 2
     found = second.predict_batch(pictures)
     np.testing.assert_allclose(found.logit, expected, atol=1e-3)
     assert found.familiarity is not None

@@ -1,1 +1,1 @@
-"""What is wrong with a set of pictures: files, copies, labels, strangers."""
+"""What is wrong with a set of pictures: files, copies, labels, outliers."""

@@ -1,4 +1,4 @@
-"""The audit: every check over all pictures, in one pass over the files and one of a network."""
+"""The audit: all checks, in one pass over the files and one pass of a network."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pawsure.audit import files
 from pawsure.audit.checks import BY_NAME, KEEP, LEAVE_OUT, LOOK
 from pawsure.audit.embeddings import Embedded, Encoder, NoEncoder, embed
 from pawsure.audit.labels import find_wrong_labels
+from pawsure.audit.outliers import find_outliers
 from pawsure.audit.owed import accuracy_owed
-from pawsure.audit.strangers import find_strangers
 from pawsure.copies.leakage import Leakage, Owed, find_leakage
 from pawsure.copies.near_copies import Grouped, NearCopies, group_copies
 from pawsure.copies.summary import AuditSummary, summarise
@@ -23,25 +23,25 @@ from pawsure.data.images import DEFAULT_LIMITS, Limits
 from pawsure.progress import NO_PROGRESS, Progress
 
 FLAGGED_FROM = 0.5
-"""Of scores that say how far a file goes into the unusual."""
+"""Scores of tiny, huge, blank and stretched pictures are flagged from here on."""
 
 _PREFERRED = {"test": 0, "validation": 1, "train": 2, "": 3}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Audit:
-    """Everything that was found out about N pictures.
+    """All findings about N pictures.
 
     Attributes:
         catalog: with copies grouped, and splits as the source gave them.
         near: pairs of near-copies, by row.
         scores: float32 (N,) in [0, 1] by check; see `pawsure.audit.checks.CHECKS`.
-        flags: bool (N,) by check. Checks that were not made are in neither.
+        flags: bool (N,) by check. Checks that were not run are in neither.
         advice: object (N,) of str: "keep", "look" or "leave out".
-        reason: object (N,) of str, why, in words; empty where nothing was found.
-        likely: int64 (N,), the label that held-out classifiers think likeliest; -1 unknown.
+        reason: object (N,) of str, why; empty where nothing was found.
+        likely: int64 (N,), the most probable label by held-out classifiers; -1 unknown.
         summary: of all of it.
-        not_looked: why labels and strangers were not looked at; empty if they were.
+        not_looked: why labels and outliers were not checked; empty if they were.
     """
 
     catalog: Catalog
@@ -55,7 +55,7 @@ class Audit:
     not_looked: str = ""
 
     def ranked(self, check: str) -> np.ndarray:
-        """Rows that can be used, the worst by a check first: int64."""
+        """Indices of usable pictures, the worst by a check first: int64."""
         rows = self.catalog.where()
         return rows[np.argsort(-self.scores[check][rows], kind="stable")]
 
@@ -67,19 +67,18 @@ def audit(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = NO_PROGRESS,
 ) -> Audit:
-    """Look for everything that may be wrong with labelled pictures.
+    """Run all checks on labelled pictures.
 
     Args:
         data: see `pawsure.data.sources.open_source`.
-        encoder: what looks at labels and strangers; see
-            `pawsure.audit.embeddings.find_network`.
-        limits: that every picture must keep.
+        encoder: judges labels and outliers; see `pawsure.audit.embeddings.find_network`.
+        limits: for every picture.
         progress: told of every step.
 
     Raises:
         DataError: there are no pictures, or none can be read.
     """
-    grouped, frames, blank = _look_at_files(data, limits, progress)
+    grouped, frames, blank = _read_files(data, limits, progress)
     catalog = grouped.catalog
     embedded = None
     if isinstance(encoder, Encoder):
@@ -117,7 +116,7 @@ def audit(
     )
 
 
-def _look_at_files(
+def _read_files(
     data: str | Path | Source, limits: Limits, progress: Progress
 ) -> tuple[Grouped, np.ndarray, np.ndarray]:
     """The catalog with copies grouped, frames int64 (N,) and blankness float32 (N,)."""
@@ -137,7 +136,7 @@ def _look_at_files(
 
 
 class _Findings:
-    """Scores and flags as they come together."""
+    """Collects scores and flags."""
 
     def __init__(self, grouped: Grouped) -> None:
         self.grouped = grouped
@@ -155,7 +154,7 @@ class _Findings:
         )
 
     def of_files(self, frames: np.ndarray, blank: np.ndarray) -> None:
-        """What reading the files showed."""
+        """Checks of the files."""
         catalog = self.catalog
         self._add("unreadable", ~self.usable)
         self._add("truncated", files.is_truncated(catalog))
@@ -202,14 +201,14 @@ class _Findings:
         return np.isin(group, groups[counts > 1])
 
     def of_embeddings(self, embedded: Embedded, progress: Progress) -> float | None:
-        """Labels and strangers; gives how often held-out classifiers agree with labels."""
+        """Labels and outliers; returns how often held-out classifiers agree with labels."""
         catalog, rows = self.catalog, embedded.index
         _, group = np.unique(catalog.group[rows], return_inverse=True)
-        strangers = find_strangers(embedded.rows, group, progress=progress)
+        outliers = find_outliers(embedded.rows, group, progress=progress)
         self._add(
             "out_of_place",
-            _spread(strangers.strangeness, rows, len(catalog)),
-            _spread(strangers.is_far_out, rows, len(catalog)),
+            _spread(outliers.distance, rows, len(catalog)),
+            _spread(outliers.is_outlier, rows, len(catalog)),
         )
         label = catalog.label[rows]
         if len(set(label.tolist())) < 2 or label.min() < 0:
@@ -226,20 +225,20 @@ class _Findings:
         return labels.accuracy
 
     def owed(self, embedded: Embedded, leakage: Leakage) -> list[Owed]:
-        """What accuracy owes to leakage."""
+        """The effect of leakage on accuracy."""
         place = np.full(len(self.catalog), -1, dtype=np.int64)
         place[embedded.index] = np.arange(len(embedded.index))
         return accuracy_owed(self.catalog, leakage, embedded.rows, place)
 
 
 def _shared(group: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Whether others that can be used have the same number: bool (N,)."""
+    """Whether other usable pictures have the same number: bool (N,)."""
     counts = np.bincount(group[usable], minlength=int(group.max()) + 1)
     return np.asarray(counts[group] > 1)
 
 
 def _spread(values: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
-    """Values of some rows among zeros."""
+    """An array of zeros with these values at some rows."""
     spread = np.zeros(length, dtype=values.dtype)
     spread[rows] = values
     return spread
@@ -257,11 +256,10 @@ def _advice(grouped: Grouped, flags: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _spare_copies(grouped: Grouped, advice: np.ndarray) -> np.ndarray:
-    """Rows of all but one picture of each group: int64.
+    """Indices of all but one picture of each group: int64.
 
     Of copies across splits the held-out one stays, so that figures remain comparable; else the
-    one with most pixels. Where near-copies have different labels, what looks alike is not the
-    same: only exact copies are spare.
+    one with most pixels. Where near-copies have different labels, only exact copies are spare.
     """
     catalog = grouped.catalog
     spare: list[int] = []
@@ -303,23 +301,23 @@ def _reasons(catalog: Catalog, findings: _Findings, advice: np.ndarray) -> np.nd
 def _reasons_of(row: int, catalog: Catalog, findings: _Findings) -> list[str]:
     if catalog.problem[row]:
         return [catalog.problem[row]]
-    said = []
+    reasons = []
     for name, flag in findings.flags.items():
         if not flag[row]:
             continue
         score = findings.scores[name][row]
         if name == "misnamed":
-            said.append(f"named as another format, but is {catalog.format[row]}")
+            reasons.append(f"has the extension of another format, but is {catalog.format[row]}")
         elif name in ("tiny", "huge", "extreme_aspect"):
             title = BY_NAME[name].title.lower()
-            said.append(f"{title}: {catalog.width[row]} x {catalog.height[row]} pixels")
+            reasons.append(f"{title}: {catalog.width[row]} x {catalog.height[row]} pixels")
         elif name == "near_copy":
-            said.append(f"near-copy of {catalog.path[findings.nearest[row]]} ({score:.2f})")
+            reasons.append(f"near-copy of {catalog.path[findings.nearest[row]]} ({score:.2f})")
         elif name == "wrong_label":
             likely = catalog.labels[findings.likely[row]]
-            said.append(f"looks like '{likely}' (probability of its own label {1 - score:.3f})")
+            reasons.append(f"looks like '{likely}' (probability of its own label {1 - score:.3f})")
         elif name == "out_of_place":
-            said.append(f"out of place ({score:.2f})")
+            reasons.append(f"outlier ({score:.2f})")
         else:
-            said.append(BY_NAME[name].title.lower())
-    return said
+            reasons.append(BY_NAME[name].title.lower())
+    return reasons

@@ -1,4 +1,4 @@
-"""What is looked for, and what it means."""
+"""The checks of the audit, and what they mean."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ class Check:
 
 
 CHECKS = (
-    Check("unreadable", "Unreadable", "can't be learned from", "0 or 1", LEAVE_OUT),
-    Check("truncated", "Cut short", "the file ends before the picture does", "0 or 1", LEAVE_OUT),
+    Check("unreadable", "Unreadable", "can't be used for training", "0 or 1", LEAVE_OUT),
+    Check("truncated", "Truncated", "the file ends before the picture does", "0 or 1", LEAVE_OUT),
     Check(
         "misnamed",
         "Misnamed",
-        "of another format than its name says; read by what it is, but other tools may refuse it",
+        "has the extension of another format; pawsure reads it, other tools may not",
         "0 or 1",
         KEEP,
     ),
-    Check("animated", "Animated", "only the first frame is seen", "0 or 1", LOOK),
-    Check("tiny", "Tiny", "blown up, it teaches little", "1 - shorter side / 128", LOOK),
+    Check("animated", "Animated", "only the first frame is used", "0 or 1", LOOK),
+    Check("tiny", "Tiny", "must be enlarged, so it teaches little", "1 - shorter side / 128", LOOK),
     Check("huge", "Huge", "takes seconds to read", "pixels / (pixels + 40 million)", KEEP),
     Check("blank", "Blank", "nothing can be learned from it", "1 - grey levels / 8", LEAVE_OUT),
     Check(
         "extreme_aspect",
         "Extreme aspect",
-        "made square, it is distorted",
+        "gets distorted when made square",
         "1 - 1.5 shorter / longer side",
         LOOK,
     ),
     Check(
         "exact_copy",
         "Exact copy",
-        "the same file under several names; counts as one picture",
+        "the same file several times; counts as one picture",
         "0 or 1",
         KEEP,
     ),
@@ -58,13 +58,13 @@ CHECKS = (
         "near_copy",
         "Near-copy",
         "the same picture resized, recompressed, cropped, mirrored or recoloured",
-        "correlation with the likest, once aligned",
+        "correlation with the most similar picture, once aligned",
         KEEP,
     ),
     Check(
         "leakage",
         "Leakage",
-        "copies in more than one split: figures measured on them are too good",
+        "copies in more than one split: held-out figures are too good",
         "0 or 1",
         KEEP,
     ),
@@ -84,15 +84,15 @@ CHECKS = (
     ),
     Check(
         "wrong_label",
-        "Label looks wrong",
-        "teaches the wrong thing, and is counted as a mistake where it is not one",
-        "1 - probability of the label, from pictures that are no copies of it",
+        "Wrong label",
+        "held-out classifiers disagree with the label; check it",
+        "1 - probability of the label by classifiers that saw no copy of it",
         LOOK,
     ),
     Check(
         "out_of_place",
-        "Out of place",
-        "far from all other pictures: perhaps of none of the labels",
+        "Outlier",
+        "far from all other pictures; may show none of the labels",
         "1 - cosine to the fifth nearest picture",
         LOOK,
     ),

@@ -1,8 +1,7 @@
-"""What a network makes of every picture, without Keras in this process.
+"""Embeddings of all pictures, without Keras in this process.
 
-Labels and strangers are judged by embeddings of a frozen network: that of a model file which
-is named, else MobileNetV2 as an earlier run or audit exported it. Where nothing was exported yet
-and Keras is installed, a short process of its own does it once.
+They come from a frozen network: that of a given model file, else one that an earlier run or audit
+exported. If none was exported yet, a separate process does it once.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 
 SIZE_PX = 224
-"""Planted wrong labels in the top 3%, by side: 160 96%, 224 99.5%; strangers 90% and 96%."""
+"""Planted wrong labels in the top 3%, by side: 160 96%, 224 99.5%; outliers 90% and 96%."""
 
 WEIGHTS = ("imagenet", "pets")
 
 _EMBEDDING = "embedding"  # the output of a model file
-_PATIENCE_S = 600.0  # a download may be part of it
+_TIMEOUT_S = 600.0  # a download may be part of it
 _AT_HAND = "at-hand"
 _EXPORTING = "pawsure.network.encoder"
 
@@ -47,7 +46,7 @@ class Encoder:
         prefix: what is run.
         output: which of its outputs is the embedding.
         name: for people.
-        fingerprint: of the data that it was trained on, where that is known; else empty.
+        fingerprint: of its training data; empty if unknown.
     """
 
     prefix: Prefix
@@ -58,7 +57,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class NoEncoder:
-    """Why there is none, and what to do."""
+    """Why there is no network, and what to do."""
 
     reason: str
 
@@ -70,17 +69,17 @@ def find_network(
     size_px: int | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Encoder | NoEncoder:
-    """Find a network, without any download that was not asked for.
+    """Find a network; nothing is downloaded unless `weights` asks for it.
 
     Args:
-        model: a model file or run folder to take.
-        weights: "imagenet" or "pets", to take those or nothing.
+        model: a model file or run folder.
+        weights: "imagenet" or "pets"; None: any that is available.
         size_px: side of the pictures; `SIZE_PX`, or that of the model file.
-        progress: told when one is exported.
+        progress: told when a network is exported.
 
     Raises:
         ModelFileError: `model` is none.
-        UsageError: `weights` can't be had, or settings contradict each other.
+        UsageError: `weights` are not available, or settings contradict each other.
     """
     if model is not None:
         if weights is not None or size_px is not None:
@@ -136,29 +135,29 @@ def _of_model_file(path: Path) -> Encoder:
         shapes={_EMBEDDING: shape},
         path=predictor.path,
     )
-    told = predictor.metadata.data_fingerprint
-    return Encoder(prefix, _EMBEDDING, f"{predictor.path}, {predictor.size_px} pixels", told)
+    fingerprint = predictor.metadata.data_fingerprint
+    return Encoder(prefix, _EMBEDDING, f"{predictor.path}, {predictor.size_px} pixels", fingerprint)
 
 
 def _export(weights: str, size_px: int, progress: Progress) -> str:
-    """Have another process export a network; why it could not, or nothing."""
+    """Export a network in another process; returns why there is none."""
     if importlib.util.find_spec("onnx") is None:
         return (
-            "No network could be exported, because 'onnx' is not installed. Give --model FILE, a "
-            f"model that 'pawsure train' wrote; or install it with: {install_command('lite')}"
+            "Exporting a network needs 'onnx', which is not installed. Give --model FILE, a model "
+            f"that 'pawsure train' wrote, or run: {install_command('lite')}"
         )
-    progress.say("Exporting a network, once, for this and later audits.")
-    # -P: a file of the user's in this folder, such as random.py, is no module of ours.
+    progress.say("Exporting a network (cached for later audits).")
+    # -P: a file in the working folder, such as random.py, must not shadow a module.
     command = [sys.executable, "-P", "-m", _EXPORTING, weights, str(size_px)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(
-            command, env=quiet, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+            command, env=quiet, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"Exporting a network took longer than {_PATIENCE_S:g} s. Give --model FILE."
+        return f"Exporting a network took longer than {_TIMEOUT_S:g} s. Give --model FILE."
     if done.returncode == 0:
-        return "The network was exported, but could not be kept in the cache. Give --model FILE."
+        return "The exported network could not be cached. Give --model FILE."
     last = (done.stderr.strip() or "no message").splitlines()[-1]
     return f"No network could be exported: {last}"
 
@@ -168,9 +167,9 @@ class Embedded:
     """Embeddings of the pictures of a catalog.
 
     Attributes:
-        rows: float16 (M, F), read when they are asked for.
-        index: int64 (M,), the rows of the catalog that they are of.
-        problems: pictures that turned out unreadable: row to reason.
+        rows: float16 (M, F), read on demand.
+        index: int64 (M,), their indices in the catalog.
+        problems: of pictures that turned out unreadable: index to reason.
     """
 
     rows: StoredRows
@@ -179,7 +178,7 @@ class Embedded:
 
 
 def embed(catalog: Catalog, encoder: Encoder, *, progress: Progress = NO_PROGRESS) -> Embedded:
-    """Run a network over all pictures that can be used; those of earlier runs are reused.
+    """Run a network over all usable pictures; embeddings of earlier runs are reused.
 
     Args:
         catalog: of the pictures.

@@ -1,4 +1,4 @@
-"""What a picture's file shows: name, format, size, shape, and whether it is blank."""
+"""Checks of a picture's file: name, format, size, aspect, animation, blankness."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pawsure.data.pillow import open_bytes, translated
 from pawsure.features.views import Rows
 
 NETWORK_PX = 128
-"""What networks usually see. A picture with half of it on its shorter side is "tiny"."""
+"""Usual input size of networks. A picture whose shorter side is half of it is "tiny"."""
 
 HUGE_PIXELS = 40_000_000
 """More take seconds to decode and a tenth of a gigabyte each."""
@@ -41,16 +41,16 @@ _FORMATS = {
     ".avif": "AVIF",
     ".ico": "ICO",
 }
-_SAME = {"MPO": "JPEG", "DIB": "BMP"}  # a JPEG with further pictures in it; a BMP without header
+_SAME = {"MPO": "JPEG", "DIB": "BMP"}  # a JPEG with more pictures in it; a BMP without header
 
-_NEVER_MOVES = b"\xff\xd8"  # how a JPEG begins
+_JPEG = b"\xff\xd8"  # never animated
 
 
 class Animations:
     """Finds animated pictures; give `look` to the catalog.
 
     Args:
-        limits: that every picture must keep.
+        limits: for every picture.
     """
 
     def __init__(self, *, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -64,7 +64,7 @@ class Animations:
         Raises:
             PictureError: it can't be read.
         """
-        if data.startswith(_NEVER_MOVES):
+        if data.startswith(_JPEG):
             return
         with translated():
             frames = open_bytes(data, max_pixels=self._limits.max_pixels).frames
@@ -78,7 +78,7 @@ class Animations:
 
 
 def is_misnamed(catalog: Catalog) -> np.ndarray:
-    """Whether the format is another one than the name says: bool (N,)."""
+    """Whether the extension is that of another format: bool (N,)."""
     said = [_FORMATS.get(PurePath(path).suffix.lower(), "") for path in catalog.path]
     found = [_SAME.get(format, format) for format in catalog.format]
     return np.array(

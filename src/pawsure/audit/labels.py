@@ -1,4 +1,4 @@
-"""Labels that look wrong: what a classifier that never saw a picture makes of it.
+"""Labels that are probably wrong, by the answers of held-out classifiers.
 
 Source: Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in
 Dataset Labels", J. Artif. Intell. Res. 70, arXiv:1911.00068.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -19,27 +20,27 @@ from pawsure.progress import NO_PROGRESS, Progress
 FOLDS = 5
 
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)
-"""Tried from the strongest on, for embeddings with a mean square of 1. On 20,000 photographs of
+"""Tried from the strongest down, for embeddings with a mean square of 1. On 20,000 photographs of
 which 2% had their labels swapped, 0.1 was the best at 160 and at 224 pixels."""
 
-MOST_ROWS = 50_000
-"""That one fold learns from; more hardly move a plane, and this bounds memory."""
+MOST_PICTURES = 50_000
+"""That one fold is trained on; more hardly change a linear classifier, and this bounds memory."""
 
-_ROWS_AT_A_TIME = 4096
+_BATCH_SIZE = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class LabelFindings:
-    """What held-out classifiers say of N labels.
+    """The judgement of held-out classifiers on N labels.
 
     Attributes:
         probability: float32 (N, K), by classifiers that saw neither the picture nor copies of it.
         suspicion: float32 (N,), 1 less the probability of the given label; 0 where the classifier
-            never saw that label, since all pictures of it are held out together.
-        is_suspect: bool (N,), confidently of another label (the off-diagonal of the confident
-            joint), which is also the most probable one.
+            never saw that label, because all its pictures are held out together.
+        is_suspect: bool (N,), in the off-diagonal of the confident joint, with another label as
+            the most probable one.
         likely: int64 (N,), the most probable label.
-        accuracy: how often that is the given one.
+        accuracy: share of pictures whose most probable label is the given one.
     """
 
     probability: np.ndarray
@@ -62,7 +63,7 @@ def find_wrong_labels(
     Args:
         embeddings: float (N, F).
         label: int64 (N,), in [0, K), two or more different ones.
-        group: int64 (N,); copies, which share a group, are never learned from.
+        group: int64 (N,); copies share a group, and a group is held out together.
         num_labels: K.
         progress: told of every fold.
     """
@@ -87,7 +88,7 @@ def _confidently_of_another(probability: np.ndarray, label: np.ndarray) -> np.nd
     sums = np.bincount(
         label, weights=probability[np.arange(len(label)), label], minlength=num_labels
     )
-    # A label that nobody has can't be confident.
+    # A label without pictures can't be confident.
     threshold = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
     confident = np.where(probability >= threshold, probability, -1)
     return np.asarray((confident.max(axis=1) >= 0) & (confident.argmax(axis=1) != label))
@@ -96,8 +97,8 @@ def _confidently_of_another(probability: np.ndarray, label: np.ndarray) -> np.nd
 def _cross_validated(
     embeddings: Rows, label: np.ndarray, group: np.ndarray, num_labels: int, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
-    """float32 (N, K), and bool (N,): whether the classifier had learned the given label."""
-    # By group number, scattered: labels often come one after the other.
+    """float32 (N, K), and bool (N,): whether the classifier was trained on the given label."""
+    # By shuffled group number: pictures are often sorted by label.
     fold = np.random.default_rng(0).permutation(int(group.max()) + 1)[group] % FOLDS
     probability = np.zeros((len(label), num_labels), dtype=np.float32)
     can_judge = np.zeros(len(label), dtype=bool)
@@ -106,52 +107,37 @@ def _cross_validated(
     progress.start("Judging labels", FOLDS, unit="folds")
     for number in range(FOLDS):
         held_out = np.flatnonzero(fold == number)
-        rows = _some(np.flatnonzero(fold != number))
-        if len(held_out) and len(rows):
-            learn = _Learner(embeddings, label, rows, scale, num_labels)
+        train = _sample(np.flatnonzero(fold != number))
+        if len(held_out) and len(train):
+            learn = partial(
+                logistic.fit,
+                scaled(embeddings, train, scale),
+                label[train],
+                num_labels=num_labels,
+            )
             if penalty is None:
                 penalty, weights = _choose(learn, embeddings, label, held_out, scale)
             else:
-                weights = learn(penalty, weights)
+                weights = learn(penalty=penalty, start=weights)
             probability[held_out] = judge(embeddings, held_out, weights, scale)
-            can_judge[held_out] = np.isin(label[held_out], label[rows])
+            can_judge[held_out] = np.isin(label[held_out], label[train])
         progress.advance()
     progress.finish()
     return probability, can_judge
 
 
-class _Learner:
-    """Fits one fold's rows."""
-
-    def __init__(
-        self, embeddings: Rows, label: np.ndarray, rows: np.ndarray, scale: float, num_labels: int
-    ) -> None:
-        self._features = scaled(embeddings, rows, scale)
-        self._label = label[rows]
-        self._num_labels = num_labels
-
-    def __call__(self, penalty: float, start: np.ndarray | None) -> np.ndarray:
-        return logistic.fit(
-            self._features,
-            self._label,
-            num_labels=self._num_labels,
-            penalty=penalty,
-            start=start,
-        )
-
-
 def _choose(
-    learn: Callable[[float, np.ndarray | None], np.ndarray],
+    learn: Callable[..., np.ndarray],
     embeddings: Rows,
     label: np.ndarray,
     held_out: np.ndarray,
     scale: float,
 ) -> tuple[float, np.ndarray]:
-    """The penalty with the least loss on what is held out, and its weights."""
+    """The penalty with the lowest held-out loss, and its weights."""
     best: tuple[float, float, np.ndarray] | None = None
     weights = None
     for penalty in PENALTIES:
-        weights = learn(penalty, weights)
+        weights = learn(penalty=penalty, start=weights)
         given = judge(embeddings, held_out, weights, scale)[
             np.arange(len(held_out)), label[held_out]
         ]
@@ -164,13 +150,13 @@ def _choose(
 
 
 def judge(embeddings: Rows, rows: np.ndarray, weights: np.ndarray, scale: float) -> np.ndarray:
-    """float32 (B, K): what fitted weights make of some rows."""
+    """Probabilities float32 (B, K) of some pictures, by fitted weights."""
     return np.concatenate(
         [
             logistic.probabilities(
-                scaled(embeddings, rows[start : start + _ROWS_AT_A_TIME], scale), weights
+                scaled(embeddings, rows[start : start + _BATCH_SIZE], scale), weights
             ).astype(np.float32)
-            for start in range(0, len(rows), _ROWS_AT_A_TIME)
+            for start in range(0, len(rows), _BATCH_SIZE)
         ]
     )
 
@@ -183,12 +169,12 @@ def scaled(embeddings: Rows, rows: np.ndarray, scale: float) -> np.ndarray:
 
 
 def root_mean_square(embeddings: Rows) -> float:
-    """Of some of the embeddings: what makes penalties mean the same for every network."""
-    some = np.asarray(embeddings[_some(np.arange(len(embeddings)), 2000)], dtype=np.float32)
+    """Of a sample of the embeddings; scaling by it makes penalties comparable between networks."""
+    some = np.asarray(embeddings[_sample(np.arange(len(embeddings)), 2000)], dtype=np.float32)
     return float(np.sqrt((some**2).mean())) or 1.0
 
 
-def _some(rows: np.ndarray, most: int = MOST_ROWS) -> np.ndarray:
-    if len(rows) <= most:
-        return rows
-    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+def _sample(indices: np.ndarray, most: int = MOST_PICTURES) -> np.ndarray:
+    if len(indices) <= most:
+        return indices
+    return np.sort(np.random.default_rng(0).choice(indices, most, replace=False))

@@ -1,4 +1,4 @@
-"""What measured accuracy owes to copies across splits."""
+"""How much copies across splits raise the measured accuracy."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _PENALTY = 0.1  # see `pawsure.audit.labels.PENALTIES`
 def accuracy_owed(
     catalog: Catalog, leakage: Leakage, embeddings: Rows, place: np.ndarray
 ) -> list[Owed]:
-    """Measure each held-out split twice: learned with and without the copies of its pictures.
+    """Measure each held-out split twice: trained with and without the copies of its pictures.
 
     Args:
         catalog: with splits.
-        leakage: of it.
+        leakage: of the catalog.
         embeddings: float (M, F).
-        place: int64 (N,), where each picture's embedding is; -1 for those without.
+        place: int64 (N,), the index of each picture's embedding; -1 for none.
     """
-    owed = []
+    effects = []
     train = _having(catalog.where("train"), place)
     scale = root_mean_square(embeddings)
     leaky_groups = catalog.group[leakage.rows]
-    kept = train[~np.isin(catalog.group[train], leaky_groups)]
-    if not len(leakage.rows) or len(set(catalog.label[kept].tolist())) < 2:
+    clean = train[~np.isin(catalog.group[train], leaky_groups)]
+    if not len(leakage.rows) or len(set(catalog.label[clean].tolist())) < 2:
         return []
     with one_thread_a_product():
-        learned = {}
-        for name, rows in (("with", train), ("without", kept)):
-            learned[name] = logistic.fit(
+        weights_of = {}
+        for name, rows in (("with", train), ("without", clean)):
+            weights_of[name] = logistic.fit(
                 scaled(embeddings, place[rows], scale),
                 catalog.label[rows],
                 num_labels=len(catalog.labels),
@@ -48,10 +48,10 @@ def accuracy_owed(
             right = {
                 name: judge(embeddings, place[rows], weights, scale).argmax(axis=1)
                 == catalog.label[rows]
-                for name, weights in learned.items()
+                for name, weights in weights_of.items()
             }
             leaked = np.isin(rows, leakage.rows)
-            owed.append(
+            effects.append(
                 Owed(
                     split=split,
                     with_copies=float(right["with"].mean()),
@@ -59,7 +59,7 @@ def accuracy_owed(
                     at_most=float((leaked & ~right["without"]).mean()),
                 )
             )
-    return owed
+    return effects
 
 
 def _having(rows: np.ndarray, place: np.ndarray) -> np.ndarray:

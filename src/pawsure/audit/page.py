@@ -1,4 +1,4 @@
-"""The findings as one HTML page: pictures side by side, no other file, no network."""
+"""The findings as one HTML page: pictures side by side, no other files, works offline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_OF_A_GROUP = 8
 _LONGEST_PX = 240
 _QUALITY = 75
 
-# Nothing from anywhere else, no scripts: what file names and pictures hold can't act.
+# No scripts and nothing from elsewhere: the content of file names and pictures can't run.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -50,7 +50,7 @@ def build_page(audit: Audit) -> str:
             _leakage(audit),
             _copies(audit),
             _wrong_labels(audit),
-            _strangers(audit),
+            _outliers(audit),
             *(_file_check(audit, name) for name in ("blank", "tiny", "extreme_aspect", "animated")),
             _unreadable(audit),
             _make_up(audit),
@@ -81,11 +81,11 @@ Section = tuple[str, str, str]
 def _summary(audit: Audit) -> str:
     summary = audit.summary
     nothing = [] if summary.has_findings else ["No problems found."]
-    said = [*nothing, *summary.sentences()]
+    findings = [*nothing, *summary.sentences()]
     if audit.not_looked:
-        said.append(f"Labels and strangers were not looked at. {audit.not_looked}")
-    by = f" Labels and strangers judged by {summary.embedded_by}." if summary.embedded_by else ""
-    items = "".join(f"<li>{escape(one)}</li>" for one in said)
+        findings.append(f"Labels and outliers were not checked. {audit.not_looked}")
+    by = f" Labels and outliers judged by {summary.embedded_by}." if summary.embedded_by else ""
+    items = "".join(f"<li>{escape(one)}</li>" for one in findings)
     return (
         f'<p class="muted">{count(summary.pictures, "picture")} of '
         f"{count(len(summary.labels), 'label')}."
@@ -99,8 +99,8 @@ def _leakage(audit: Audit) -> Section | None:
     if not groups:
         return None
     text = (
-        "The same picture is in more than one split. A network is then asked what it has seen the "
-        "answer to. The held-out picture is advised to stay, its copies to go."
+        "The same picture is in more than one split, so held-out figures are too good. Keep the "
+        "held-out picture and remove its copies."
     )
     return (
         "leakage",
@@ -142,28 +142,28 @@ def _wrong_labels(audit: Audit) -> Section | None:
     )
     if flagged:
         text += (
-            "The likeliest mistakes come first. Some are hard pictures, rightly labelled: look "
-            "before you change a label. "
+            "The most probable mistakes come first. Some are hard pictures with the right label: "
+            "check before you change a label. "
         )
     text += "The table has the score of every picture."
-    title = f"Labels that look wrong ({flagged:,})"
+    title = f"Wrong labels ({flagged:,})"
     return ("labels", title, _paragraph(text) + _gallery_of(audit, "wrong_label", caption))
 
 
-def _strangers(audit: Audit) -> Section | None:
+def _outliers(audit: Audit) -> Section | None:
     if "out_of_place" not in audit.scores:
         return None
     score = audit.scores["out_of_place"]
     flagged = int(audit.flags["out_of_place"].sum())
     text = (
-        "Far from all other pictures, the farthest first. Those at the top often show none of the "
-        "labels: drawings, text, other things. Further down are rare but right ones, which a "
-        "classifier needs. "
+        "Pictures far from all others, the farthest first. Those at the top often show none of "
+        "the labels: drawings, text, other things. Further down are rare but correct ones, which "
+        "a classifier needs. "
         if flagged
-        else "No picture is farther from the others than the set's own spread explains. "
+        else ""
     )
     text += "The table has the score of every picture."
-    title = f"Pictures out of place ({flagged:,})"
+    title = f"Outliers ({flagged:,})"
     shown = _gallery_of(
         audit,
         "out_of_place",
@@ -171,7 +171,7 @@ def _strangers(audit: Audit) -> Section | None:
             f"labelled <b>{escape(_label(audit, row))}</b> <small>({score[row]:.2f})</small>"
         ),
     )
-    return ("strangers", title, _paragraph(text) + shown)
+    return ("outliers", title, _paragraph(text) + shown)
 
 
 def _file_check(audit: Audit, name: str) -> Section | None:
@@ -194,7 +194,7 @@ def _unreadable(audit: Audit) -> Section | None:
     return (
         "files",
         f"Files ({len(rows):,})",
-        _table(["picture", "what is wrong"], lines) + _more(len(rows) - len(lines), ""),
+        _table(["picture", "problem"], lines) + _more(len(rows) - len(lines), ""),
     )
 
 
@@ -214,24 +214,24 @@ def _make_up(audit: Audit) -> Section:
     formats = ", ".join(f"{name} {count:,}" for name, count in summary.formats.items())
     low, middle, high = summary.sides
     text = (
-        f"Formats: {formats}. Shorter sides: {low:,} to {high:,} pixels, half of them at least "
-        f"{middle:,}. Pictures are brought to a square of the network's size; where they are "
-        "smaller than that, a larger input brings nothing."
+        f"Formats: {formats}. Shorter side: {low:,} to {high:,} pixels, median {middle:,}. "
+        "Pictures are resized to a square of the network's size; an input larger than the "
+        "pictures does not help."
     )
-    return ("make-up", "What there is", labels + _paragraph(text))
+    return ("make-up", "Data", labels + _paragraph(text))
 
 
 def _checks(audit: Audit) -> Section:
     lines = [
         [
             check.title,
-            f"{int(audit.flags[check.name].sum()):,}" if check.name in audit.flags else "not made",
+            f"{int(audit.flags[check.name].sum()):,}" if check.name in audit.flags else "not run",
             check.meaning,
             check.score,
         ]
         for check in CHECKS
     ]
-    heads = ["check", "pictures", "what it means", "score"]
+    heads = ["check", "pictures", "meaning", "score"]
     return ("checks", "All checks", _table(heads, lines))
 
 
@@ -261,7 +261,7 @@ def _of_groups(audit: Audit, groups: list[list[int]], caption: Callable[[int], s
 
 
 def _more(number: int, what: str) -> str:
-    """What there is beyond what is shown."""
+    """How many more there are."""
     if number <= 0:
         return ""
     named = count(number, f"more {what}") if what else f"{number:,} more"
@@ -270,17 +270,17 @@ def _more(number: int, what: str) -> str:
 
 def _how_alike(audit: Audit, row: int) -> str:
     if audit.flags["near_copy"][row]:
-        return f"likeness {audit.scores['near_copy'][row]:.2f}"
+        return f"similarity {audit.scores['near_copy'][row]:.2f}"
     return "exact copy"
 
 
 def _label(audit: Audit, row: int) -> str:
     label = audit.catalog.label[row]
-    return audit.catalog.labels[label] if label >= 0 else "nothing"
+    return audit.catalog.labels[label] if label >= 0 else "no label"
 
 
 def _gallery_of(audit: Audit, check: str, caption: Callable[[int], str]) -> str:
-    """The pictures that a check has flagged, and no others."""
+    """The pictures that a check has flagged."""
     rows = [row for row in audit.ranked(check) if audit.flags[check][row]]
     return _gallery(audit, rows, caption) if rows else ""
 

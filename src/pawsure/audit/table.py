@@ -1,4 +1,4 @@
-"""Findings as a table, and the manifest of what is left."""
+"""The findings as a table, and the manifest without bad pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIXES = (".csv", ".parquet")
 
 
 def findings_table(audit: Audit) -> pyarrow.Table:
-    """A row a picture: what it is, the advice and why, and a score and a flag for each check."""
+    """One row per picture: catalog, advice, reason, and a score and a flag for each check."""
     catalog = audit.catalog
     table = catalog.table().drop_columns(["problem"])
     likely = [catalog.labels[label] if label >= 0 else None for label in audit.likely]
@@ -41,17 +41,17 @@ def findings_table(audit: Audit) -> pyarrow.Table:
 
 
 def write_table(table: pyarrow.Table, path: str | Path) -> None:
-    """Write a table as CSV or Parquet, by its suffix, whole or not at all."""
+    """Write a table as CSV or Parquet, by its suffix, atomically."""
     with atomic_path(path) as temporary:
         tables.write_table(table, temporary)
 
 
 def check_manifest(path: str | Path, source: Source, *, leave_out: Sequence[str] = ()) -> None:
-    """Refuse what a cleaned manifest can't be written to, before minutes are spent.
+    """Check early whether a cleaned manifest can be written.
 
     Raises:
-        UsageError: it has another suffix, is there already, its folder is not, the pictures
-            are not files, or there is no such check.
+        UsageError: another suffix, an existing file, a missing folder, pictures in an archive, or
+            an unknown check.
     """
     for name in leave_out:
         if name not in BY_NAME:
@@ -62,7 +62,7 @@ def check_manifest(path: str | Path, source: Source, *, leave_out: Sequence[str]
     if path.exists():
         raise UsageError(f"{path} exists already. Name another file, or remove it.")
     if not path.parent.is_dir():
-        raise UsageError(f"There is no folder {path.parent} to write {path.name} to. Make it.")
+        raise UsageError(f"There is no folder {path.parent} to write {path.name} to. Create it.")
     check_place(path)
     if source.folder is None:
         raise UsageError(
@@ -72,19 +72,19 @@ def check_manifest(path: str | Path, source: Source, *, leave_out: Sequence[str]
 
 
 def left_out(audit: Audit, leave_out: Sequence[str] = ()) -> np.ndarray:
-    """Bool (N,): pictures that a cleaned manifest lacks.
+    """Bool (N,): the pictures that a cleaned manifest leaves out.
 
     Args:
         audit: of all.
         leave_out: see `write_manifest`.
 
     Raises:
-        UsageError: there is no such check, or it was not made.
+        UsageError: the check is unknown, or was not run.
     """
     out = np.asarray(audit.advice == LEAVE_OUT)
     for name in leave_out:
         if name not in audit.flags:
-            raise UsageError(f"'{name}' was not looked for. {audit.not_looked}")
+            raise UsageError(f"'{name}' was not checked. {audit.not_looked}")
         out = out | audit.flags[name]
     return out
 
@@ -92,18 +92,18 @@ def left_out(audit: Audit, leave_out: Sequence[str] = ()) -> np.ndarray:
 def write_manifest(
     audit: Audit, path: str | Path, *, leave_out: Sequence[str] = ()
 ) -> tuple[int, int]:
-    """Write a manifest of the pictures that are left; no picture is touched.
+    """Write a manifest without bad pictures; no picture is changed.
 
     Args:
         audit: of all.
         path: of the manifest; see `check_manifest`.
-        leave_out: names of checks whose flagged pictures are to be left out as well.
+        leave_out: names of checks whose flagged pictures are left out too.
 
     Returns:
-        How many are kept and how many left out.
+        The number of pictures in the manifest, and of those left out.
 
     Raises:
-        UsageError: `check_manifest`, or a check that there is not or that was not made.
+        UsageError: see `check_manifest` and `left_out`.
     """
     import pyarrow
 
@@ -123,7 +123,7 @@ def write_manifest(
 
 
 def _named(path: Path, home: Path) -> str:
-    """Relative to the manifest where the picture lies below it, else in full."""
+    """Relative to the manifest if the picture is below it, else absolute."""
     path = path.absolute()
     return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
 

@@ -35,7 +35,7 @@ def export(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="int8 (a model file a third as large), two-looks (test-time augmentation: fewer "
+            help="int8 (a model file a third as large), tta (test-time augmentation: fewer "
             "mistakes, twice the time), litert (phones and small boards), saved-model "
             "(TensorFlow), browser (a web page that needs no server).",
         ),
@@ -75,9 +75,16 @@ def export(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
     changed = None if max_changed is None else read_share("--max-changed", max_changed)
     from pawsure.data.sources import check_data
-    from pawsure.export.choices import FITTED, check_choice, check_free, needs_tensorflow
+    from pawsure.export.choices import (
+        FITTED,
+        check_choice,
+        check_free,
+        current_name,
+        needs_tensorflow,
+    )
     from pawsure.model.predictor import Predictor
 
+    to = current_name(to, screen.note)
     check_choice(to, precision)
     check_free(out)
     if runtime is not None and to != "browser":

@@ -1,10 +1,9 @@
-"""Are two pictures the same one? Lay one over the other as well as it goes, and compare.
+"""Align two pictures and compare them, to decide whether they are copies.
 
-A copy that was cropped is found by a crop that is near, not right. So the frame is moved, by
-a few steps of Gauss and Newton in height and width on their own (Lucas and Kanade 1981, "An
-Iterative Image Registration Technique"), until both show the same; then the fine structure
-of both is correlated. Coarse structure does not count: meadow below and sky above correlate in
-any two pictures, edges in the same places only in copies.
+A cropped copy is found by an approximate crop. A few Gauss-Newton steps, separate in height and
+width, align the frame (Lucas and Kanade 1981, "An Iterative Image Registration Technique"); then
+the fine structure of both is correlated. Coarse structure does not count: any two pictures may
+show sky above a meadow, but only copies have the same edges.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from pawsure.copies.fingerprints import THUMBNAIL_PX
 _STEPS = 6
 _PAIRS_A_TIME = 256  # 1,600 numbers, some ten arrays: 16 MB
 
-# Finer than the first is noise of resizing and compression, coarser than the second is
-# composition; in pixels of the thumbnail.
+# In pixels of the thumbnail. Finer than the first is noise of resizing and compression, coarser
+# than the second is composition.
 _FINE, _COARSE = 0.7, 3.0
 
-# No crop that is looked for moves an edge further from where the search starts.
+# Largest movement of an edge from the start of the search.
 _FURTHEST = 0.12
 
 
@@ -33,15 +32,15 @@ def similarity(
     frames: np.ndarray,
     mirrored: np.ndarray,
 ) -> np.ndarray:
-    """How like each other the pictures of each pair are, once they are aligned.
+    """Similarity of the pictures of each pair, after alignment.
 
     Args:
         pictures: gives thumbnails, uint8 (B, 40, 40), by row.
         first: int (P,), rows of the pictures that are cropped (and mirrored).
         second: int (P,), rows of those that they are compared with.
-        frames: float (P, 4), where to start: the part of the first that the second may show,
-            as top, bottom, left and right, of 1.
-        mirrored: bool (P,), whether the first is seen in a mirror.
+        frames: float (P, 4), start of the search: the part of the first that the second may show,
+            as top, bottom, left and right, in [0, 1].
+        mirrored: bool (P,), whether the first is mirrored.
 
     Returns:
         float32 (P,), a correlation in [-1, 1]; 0 where a picture has no structure.
@@ -52,11 +51,11 @@ def similarity(
         whole = _fine_structure(pictures(first[some]))
         whole = np.where(mirrored[some, np.newaxis, np.newaxis], whole[:, :, ::-1], whole)
         part = _fine_structure(pictures(second[some]))
-        found[some] = _aligned(whole, part, _seen_in_mirror(frames[some], mirrored[some]))
+        found[some] = _aligned(whole, part, _mirrored_frames(frames[some], mirrored[some]))
     return found
 
 
-def _seen_in_mirror(frames: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+def _mirrored_frames(frames: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
     turned = frames.copy()
     turned[mirrored, 2] = 1 - frames[mirrored, 3]
     turned[mirrored, 3] = 1 - frames[mirrored, 2]
@@ -64,12 +63,12 @@ def _seen_in_mirror(frames: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
 
 
 def _aligned(whole: np.ndarray, part: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """The best correlation on the way."""
+    """The best correlation over all steps."""
     best = np.full(len(part), -1.0, dtype=np.float32)
     frame = frames.astype(np.float32)
     for step in range(_STEPS):
         seen, down, right = _seen(whole, frame)
-        best = np.maximum(best, _agreement(seen, part))
+        best = np.maximum(best, _correlation(seen, part))
         if step < _STEPS - 1:
             moved = frame + _movement(seen, down, right, part)
             frame = np.clip(moved, frames - _FURTHEST, frames + _FURTHEST).astype(np.float32)
@@ -92,10 +91,10 @@ def _movement(
         axis=1,
     ).reshape(len(seen), 5, -1)
     normal = slopes @ slopes.transpose(0, 2, 1)
-    # Damped, so that pictures without structure in one direction stay where they are.
+    # Damped, so that pictures without structure in one direction do not move.
     trace = np.trace(normal, axis1=1, axis2=2)
     normal += (1e-3 * trace / 5 + 1e-6)[:, np.newaxis, np.newaxis] * np.eye(5, dtype=np.float32)
-    # The contrast is brought to 1 beforehand; the fifth unknown is what is left of it.
+    # Contrast is normalised beforehand; the fifth unknown is the remainder.
     gain = _norm(part) / np.maximum(_norm(seen), 1e-6)
     wanted = (part / np.maximum(gain, 1e-6)[:, np.newaxis, np.newaxis] - seen).reshape(
         len(seen), -1, 1
@@ -104,10 +103,10 @@ def _movement(
 
 
 def _seen(whole: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a frame shows, and its slopes for a whole picture's height and width."""
+    """The content of a frame, and its slopes along height and width."""
     rows = _between(whole, frame[:, 0], frame[:, 1])
     seen = _between(rows.transpose(0, 2, 1), frame[:, 2], frame[:, 3]).transpose(0, 2, 1)
-    # Slopes are those of what is seen: an edge that moves by 1 moves it by this many pixels.
+    # Slopes per movement of an edge by 1, in pixels.
     height = (frame[:, 1] - frame[:, 0])[:, np.newaxis, np.newaxis]
     width = (frame[:, 3] - frame[:, 2])[:, np.newaxis, np.newaxis]
     down = np.gradient(seen, axis=1) * THUMBNAIL_PX / height
@@ -116,7 +115,7 @@ def _seen(whole: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def _between(pictures: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Rows of each picture at even distances from low to high, by linear interpolation."""
+    """Equidistant rows of each picture from low to high, by linear interpolation."""
     along = (np.arange(THUMBNAIL_PX, dtype=np.float32) + 0.5) / THUMBNAIL_PX
     place = low[:, np.newaxis] + (high - low)[:, np.newaxis] * along
     place = np.clip(place * THUMBNAIL_PX - 0.5, 0, THUMBNAIL_PX - 1)
@@ -127,16 +126,16 @@ def _between(pictures: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndar
 
 
 def _fine_structure(thumbnails: np.ndarray) -> np.ndarray:
-    """float32 (B, 40, 40), with neither noise nor composition."""
+    """float32 (B, 40, 40), without noise and composition."""
     pixels = thumbnails.astype(np.float32)
     return np.asarray(_BLUR_FINE @ pixels @ _BLUR_FINE.T - _BLUR_COARSE @ pixels @ _BLUR_COARSE.T)
 
 
-def _agreement(seen: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """How far two pictures agree: as a whole, or in the middle, where that is less.
+def _correlation(seen: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Correlation of the whole or of the middle, whichever is lower.
 
-    The whole alone is not enough: two photographs in white frames are alike by the frames,
-    which gave 0.88 for the likest of 8 million pairs of different ones.
+    Two photographs with white frames correlate by their frames: 0.88 as a whole, for the most
+    similar of 8 million pairs of different ones.
     """
     whole = np.einsum("phw,phw->p", _normalised(seen), _normalised(part))
     middle = _normalised(seen[:, _MIDDLE, _MIDDLE]), _normalised(part[:, _MIDDLE, _MIDDLE])
@@ -155,14 +154,14 @@ def _normalised(pictures: np.ndarray) -> np.ndarray:
     return np.where(norm > _FLAT, centred / np.maximum(norm, _FLAT), 0)
 
 
-# A norm: half a grey level in each pixel of the middle.
+# A norm: half a grey level per pixel of the middle.
 _FLAT = 10.0
 
 _MIDDLE = slice(THUMBNAIL_PX // 4, -THUMBNAIL_PX // 4)
 
 
 def _gaussian(sigma: float) -> np.ndarray:
-    """float32 (40, 40): blurs columns; rows sum to 1, at the edges too."""
+    """float32 (40, 40): blurs columns; rows sum to 1, also at the edges."""
     place = np.arange(THUMBNAIL_PX)
     weight = np.exp(-((place[:, np.newaxis] - place) ** 2) / (2 * sigma**2))
     return np.asarray(weight / weight.sum(axis=1, keepdims=True), dtype=np.float32)

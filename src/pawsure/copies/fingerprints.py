@@ -1,14 +1,14 @@
-"""What a picture looks like in few numbers, so that copies of it can be found.
+"""Fingerprints of pictures, to find copies.
 
-A picture is kept as a grey thumbnail. Its *spectrum* is the thumbnail's discrete cosine
+A picture is stored as a grey thumbnail. Its *spectrum* is the thumbnail's discrete cosine
 transform cut to low frequencies, as in perceptual hashes (Zauner 2010, "Implementation and
 Benchmarking of Perceptual Image Hash Functions"). A *descriptor* is the spectrum without its
 mean, each frequency weighted by its height, as photographs have little of the high ones, and
 brought to length one: the product of two descriptors is a correlation that brightness and
 contrast do not change.
 
-How a picture would look when cropped or mirrored is a linear function of its spectrum, so the
-descriptors of all these *variants* are made without the picture.
+The spectrum of a cropped or mirrored picture is a linear function of that of the whole, so the
+descriptors of all these *variants* are computed without the picture.
 """
 
 from __future__ import annotations
@@ -24,26 +24,24 @@ THUMBNAIL_PX = 40
 """Side of a thumbnail. Photographs of 200 pixels are decoded at a quarter for it."""
 
 THUMBNAILS_VERSION = f"grey-{THUMBNAIL_PX}-{PREPROCESSING_VERSION}"
-"""Changes when the same bytes give another thumbnail."""
+"""Changes if the same bytes give another thumbnail."""
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # luma, ITU-R BT.601
 
 _KEPT = 16  # frequencies a side of a spectrum: what crops of it need
 _USED = 10  # frequencies a side of a descriptor
 
-DESCRIPTOR_LENGTH = _USED * _USED - 1
-
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A part of a picture, perhaps seen in a mirror.
+    """A part of a picture, possibly mirrored.
 
     Attributes:
-        rows: from where to where in height, of 1.
-        columns: the same in width, before mirroring.
-        mirrored: left for right.
+        rows: interval of the height, in [0, 1].
+        columns: interval of the width, before mirroring.
+        mirrored: whether left and right are swapped.
     """
 
     rows: Interval
@@ -51,8 +49,8 @@ class Variant:
     mirrored: bool
 
 
-# A crop that keeps nine tenths of a side lies within 2.5% of one of these, wherever it was
-# taken, and one that keeps less of a tenth away no further from the whole.
+# Every crop to nine tenths of a side lies within 2.5% of one of these; a smaller crop is closer to
+# the whole.
 _INTERVALS: tuple[Interval, ...] = ((0.0, 1.0), (0.0, 0.9), (0.1, 1.0), (0.05, 0.95))
 
 WHOLE = Variant((0.0, 1.0), (0.0, 1.0), False)
@@ -77,11 +75,11 @@ def spectra(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def descriptors(spectrum: np.ndarray, variant: Variant = WHOLE) -> np.ndarray:
-    """What a variant of each picture is found by.
+    """Descriptors of a variant of each picture.
 
     Args:
         spectrum: float32 (N, 256).
-        variant: how the pictures are to be seen.
+        variant: part and mirroring.
 
     Returns:
         float32 (N, 99), each of length 1; of length 0 for a picture of one colour.
@@ -92,7 +90,7 @@ def descriptors(spectrum: np.ndarray, variant: Variant = WHOLE) -> np.ndarray:
 
 
 def _centres(count: int) -> np.ndarray:
-    """Middles of pixels, of 1."""
+    """Pixel centres in [0, 1]."""
     return (np.arange(count) + 0.5) / count
 
 
@@ -127,5 +125,5 @@ def _seen_as(variant: Variant) -> np.ndarray:
     return np.ascontiguousarray(both[1:].T, dtype=np.float32)
 
 
-# Below this a picture has nothing to know it by: noise of half a grey level.
+# Below this, a picture has no structure: noise of half a grey level.
 _BLANK = 100.0

@@ -1,4 +1,4 @@
-"""The catalog as training, evaluation and the audit all want it: copies of any kind grouped."""
+"""The catalog with copies grouped, for training, evaluation and the audit."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def grouped_catalog(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = NO_PROGRESS,
 ) -> Grouped:
-    """Look at every picture once, and group copies and near-copies.
+    """Read every picture once, and group copies and near-copies.
 
-    Thumbnails are made of the bytes that are read for the catalog, and kept by content: 3,000
-    photographs take half a second more the first time, and nothing is decoded the second time.
+    Thumbnails are made while the catalog reads the pictures, and cached by content: 3,000
+    photographs take half a second more the first time, and none is decoded the second time.
 
     Args:
         data: see `pawsure.data.sources.open_source`.
-        for_training: whether to insist on what training needs, near-copies counted once.
-        limits: that every picture must keep.
+        for_training: whether to check the needs of training, with near-copies counted once.
+        limits: for every picture.
         progress: told of every picture.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Copies across splits: how many, and which."""
+"""Leakage: copies across splits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXAMPLES = 20
 
 @dataclass(frozen=True)
 class LeakyPair:
-    """A held-out picture and a copy of it that is learned from."""
+    """A held-out picture and a copy of it in the training split."""
 
     held_out: str
     split: str
@@ -31,9 +31,9 @@ class Leakage:
 
     Attributes:
         groups: of copies, that lie in more than one split.
-        rows: int64, held-out pictures that have a copy among those learned from.
+        rows: int64, held-out pictures with a copy in the training split.
         leaked: how many of them, by split.
-        total: how many pictures that can be used each of these splits has.
+        total: usable pictures of each of these splits.
         pairs: some of them, with one copy each.
     """
 
@@ -54,7 +54,7 @@ class Leakage:
 
 
 def find_leakage(catalog: Catalog) -> Leakage:
-    """Look for groups of copies in more than one split; a catalog without splits has none."""
+    """Find groups of copies in more than one split."""
     rows = catalog.where()
     split, group = catalog.split[rows].astype(str), catalog.group[rows]
     places = {pair for pair in zip(group.tolist(), split.tolist(), strict=True) if pair[1]}
@@ -79,36 +79,36 @@ def find_leakage(catalog: Catalog) -> Leakage:
 
 
 def refuse_leakage(leakage: Leakage, *, data: str) -> None:
-    """Stop where copies lie in more than one split.
+    """Raise if copies lie in more than one split.
 
     Raises:
-        DataError: they do; the message counts them and says the way out.
+        DataError: with their number and what to do.
     """
     if not leakage.groups:
         return
-    told = ""
+    example = ""
     if leakage.pairs:
         pair = leakage.pairs[0]
-        told = f" (such as {pair.held_out}, {pair.split}, and {pair.learned}, train)"
+        example = f" (such as {pair.held_out}, {pair.split}, and {pair.learned}, train)"
     raise DataError(
         f"The splits of {data} share copies: {count(leakage.groups, 'group')} of copies or "
-        f"near-copies in more than one split{told}, so figures measured on them would be too "
-        f"good. Write a manifest without them (pawsure audit {data} --apply clean.csv) and train "
-        "on that, without its column split where it keeps near-copies because labels differ by a "
-        "detail. Or leave out --strict."
+        f"near-copies in more than one split{example}, so held-out figures would be too good. "
+        f"Write a manifest without them (pawsure audit {data} --apply clean.csv) and train on it; "
+        "if near-copies stay in it because labels differ by a detail, remove its column split. "
+        "Or leave out --strict."
     )
 
 
 @dataclass(frozen=True)
 class Owed:
-    """What a linear classifier's accuracy on a split owes to leakage.
+    """How much leakage raises the accuracy of a linear classifier on a split.
 
     Attributes:
         split: held out.
-        with_copies: accuracy when all training pictures are learned from, in [0, 1].
-        without_copies: when copies of held-out ones are left out of them.
-        at_most: what a network that knows by heart all it learned from could owe: the share
-            of leaked pictures that the classifier without copies gets wrong.
+        with_copies: accuracy after training on all training pictures, in [0, 1].
+        without_copies: after training without copies of held-out pictures.
+        at_most: upper limit for a network that memorizes: the share of leaked pictures that the
+            classifier without copies gets wrong.
     """
 
     split: str

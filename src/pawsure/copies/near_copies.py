@@ -1,4 +1,4 @@
-"""Copies of pictures: exact ones by content, near ones by how they look; groups of both."""
+"""Find and group copies: exact ones by content, near-copies by appearance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pawsure.progress import NO_PROGRESS, Progress
 LEAST_SIMILARITY = 0.85
 """Of a picture and its near-copy, by `pawsure.copies.alignment.similarity`. On 4,000 photographs,
 copies that were resized, recompressed, cropped by a tenth, mirrored, made lighter or darker are
-at 0.90 and more; of 8 million pairs of different ones the likest is at 0.77."""
+at 0.90 and more; of 8 million pairs of different ones the most similar is at 0.77."""
 
 _ROWS_AT_A_TIME = 4096
 
@@ -27,7 +27,7 @@ _LEAST_OF_A_PATTERN = 5  # pairs; fewer may be mistakes
 
 @dataclass(frozen=True, eq=False)
 class NearCopies:
-    """Pairs of pictures that are near-copies of each other; P of them.
+    """P pairs of near-copies.
 
     Attributes:
         first: int64 (P,), rows; the smaller of the two.
@@ -44,7 +44,7 @@ class NearCopies:
         return len(self.first)
 
     def at(self, rows: np.ndarray) -> NearCopies:
-        """The same pairs where picture i is called `rows[i]`."""
+        """The same pairs with picture i renumbered as `rows[i]`."""
         return replace(self, first=rows[self.first], second=rows[self.second])
 
 
@@ -84,14 +84,14 @@ def _each_once(first: np.ndarray, second: np.ndarray, found: np.ndarray) -> Near
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """A catalog whose groups hold near-copies too.
+    """A catalog whose groups include near-copies.
 
     Attributes:
         catalog: with groups of exact and near copies.
-        near: the pairs that made them, by row; of exact copies, the first stands for all.
+        near: the pairs behind them, by row; of exact copies, only the first.
         exact: int64 (N,), the groups of exact copies alone.
-        too_alike: a label whose pictures are so alike that near-copies say nothing; the
-            catalog's groups are those of exact copies then. Empty if there is none.
+        too_alike: a label whose pictures are too similar to detect near-copies; the groups are
+            then those of exact copies. Empty if there is none.
     """
 
     catalog: Catalog
@@ -101,11 +101,11 @@ class Grouped:
 
     @property
     def differ_by_detail(self) -> bool:
-        """Whether near-copies are what tells the labels apart, not mistakes.
+        """Whether labels of near-copies differ by a detail, not by mistake.
 
-        A camera that does not move takes the same picture with and without an animal; on a
-        production line, good parts and bad ones are nearly alike. Then most near-copies, or
-        most groups of them, have different labels.
+        A fixed camera takes the same picture with and without an animal; on a production line,
+        good and bad parts look alike. Then most near-copies, or most groups of them, have
+        different labels.
         """
         label, usable = self.catalog.label, self.catalog.problem == ""
         known = usable[self.near.first] & usable[self.near.second]
@@ -122,18 +122,18 @@ def group_copies(
 ) -> Grouped:
     """Put near-copies into one group.
 
-    Where there are none, groups are as they were, and so are the splits drawn by them. Where
-    they take up most of a label (stripes, test charts, frames of one film), a split could not
-    be drawn by them: they are named, and groups stay as they were.
+    Without near-copies, groups and the splits drawn by them do not change. If near-copies are most
+    of a label (stripes, test charts, frames of one film), no split could be drawn: the label is
+    reported, and groups do not change.
 
     Args:
-        catalog: whose pictures were all looked at by `thumbnails`.
+        catalog: of the pictures in `thumbnails`.
         thumbnails: of them.
         progress: told of every picture.
     """
     usable = catalog.where()
     _, first = np.unique(catalog.content[usable].astype(str), return_index=True)
-    # In the order of content, so that names and places do not decide what is found.
+    # Sorted by content, so that the result does not depend on names.
     rows = usable[first]
     near = find_near_copies(thumbnails.rows(catalog.content[rows]), progress=progress).at(rows)
     grouped = replace(catalog, group=merged(catalog.group, near))
@@ -155,7 +155,7 @@ def _too_alike(grouped: Catalog) -> str:
 
 
 def merged(group: np.ndarray, near: NearCopies) -> np.ndarray:
-    """int64 (N,): groups joined wherever a pair connects them, numbered in order of appearance."""
+    """int64 (N,): groups joined by pairs, numbered in order of appearance."""
     parent = list(range(int(group.max()) + 1 if len(group) else 0))
 
     def root(of: int) -> int:

@@ -1,4 +1,4 @@
-"""Find pictures that may be copies of each other without comparing all with all.
+"""Find candidate pairs of copies without comparing all pictures.
 
 Descriptors are sorted into *cells* round centres (spherical k-means, as in an inverted file:
 Sivic and Zisserman 2003, "Video Google"). A picture is compared, in each of its variants,
@@ -23,12 +23,12 @@ variants are at 0.78 and more; of 8 million pairs of different photographs, 104 
 
 _PICTURES_A_CELL = 128
 _MOST_CELLS = 2048
-_CELLS_LOOKED_IN = 3
+_CELLS_SEARCHED = 3
 _KMEANS_ROUNDS = 4
 _SAMPLE_A_CELL = 32
 
 _MOST_PARTNERS = 24
-"""Candidates kept for a picture: among a thousand frames of one film, neighbours suffice."""
+"""Most candidates per picture: among a thousand frames of one film, neighbours suffice."""
 
 _PRODUCTS_AT_A_TIME = 4_000_000  # 16 MB of float32
 _ROWS_AT_A_TIME = 8192
@@ -39,12 +39,12 @@ VARIANTS = PLAIN + MIRRORED
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Pairs that may be copies.
+    """Candidate pairs.
 
     Attributes:
-        first: int64 (P,), rows of the pictures that are seen in a variant.
-        second: int64 (P,), rows of those that look like it.
-        variant: int64 (P,), place in `VARIANTS`.
+        first: int64 (P,), indices of the pictures that are cropped or mirrored.
+        second: int64 (P,), indices of similar pictures.
+        variant: int64 (P,), index in `VARIANTS`.
         correlation: float32 (P,), of the descriptors.
     """
 
@@ -58,7 +58,7 @@ class Candidates:
         return len(self.first)
 
     def frames(self) -> np.ndarray:
-        """Top, bottom, left and right of the variants, of 1: float (P, 4)."""
+        """Top, bottom, left and right of the variants, in [0, 1]: float (P, 4)."""
         every = np.array([[*one.rows, *one.columns] for one in VARIANTS])
         return np.asarray(every[self.variant])
 
@@ -68,15 +68,15 @@ class Candidates:
 
 
 def find_candidates(spectrum: np.ndarray, *, progress: Progress = NO_PROGRESS) -> Candidates:
-    """Pairs of pictures that look alike, from their spectra.
+    """Similar pictures, by their spectra.
 
     Args:
         spectrum: float32 (N, 256), all different.
         progress: told of every step.
 
     Returns:
-        Each pair in one or both orders, in the variant in which it is likest: what is a crop of
-        the other shows only when the other is cropped. None of a picture and itself.
+        Each pair in one or both orders, in its most similar variant: a crop is only similar
+        to the cropped whole. Without pairs of a picture with itself.
     """
     cells = _Cells(_in_blocks(spectrum, WHOLE))
     blocks = range(0, len(spectrum), _BLOCK)
@@ -97,11 +97,11 @@ def find_candidates(spectrum: np.ndarray, *, progress: Progress = NO_PROGRESS) -
         found.extend(pairs)
         progress.advance()
     progress.finish()
-    return _likest(found)
+    return _most_similar(found)
 
 
 class _Cells:
-    """Descriptors, sorted by the centre that is nearest.
+    """Descriptors, sorted by their nearest centre.
 
     Args:
         base: float32 (N, F), each of length 1.
@@ -122,9 +122,9 @@ class _Cells:
         Returns:
             (place in `seen`, row of the base, correlation), arrays of one length, by cell.
         """
-        looks = _nearest(seen, self._centres, min(_CELLS_LOOKED_IN, len(self._centres)))
-        asking, starts = _sorted_by_cell(looks.reshape(-1), len(self._centres))
-        asking //= looks.shape[1]
+        nearest = _nearest(seen, self._centres, min(_CELLS_SEARCHED, len(self._centres)))
+        asking, starts = _sorted_by_cell(nearest.reshape(-1), len(self._centres))
+        asking //= nearest.shape[1]
         for cell in np.flatnonzero(np.diff(starts) * np.diff(self._starts)):
             inside = slice(self._starts[cell], self._starts[cell + 1])
             members, theirs = self._rows[inside], self._sorted[inside].T
@@ -142,7 +142,7 @@ class _Cells:
                     yield some[mine], members[other], values
 
 
-def _likest(found: list[np.ndarray]) -> Candidates:
+def _most_similar(found: list[np.ndarray]) -> Candidates:
     pairs = np.concatenate(found) if found else np.empty((0, 4))
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     first, second, variant = (pairs[:, column].astype(np.int64) for column in range(3))
@@ -157,7 +157,7 @@ def _likest(found: list[np.ndarray]) -> Candidates:
 
 
 def _best_of_each(owner: np.ndarray, value: np.ndarray, most: int) -> np.ndarray:
-    """Places of the `most` largest values of each owner."""
+    """Indices of the `most` largest values of each owner."""
     order = np.lexsort((-value, owner))
     sorted_owner = owner[order]
     starts = np.searchsorted(sorted_owner, sorted_owner)
@@ -165,7 +165,7 @@ def _best_of_each(owner: np.ndarray, value: np.ndarray, most: int) -> np.ndarray
 
 
 def _centres(base: np.ndarray) -> np.ndarray:
-    """float32 (K, F): middles of cells, each of length 1."""
+    """float32 (K, F): centres of cells, each of length 1."""
     count = min(max(1, len(base) // _PICTURES_A_CELL), _MOST_CELLS)
     rng = np.random.default_rng(0)
     sample = base[np.sort(rng.permutation(len(base))[: count * _SAMPLE_A_CELL])]
@@ -188,7 +188,7 @@ def _nearest(base: np.ndarray, centres: np.ndarray, count: int) -> np.ndarray:
         some = slice(start, start + _ROWS_AT_A_TIME)
         product = base[some] @ centres.T
         rows = np.arange(len(product))
-        # One after the other: for three that is forty times quicker than argpartition.
+        # Repeated argmax: for three, forty times faster than argpartition.
         for place in range(count):
             nearest[some, place] = product.argmax(axis=1)
             product[rows, nearest[some, place]] = -np.inf
@@ -204,5 +204,5 @@ def _in_blocks(spectrum: np.ndarray, variant: Variant) -> np.ndarray:
 
 
 def _sorted_by_cell(cell: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places in the order of their cells, and where each cell begins; one more for the end."""
+    """Indices sorted by cell, and the start of each cell, with the end."""
     return np.argsort(cell, kind="stable"), np.searchsorted(np.sort(cell), np.arange(count + 1))

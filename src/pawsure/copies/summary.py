@@ -1,4 +1,4 @@
-"""What an audit found, in figures and in sentences."""
+"""The findings of an audit, in figures and in sentences."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class AuditSummary:
         labels: how many of each label can be used.
         unreadable: how many can't be used.
         exact_copies: pictures beyond the first of each file that is there more than once.
-        near_copies: pictures beyond the first of each group, exact copies not counted.
+        near_copies: pictures beyond the first of each group, without exact copies.
         copy_groups: groups of two or more.
-        conflicting_groups: files that are there under more than one label.
+        conflicting_groups: files with more than one label.
         conflicting_near_groups: groups of near-copies with more than one label.
         by_detail: whether that is the rule, so that labels differ by a detail of the picture;
             see `Grouped.differ_by_detail`.
         leakage: copies across splits.
-        owed: what accuracy owes to it, where it was measured.
-        flagged: pictures that each further check found, by its name; only of those made.
-        label_accuracy: how often held-out classifiers agree with the labels; None if not asked.
+        owed: the effect of leakage on accuracy, if measured.
+        flagged: number of pictures by check; without checks that were not run.
+        label_accuracy: how often held-out classifiers agree with the labels; None if not run.
         formats: pictures of each format.
         sides: the shortest side in pixels: smallest, median and largest.
         too_alike: a label whose pictures can't be told from near-copies; see `Grouped`.
-        embedded_by: what looked at labels and strangers; empty if nothing did.
+        embedded_by: the network that judged labels and outliers; empty if none did.
     """
 
     pictures: int
@@ -74,7 +74,7 @@ class AuditSummary:
         return told
 
     def sentences(self) -> list[str]:
-        """The same for people, what matters most first; what is in order is not said."""
+        """The findings for people, most important first."""
         return [
             *self._about_leakage(),
             *self._about_copies(),
@@ -239,11 +239,11 @@ _FILE_CHECKS = {
         "are more than three times as long as wide, and get distorted when made square",
     ),
 }
-"""What a check says of one picture, and of more."""
+"""Of each check, the sentence for one picture and for several."""
 
 
 def summarise(grouped: Grouped, catalog: Catalog | None = None, **further: Any) -> AuditSummary:
-    """Sum up what is known once files were read and copies grouped.
+    """Summarise a catalog whose copies are grouped.
 
     Args:
         grouped: see `pawsure.copies.grouping.grouped_catalog`.
@@ -288,6 +288,6 @@ def summarise(grouped: Grouped, catalog: Catalog | None = None, **further: Any) 
 
 
 def conflicting(groups_of_labels: np.ndarray) -> np.ndarray:
-    """Groups that occur more than once where each stands once for each of its labels."""
+    """Groups that occur more than once: those with several labels."""
     groups, counts = np.unique(groups_of_labels, return_counts=True)
     return np.asarray(groups[counts > 1])

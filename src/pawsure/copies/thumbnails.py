@@ -1,4 +1,4 @@
-"""Thumbnails of every picture, made while files are read anyway, and kept by content."""
+"""Thumbnails of all pictures, made while files are read, and cached by content."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pawsure.progress import NO_PROGRESS, Progress
 
 
 class Thumbnails:
-    """The store of thumbnails, and what fills it.
+    """The store of thumbnails.
 
-    Pictures that it knows from an earlier run are not decoded again. Give `look` to
+    Pictures of an earlier run are not decoded again. Pass `look` to
     `pawsure.data.catalog.build_catalog`, then call `keep`.
 
     Args:
-        limits: that every picture must keep.
+        limits: for every picture.
     """
 
     def __init__(self, *, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -34,7 +34,7 @@ class Thumbnails:
         self.made = 0
 
     def look(self, content: str, data: bytes) -> None:
-        """Take the thumbnail of a picture, if there is none; from any thread.
+        """Make the thumbnail of a picture, if there is none; thread-safe.
 
         Args:
             content: its hash.
@@ -55,16 +55,16 @@ class Thumbnails:
                 self._flush()
 
     def keep(self, progress: Progress = NO_PROGRESS) -> None:
-        """Write what is not written yet, and say what became of what earlier runs had written."""
+        """Write new thumbnails, and report lost ones of earlier runs."""
         with self._lock:
             self._flush()
         tell_lost([self._store], progress)
 
     def rows(self, contents: np.ndarray) -> StoredRows:
-        """Thumbnails, uint8 (N, 40, 40) of these contents, read when they are asked for.
+        """Thumbnails, uint8 (N, 40, 40) of these contents, read on demand.
 
         Raises:
-            StorageError: one was never looked at, or is gone.
+            StorageError: one was never made, or is lost.
         """
         return self._store.rows(contents)
 

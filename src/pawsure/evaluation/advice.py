@@ -1,4 +1,4 @@
-"""What to try after a run, as settings of its recipe: from its diagnosis, not by rote.
+"""Suggest what to try after a run, from its diagnosis.
 
 A suggestion is made only if the diagnosis calls for it and the recipe does not do it yet.
 """
@@ -15,11 +15,11 @@ from pawsure.evaluation.findings import Diagnosis, Suggestion
 from pawsure.wording import rounded
 
 SIZES_PX = (96, 128, 160, 192, 224)
-"""Sides that ImageNet weights are trained at. A linear probe on MobileNetV2, 2,000 pictures of
+"""Input sizes of ImageNet weights. A linear probe on MobileNetV2, 2,000 pictures of
 cats and dogs: 128 pixels 94.9%, 160 97.5%, 192 98.1%, 224 98.8%."""
 
 _LARGEST_SHARE = 0.5
-"""Of the pictures held out for validation; a larger one leaves too little to learn from."""
+"""Of pictures for validation; a larger one leaves too few for training."""
 
 # More dropout is not among them: at 0.4 in place of 0.2 `default` had a validation loss of 0.081
 # in place of 0.077 on 3,000 cats and dogs.
@@ -32,46 +32,46 @@ def suggest(
     """What to try next, most promising first.
 
     Args:
-        diagnosis: of the run; its `next` is not looked at.
-        recipe: of the run, as plain tables; without it only what needs none is suggested.
-        data: what the run was given.
-        recipe_name: the same of its recipe: a name on board or a file.
+        diagnosis: of the run; its `next` is ignored.
+        recipe: of the run, as plain tables; if empty, only suggestions that need none are made.
+        data: of the run.
+        recipe_name: of the run, a built-in name or a file.
         run: its folder.
     """
     wanted = {
         "nothing-learned": (_own_scaling, _lower_rate, _larger_pictures, _other_backbone),
-        "fit": (_own_scaling, _longer, _deeper, _larger_pictures, _second_look, _other_backbone),
+        "fit": (_own_scaling, _longer, _deeper, _larger_pictures, _tta, _other_backbone),
         "training-pictures": (
             _own_scaling,
             _deeper,
             _augmented,
             _larger_pictures,
-            _second_look,
+            _tta,
             _more_pictures,
         ),
         "validation-pictures": (_larger_validation,),
     }[diagnosis.limit]
-    makers = [_frozen_batch_norm, _keep_best, _gentler, *wanted, _head_alone]
-    found = (made for maker in makers for made in maker(diagnosis, recipe))
-    given = {"DATA": data, "RUN": run, "TWO-LOOKS": f"{run.rstrip('/')}-two-looks"}
-    return tuple(_spelled(*one, given, recipe_name) for one in found)
+    rules = [_frozen_batch_norm, _keep_best, _gentler, *wanted, _head_alone]
+    results = (result for rule in rules for result in rule(diagnosis, recipe))
+    names = {"DATA": data, "RUN": run, "TTA-MODEL": f"{run.rstrip('/')}-tta"}
+    return tuple(_suggestion(*result, names, recipe_name) for result in results)
 
 
-_Found = tuple[str, dict[str, Any], str]
-"""Why, settings, and the command where it is not that of the run; in it DATA stands for what
-the run was given, RUN for its folder and TWO-LOOKS for one beside it."""
+_Result = tuple[str, dict[str, Any], str]
+"""Why, settings, and the command if it is not that of the run. DATA, RUN and TTA-MODEL stand for
+the data of the run, its folder and a new folder beside it."""
 
 
-def _spelled(
+def _suggestion(
     why: str,
     settings: Mapping[str, Any],
     command: str,
-    given: Mapping[str, str],
+    names: Mapping[str, str],
     recipe_name: str,
 ) -> Suggestion:
     own = ["--recipe", recipe_name] if recipe_name != "default" else []
     words = command.split() if command else ["pawsure", "train", "DATA", *own]
-    words = [given.get(word, word) for word in words]
+    words = [names.get(word, word) for word in words]
     settings = {
         key: rounded(value) if isinstance(value, float) else value
         for key, value in settings.items()
@@ -88,7 +88,7 @@ def _toml(value: Any) -> str:
 
 
 def _is_file(recipe: Mapping[str, Any]) -> bool:
-    """Whether the backbone is a file, which stays as it is."""
+    """Whether the backbone is a file, which can't be changed."""
     return recipe.get("model", {}).get("weights") == "own"
 
 
@@ -100,10 +100,10 @@ def _stage(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return next((stage for stage in _stages(recipe) if stage["name"] == name), {})
 
 
-# What went wrong in the run
+# Mistakes of the run
 
 
-def _frozen_batch_norm(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _frozen_batch_norm(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     troubled = diagnosis.overfitting.verdict != "no" or diagnosis.limit == "training-pictures"
     settings = {
         f"stages.{stage['name']}.batch_norm": "frozen"
@@ -111,14 +111,11 @@ def _frozen_batch_norm(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Itera
         if stage.get("batch_norm") == "train" and stage.get("train_from") != "head"
     }
     if troubled and settings:
-        yield (
-            ("Batch normalization re-estimates its statistics from a small data set; freeze it."),
-            settings,
-            "",
-        )
+        why = "Batch normalization re-estimates its statistics from a small data set; freeze it."
+        yield why, settings, ""
 
 
-def _keep_best(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _keep_best(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     seen = diagnosis.overfitting
     stage = _stage(recipe, seen.end.stage)
     if seen.verdict == "no" or not stage:
@@ -132,19 +129,16 @@ def _keep_best(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
         yield f"The last {wasted} epochs did not help.", {f"{at}.patience": 2}, ""
 
 
-def _gentler(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _gentler(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     for gain in diagnosis.gains:
         rate = _stage(recipe, gain.stage).get("learning_rate")
         if gain.verdict == "hurt" and rate:
             key = f"stages.{gain.stage}.learning_rate"
-            yield (
-                f"{gain.stage} made {gain.before} worse; its learning rate may be too high.",
-                {key: rate / 10},
-                "",
-            )
+            why = f"{gain.stage} made {gain.before} worse; its learning rate may be too high."
+            yield why, {key: rate / 10}, ""
 
 
-def _lower_rate(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _lower_rate(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     settings = {
         f"stages.{stage['name']}.learning_rate": stage["learning_rate"] / 10
         for stage in _stages(recipe)
@@ -154,47 +148,44 @@ def _lower_rate(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fo
         yield "The learning rate may be too high.", settings, ""
 
 
-# What would make it better
+# Improvements
 
 
-def _own_scaling(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _own_scaling(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     model = recipe.get("model", {})
     if not _is_file(recipe) and model.get("scaling") == "unit" and model.get("weights") != "none":
         why = "The pretrained weights expect a different pixel range."
         yield why, {"model.scaling": "backbone"}, ""
 
 
-def _longer(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _longer(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     stage = _stage(recipe, diagnosis.overfitting.end.stage)
     if diagnosis.still_improving and stage.get("epochs"):
         key = f"stages.{stage['name']}.epochs"
         yield "It was still improving when training ended.", {key: 2 * stage["epochs"]}, ""
 
 
-def _deeper(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _deeper(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     stages = () if _is_file(recipe) else _stages(recipe)
     if stages and all(stage.get("train_from") == "head" for stage in stages):
         why = "Only the head was trained; fine-tuning may help."
         yield why, {}, "pawsure train DATA"
 
 
-def _larger_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _larger_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     now = recipe.get("model", {}).get("image_size")
     larger = next((size for size in SIZES_PX if now and size > now), None)
     if larger and not _is_file(recipe):
-        yield (
-            f"Larger pictures ({larger} pixels, now {now}) show more detail.",
-            {"model.image_size": larger},
-            "",
-        )
+        why = f"Larger pictures ({larger} pixels, now {now}) show more detail."
+        yield why, {"model.image_size": larger}, ""
 
 
-def _other_backbone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _other_backbone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     yield "Another backbone may suit these pictures better.", {}, "pawsure compare DATA"
 
 
-def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
-    """Changed pictures for the deepest stage."""
+def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
+    """Data augmentation for the deepest stage."""
     learning = [stage for stage in _stages(recipe) if stage.get("optimizer") != "logistic"]
     if not learning:
         return
@@ -208,21 +199,17 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
         yield "It was trained without data augmentation.", settings, ""
 
 
-def _second_look(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _tta(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     if recipe.get("model", {}).get("looks") == 1:
         why = "Test-time augmentation makes fewer mistakes, in twice the time."
-        yield why, {}, "pawsure export RUN --to two-looks --out TWO-LOOKS"
+        yield why, {}, "pawsure export RUN --to tta --out TTA-MODEL"
 
 
-def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
-    yield (
-        "More training pictures will help most.",
-        {},
-        "pawsure train MORE-DATA",
-    )
+def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
+    yield "More training pictures will help most.", {}, "pawsure train MORE-DATA"
 
 
-def _larger_validation(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _larger_validation(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     precision, share = diagnosis.precision, recipe.get("split", {}).get("validation")
     if not share:
         return
@@ -232,7 +219,7 @@ def _larger_validation(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Itera
         yield why, {"split.validation": wanted}, ""
 
 
-def _head_alone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
+def _head_alone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
     gains = diagnosis.gains
     if gains and all(gain.verdict == "noise" for gain in gains) and diagnosis.precision.is_enough:
         why = "The linear probe alone is as good here, and takes seconds."

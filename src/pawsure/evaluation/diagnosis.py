@@ -1,7 +1,6 @@
-"""What a training run shows about itself: overfitting, the gap, what each stage brought.
+"""Diagnose a training run: overfitting, generalisation gap, the gain of each stage.
 
-Facts here; `verdict` puts them into words and `advice` into what to try next. Everything is
-computed from what the run did on its own pictures, with the noise of those pictures.
+`verdict` puts the facts into sentences, `advice` suggests what to try next.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import numpy as np
 
 from pawsure.errors import ShapeError
 from pawsure.evaluation.advice import suggest
-from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.findings import (
     Diagnosis,
     Gap,
@@ -29,15 +27,16 @@ from pawsure.evaluation.findings import (
 )
 from pawsure.evaluation.intervals import LEVEL, Interval, bootstrap, newcombe, wilson
 from pawsure.evaluation.metrics import correct, log_losses
+from pawsure.evaluation.paired import compare_paired
 from pawsure.evaluation.power import pictures_to_tell, pictures_to_tell_half
 from pawsure.evaluation.selected import Selected, last_selected
 from pawsure.evaluation.verdict import sentences, verdict
 
 _RESAMPLES = 4000
-"""Enough for the ends of the widest interval here, 99.5%: ten draws lie beyond each."""
+"""Enough for the widest interval here, 99.5%: ten draws lie beyond each end."""
 
 _MOST_CHOICES = 10
-"""Epochs next to each other are nearly the same model; more count as this many choices."""
+"""Neighbouring epochs are nearly the same model; more epochs count as this many choices."""
 
 
 def diagnose(
@@ -54,26 +53,26 @@ def diagnose(
     run: str = "RUN",
     seed: int = 0,
 ) -> Diagnosis:
-    """Say what a run shows about itself.
+    """Diagnose a run.
 
     Args:
         stages: in order, at least one.
         validation_label: int (M,), in [0, K).
-        train_probability: float (N, K) by the final weights, of training pictures as they
-            are, unaugmented; None if it is not known.
+        train_probability: float (N, K) by the final weights, of unaugmented training pictures;
+            None if unknown.
         train_label: int (N,).
         validation_probability: float (M, K) by the model file, as `train_probability`; None: by
             the weights of the last stage that was not discarded.
         tta: whether the model file uses test-time augmentation.
-        recipe: as plain tables (`dataclasses.asdict`); what is advised starts from it.
-        data: what the run was given, to be named in what is advised.
-        recipe_name: the same of its recipe: a name on board or a file.
-        run: the folder of the run, likewise.
+        recipe: as plain tables (`dataclasses.asdict`); suggestions change it.
+        data: of the run, for the suggested commands.
+        recipe_name: of the run, a built-in name or a file; likewise.
+        run: its folder; likewise.
         seed: of the bootstrap.
 
     Raises:
-        ShapeError: no stages, a stage without history, all stages discarded, or arrays that do
-            not go together.
+        ShapeError: no stages, a stage without history, all stages discarded, or arrays of
+            different lengths.
     """
     _check(stages)
     validation_label = np.asarray(validation_label)
@@ -94,8 +93,8 @@ def diagnose(
         still_improving=improving,
         limit=limit,
     )
-    advised = suggest(diagnosis, recipe or {}, data=data, recipe_name=recipe_name, run=run)
-    diagnosis = replace(diagnosis, next=advised)
+    suggestions = suggest(diagnosis, recipe or {}, data=data, recipe_name=recipe_name, run=run)
+    diagnosis = replace(diagnosis, next=suggestions)
     return replace(diagnosis, verdict=verdict(diagnosis), sentences=sentences(diagnosis))
 
 
@@ -115,7 +114,7 @@ def _check(stages: Sequence[StageRecord]) -> None:
 def _precision(probability: np.ndarray, label: np.ndarray) -> Precision:
     n = len(label)
     hits = int(correct(probability, label).sum())
-    # Without a mistake, one is what would most likely have come next.
+    # Without any mistake, assume one.
     needed = pictures_to_tell_half(max(n - hits, 1) / n)
     return Precision(
         n=n,
@@ -134,11 +133,11 @@ def _gap(
     train_label: np.ndarray | None,
 ) -> Gap:
     if train_probability is None or train_label is None:
-        while_learning = float(_row(last, last.kept_epoch)["accuracy"])
+        during_training = float(_row(last, last.kept_epoch)["accuracy"])
         return Gap(
-            train_accuracy=while_learning,
+            train_accuracy=during_training,
             validation_accuracy=validation.accuracy,
-            value=while_learning - validation.accuracy,
+            value=during_training - validation.accuracy,
             interval=None,
             num_train=None,
         )
@@ -158,19 +157,19 @@ def _gap(
 
 @dataclass(frozen=True)
 class _Epoch:
-    """One epoch of the run, with the loss of each validation picture where it is known."""
+    """One epoch of the run, with the loss of each validation picture if known."""
 
     moment: Moment
     losses: np.ndarray | None
 
     @property
     def value(self) -> float:
-        """The loss; one that is no number is no best, and above every other."""
+        """The loss; NaN counts as infinite."""
         return self.moment.loss if math.isfinite(self.moment.loss) else math.inf
 
 
 def _epochs(stages: Sequence[StageRecord], label: np.ndarray) -> list[_Epoch]:
-    """Every epoch in the order of time; of alternatives only the one that was kept."""
+    """All epochs in order; of alternatives only the selected one."""
     return [
         _epoch(stage, row["epoch"], label)
         for stage in stages
@@ -209,16 +208,16 @@ def _overfitting(stages: Sequence[StageRecord], label: np.ndarray, seed: int) ->
     harmed = _rise_interval(best, selected, level, seed)
 
     def above(place: int) -> bool | None:
-        """Whether it is above the best beyond noise; None where that can't be told."""
+        """Whether it is significantly above the best; None if unknown."""
         interval = rise(place)
         return None if interval is None else interval.low > 0
 
     verdict: Literal["yes", "no", "perhaps"] = "no"
-    # Less would be told as 0.000. And a later stage that begins with a higher loss and does not
-    # rise from there has lost something, but not by learning its pictures by heart.
+    # Less would print as 0.000. A later stage that begins with a higher loss and does not rise
+    # from there is worse, but not by overfitting.
     if round(end.value - best.value, 3) > 0 and not _began_higher(epochs, best, level, seed):
-        told = above(len(epochs) - 1)
-        verdict = "perhaps" if told is None else "yes" if told else "no"
+        is_above = above(len(epochs) - 1)
+        verdict = "perhaps" if is_above is None else "yes" if is_above else "no"
     return Overfitting(
         verdict=verdict,
         best=best.moment,
@@ -234,7 +233,7 @@ def _overfitting(stages: Sequence[StageRecord], label: np.ndarray, seed: int) ->
 
 
 def _began_higher(epochs: Sequence[_Epoch], best: _Epoch, level: float, seed: int) -> bool:
-    """Whether the last stage, another than that of the best, did not rise from its own best."""
+    """Whether the last stage, if another than that of the best, did not rise from its own best."""
     end = epochs[-1]
     own = [epoch for epoch in epochs if epoch.moment.stage == end.moment.stage]
     if best.moment.stage == end.moment.stage or len(own) == 1 or not math.isfinite(end.value):
@@ -245,16 +244,16 @@ def _began_higher(epochs: Sequence[_Epoch], best: _Epoch, level: float, seed: in
 
 
 def _selected_epoch(stage: StageRecord, label: np.ndarray) -> _Epoch:
-    """The weights that a stage ended with, as if they were an epoch."""
-    kept = _epoch(stage, stage.kept_epoch, label)
+    """The final weights of a stage, as an epoch."""
+    selected = _epoch(stage, stage.kept_epoch, label)
     if stage.share == 1:
-        return kept
+        return selected
     losses = log_losses(np.asarray(stage.probability), label)
-    return _Epoch(replace(kept.moment, loss=float(losses.mean())), losses)
+    return _Epoch(replace(selected.moment, loss=float(losses.mean())), losses)
 
 
 def _rise_interval(best: _Epoch, other: _Epoch, level: float, seed: int) -> Interval | None:
-    """For the rise of the mean loss from one epoch to another, over the same pictures."""
+    """Of the rise of the mean loss from one epoch to another, over the same pictures."""
     if best.losses is None or other.losses is None:
         return None
     rises = other.losses - best.losses
@@ -268,10 +267,7 @@ def _rise_interval(best: _Epoch, other: _Epoch, level: float, seed: int) -> Inte
 
 
 def _since(best_at: int, num_epochs: int, above: Callable[[int], bool | None]) -> int:
-    """The first of the unbroken row of epochs at the end that lie above the best.
-
-    Epochs of whose pictures nothing is known count as above: they are after the best.
-    """
+    """The first epoch from which on all lie above the best; unknown ones count as above."""
     since = num_epochs - 1
     while since - 1 > best_at and above(since - 1) is not False:
         since -= 1
@@ -279,7 +275,7 @@ def _since(best_at: int, num_epochs: int, above: Callable[[int], bool | None]) -
 
 
 def _still_improving(last: StageRecord, label: np.ndarray, seed: int) -> bool:
-    """Whether the last epoch of the run was better than the one before, beyond noise."""
+    """Whether the last epoch of the run was significantly better than the one before."""
     if not last.in_time or len(last.history) < 2:
         return False
     before, end = (_epoch(last, row["epoch"], label) for row in last.history[-2:])
@@ -287,11 +283,11 @@ def _still_improving(last: StageRecord, label: np.ndarray, seed: int) -> bool:
     if end.moment.loss > best:
         return False
     interval = _rise_interval(end, before, LEVEL, seed)
-    # Without single pictures: a tenth of the loss in one epoch is no jitter.
+    # Without single pictures: a tenth of the loss in one epoch counts as significant.
     return before.moment.loss > 1.1 * best if interval is None else interval.low > 0
 
 
-# What stages bring
+# Gains of stages
 
 
 def _with_the_one_before(
@@ -309,17 +305,17 @@ def _gain(before: StageRecord, after: StageRecord, label: np.ndarray, seed: int)
         correct(before.probability, label), correct(after.probability, label), seed=seed
     )
     losses = log_losses(after.probability, label) - log_losses(before.probability, label)
-    told = paired.p_value < 1 - LEVEL
+    is_significant = paired.p_value < 1 - LEVEL
     helped: Literal["helped", "hurt"] = "helped" if paired.difference > 0 else "hurt"
     needed = None
-    if not told and paired.difference:
+    if not is_significant and paired.difference:
         differing = (paired.only_first + paired.only_second) / len(label)
         needed = pictures_to_tell(paired.difference, differing)
     return StageGain(
         stage=after.name,
         before=before.name,
         is_selected=after.is_selected,
-        verdict=helped if told else "noise",
+        verdict=helped if is_significant else "noise",
         difference=paired.difference,
         interval=paired.interval,
         p_value=paired.p_value,
@@ -331,7 +327,7 @@ def _gain(before: StageRecord, after: StageRecord, label: np.ndarray, seed: int)
     )
 
 
-# What limits
+# The limit
 
 
 def _chance(label: np.ndarray) -> float:
@@ -340,18 +336,14 @@ def _chance(label: np.ndarray) -> float:
 
 
 def _limit(gap: Gap, precision: Precision, chance: float) -> Limit:
-    """What most of the mistakes on validation come from.
-
-    They are split in two: those that are made on training pictures as well (the network does
-    not fit), and the rest, the gap (it fits what does not carry over).
-    """
+    """The cause of most validation errors: the training error (underfitting) or the gap."""
     if precision.interval.low <= chance:
         return "nothing-learned"
-    fitted, carried = 1 - gap.train_accuracy, gap.value
-    # Without an interval, the smallest gap that these validation pictures could show.
+    train_error = 1 - gap.train_accuracy
+    # Without an interval: the smallest gap that these validation pictures can show.
     least = precision.accuracy - precision.interval.low
-    is_gap = carried > least if gap.interval is None else gap.interval.low > 0
-    if is_gap and carried >= fitted:
+    is_gap = gap.value > least if gap.interval is None else gap.interval.low > 0
+    if is_gap and gap.value >= train_error:
         return "training-pictures"
     if not precision.is_enough and not is_gap:
         return "validation-pictures"

@@ -1,4 +1,4 @@
-"""What a training run shows about itself, as records."""
+"""The records of a diagnosis of a training run."""
 
 from __future__ import annotations
 
@@ -13,29 +13,25 @@ from pawsure.evaluation.intervals import Interval
 from pawsure.evaluation.selected import Selected
 
 Limit = Literal["nothing-learned", "fit", "training-pictures", "validation-pictures"]
-"""What keeps a model from being better: it is no better than guessing; it does not fit its own
-training pictures; what it learned from them does not carry over; or the validation pictures
-are too few to see a better one."""
+"""What limits a model: it is no better than guessing; it underfits its training pictures; it does
+not generalise from them; or the validation pictures are too few to detect a better one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """What a stage leaves behind to be judged by.
+    """The results of a stage.
 
     Attributes:
         name: of the stage.
-        history: a row an epoch: "epoch" (from 1), "loss", "accuracy" (both while learning),
+        history: one row per epoch: "epoch" (from 1), "loss", "accuracy" (both during training),
             "validation_loss", "validation_accuracy".
         kept_epoch: the epoch whose weights the stage ended with.
         probability: float (M, K), validation by the weights that the stage ended with,
             interpolated ones included.
-        epoch_probability: the same after other epochs, as far as it was kept; with it noise
-            can be told from change.
-        in_time: False where the rows are alternatives, such as penalties, and not one
-            after another.
-        share: of the trained weights, where they were interpolated with the initial ones.
-        is_selected: False where its weights were discarded, and the network has those from
-            before the stage.
+        epoch_probability: the same after other epochs, as far as stored; needed for significance.
+        in_time: False if the rows are alternatives, such as penalties, not consecutive epochs.
+        share: of the trained weights, if interpolated with the initial ones.
+        is_selected: False if its weights were discarded for those from before the stage.
     """
 
     name: str
@@ -56,7 +52,7 @@ class Moment:
         stage: its name.
         epoch: of the stage, from 1.
         loss: on validation.
-        train_loss: while learning, with what the stage does to pictures and targets.
+        train_loss: during training, with the stage's augmentation and label smoothing.
         is_probe: whether the stage fits a linear probe at once; its epoch numbers a penalty.
     """
 
@@ -72,20 +68,19 @@ class Overfitting:
     """Whether validation got worse while training went on.
 
     Attributes:
-        verdict: "yes" and "no" are beyond noise and within it; "perhaps": the history rises,
-            and there are no figures of single pictures to tell noise by.
+        verdict: "yes": the rise is significant; "no": it is not; "perhaps": the loss rises, but
+            significance is unknown without figures of single pictures.
         best: the lowest validation loss of the run.
         end: after the last epoch.
-        selected: of the weights in the model file; where they are interpolated, the epoch is
-            that whose weights were interpolated, and the loss that of the result.
+        selected: of the weights in the model file. If interpolated: the epoch before, the loss
+            after interpolation.
         rise: loss at the end less the best, 0 or more.
-        interval: for the rise, over pictures; wider than 95%, because the best epoch was
-            picked from many.
+        interval: of the rise, over pictures; wider than 95%, because the best epoch was selected
+            from many.
         level: of the interval.
-        since: the first epoch from which on every loss is above the best beyond noise.
-        is_selected: whether the weights in the model file are themselves above the best beyond
-            noise.
-        num_epochs: that were compared; a head that is fitted at once counts as one.
+        since: the first epoch from which on every loss is significantly above the best.
+        is_selected: whether the loss of the model file is significantly above the best.
+        num_epochs: number of epochs compared; a linear probe counts as one.
     """
 
     verdict: Literal["yes", "no", "perhaps"]
@@ -102,14 +97,14 @@ class Overfitting:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """How much better the network is on the pictures that it learned from.
+    """How much better the network is on its training pictures.
 
     Attributes:
         train_accuracy: in [0, 1].
         validation_accuracy: in [0, 1].
         value: the first less the second.
-        interval: None where the training accuracy was only seen while learning.
-        num_train: pictures behind it; None likewise.
+        interval: None if the training accuracy was only measured during training.
+        num_train: number of training pictures; None likewise.
     """
 
     train_accuracy: float
@@ -121,22 +116,21 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class StageGain:
-    """What a stage brought over the one before, on the same validation pictures.
+    """The gain of a stage over the one before, on the same validation pictures.
 
     Attributes:
         stage: its name.
         before: name of the last stage before it that was not discarded.
         is_selected: False where the stage was discarded.
-        verdict: "helped" and "hurt" are beyond noise (McNemar, p < 0.05).
+        verdict: "helped" and "hurt" are significant (McNemar, p < 0.05).
         difference: of the accuracies, after less before.
         interval: for it.
         p_value: of McNemar's exact test.
-        only_before: pictures that were right before and are not any more.
-        only_after: pictures that are right only now.
+        only_before: number of pictures that only the stage before got right.
+        only_after: number of pictures that only this stage got right.
         loss_difference: of the log losses, after less before; below 0 is better.
         loss_interval: for it.
-        pictures_needed: to tell a difference like this one from noise; None where it was told
-            or is 0.
+        pictures_needed: to detect a difference of this size; None if it is significant or 0.
     """
 
     stage: str
@@ -155,14 +149,14 @@ class StageGain:
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """How much the validation pictures can tell.
+    """What the validation pictures can detect.
 
     Attributes:
         n: how many there are.
         mistakes: on them.
         accuracy: in [0, 1].
         interval: for it.
-        pictures_needed: to tell this model from one with half its mistakes.
+        pictures_needed: to detect half the error rate.
         is_enough: whether there are that many.
     """
 
@@ -180,8 +174,8 @@ class Suggestion:
 
     Attributes:
         why: in one sentence.
-        settings: recipe keys and their new values; empty where it takes something else.
-        command: that does it, for a shell.
+        settings: recipe keys and their new values; may be empty.
+        command: for a shell.
     """
 
     why: str
@@ -191,19 +185,19 @@ class Suggestion:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What a run shows about itself.
+    """The diagnosis of a run.
 
     Attributes:
         selected: which weights the model file has.
         overfitting: whether validation got worse while training went on.
-        gap: between the pictures learned from and those held out.
-        gains: what each stage after the first brought.
-        precision: how much the validation pictures can tell.
-        still_improving: whether validation was still getting better when the run ended.
-        limit: what keeps the model from being better.
+        gap: between training and validation accuracy.
+        gains: of each stage after the first.
+        precision: what the validation pictures can detect.
+        still_improving: whether the validation loss was still falling when the run ended.
+        limit: what limits the model.
         next: what to try, most promising first.
         verdict: one line: whether the run overfitted, and what limits the model.
-        sentences: all of it in plain words.
+        sentences: the diagnosis for people.
     """
 
     selected: Selected
@@ -222,12 +216,12 @@ class Diagnosis:
 
         A loss that is not a number, or infinite, becomes None.
         """
-        told: dict[str, Any] = _finite(asdict(self))
-        return told
+        values: dict[str, Any] = _finite(asdict(self))
+        return values
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for what JSON has no number for."""
+    """The same value with None for numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

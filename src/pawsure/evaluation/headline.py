@@ -1,4 +1,4 @@
-"""The one figure that a run is known by, and what it is a figure of."""
+"""The main figure of a run, and how it was measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAST_TEST_PICTURES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
-    """What to say first of a run.
+    """The main figure of a run.
 
     Attributes:
         source: "test": the model file on its test pictures; "cross_validation": see
@@ -22,7 +22,7 @@ class Headline:
         value: accuracy in [0, 1]; None for "none".
         low: end of its 95% interval; None likewise.
         high: the other end.
-        method: what the figure is of, such as "5-fold cross-validation of the linear probe".
+        method: how it was measured, such as "5-fold cross-validation of the linear probe".
     """
 
     source: Literal["test", "cross_validation", "none"]
@@ -66,7 +66,7 @@ def headline(metrics: Mapping[str, Any]) -> Headline:
 
 
 def headline_sentences(metrics: Mapping[str, Any]) -> list[str]:
-    """The accuracy of a run in plain words, and how far it goes."""
+    """The accuracy of a run, for people, with its limits."""
     test, crossed = metrics["test"], cross_validated(metrics)
     sentences = []
     if test["n"] >= LEAST_TEST_PICTURES:
@@ -89,7 +89,7 @@ def headline_sentences(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def few_test_pictures(test: Mapping[str, Any]) -> str:
-    """What there is to say of a test split that is too small for a figure."""
+    """The sentence for a test split that is too small for a figure."""
     right = round(test["accuracy"]["value"] * test["n"])
     return f"Right on {right} of {test['n']} test pictures: too few for a figure."
 

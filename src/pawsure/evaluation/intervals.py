@@ -1,4 +1,4 @@
-"""How far a figure can be believed: 95% intervals for proportions and for anything else."""
+"""Confidence intervals for proportions, and by bootstrap for any figure."""
 
 from __future__ import annotations
 
@@ -120,30 +120,6 @@ def newcombe(
     )
 
 
-def clopper_pearson(successes: int, n: int, *, level: float = LEVEL) -> Interval:
-    """Exact interval for a proportion: never below its level, so wider than Wilson's.
-
-    Args:
-        successes: in [0, n].
-        n: trials, at least 1.
-        level: of confidence, in (0, 1).
-
-    Raises:
-        ShapeError: the counts are no such counts.
-
-    Source: Clopper and Pearson 1934, "The use of confidence or fiducial limits illustrated
-    in the case of the binomial", Biometrika 26(4).
-    """
-    _check_counts(successes, n, level)
-    tail = (1 - level) / 2
-    low, high = 0.0, 1.0
-    if successes > 0:  # the share at which this many or more would be just rare enough
-        low = _solve(lambda share: binomial_tail(successes, n, share) - tail)
-    if successes < n:  # and the one at which this many or fewer would be
-        high = 1 - _solve(lambda share: binomial_tail(n - successes, n, share) - tail)
-    return Interval(low, high)
-
-
 def binomial_tail(least: int, n: int, share: float) -> float:
     """P(X >= least) for X binomial with n trials and probability `share`, summed exactly."""
     if least <= 0:
@@ -209,17 +185,6 @@ def resample(
         drawn = rng.integers(0, n, n)
         figures[turn] = statistic(*(array[drawn] for array in arrays))
     return figures
-
-
-def _solve(rising: Callable[[float], float]) -> float:
-    """The zero in [0, 1] of a function that rises: halving, to the last bit."""
-    low, high = 0.0, 1.0
-    while (middle := (low + high) / 2) not in (low, high):
-        if rising(middle) > 0:
-            high = middle
-        else:
-            low = middle
-    return middle
 
 
 def _check_counts(successes: int, n: int, level: float) -> None:

@@ -1,4 +1,4 @@
-"""Figures of what a predictor said, with intervals, JSON-ready."""
+"""Figures of predictions, with intervals, JSON-ready."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pawsure.evaluation.calibration_error import (
     expected_calibration_error,
     reliability,
 )
-from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.intervals import Interval, bootstrap, wilson
+from pawsure.evaluation.paired import compare_paired
 from pawsure.evaluation.precision_recall import precision_recall
 from pawsure.evaluation.selective import risk_coverage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a predictor said of N labelled pictures.
+    """Predictions for N labelled pictures.
 
     Attributes:
         indices: int64 (N,), rows of the catalog.
@@ -147,7 +147,7 @@ def measure_answers(right: np.ndarray, outcome: np.ndarray | None) -> dict[str, 
 
 
 def compare_predictions(other: Predictions, this: Predictions, *, seed: int = 0) -> dict[str, Any]:
-    """What two predictors said of the same pictures, paired; JSON-ready.
+    """Compare two predictors on the same pictures, paired; JSON-ready.
 
     Args:
         other: to be compared with.
@@ -163,7 +163,7 @@ def compare_predictions(other: Predictions, this: Predictions, *, seed: int = 0)
         ShapeError: they are of other pictures.
     """
     if not np.array_equal(other.indices, this.indices):
-        raise ShapeError("To compare two predictors give what they said of the same pictures.")
+        raise ShapeError("To compare two predictors, give their predictions for the same pictures.")
     first, second = (metrics.correct(each.probability, each.label) for each in (other, this))
     losses = [metrics.log_losses(each.probability, each.label) for each in (other, this)]
     paired = compare_paired(first, second, seed=seed)

@@ -1,4 +1,4 @@
-"""How many pictures it takes to tell: the question before an experiment, and after a vain one."""
+"""How many pictures it takes to detect a difference between two models."""
 
 from __future__ import annotations
 

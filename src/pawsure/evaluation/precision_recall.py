@@ -12,7 +12,7 @@ from pawsure.errors import ShapeError
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionRecall:
-    """What every threshold would give, from the highest down.
+    """Precision and recall at every threshold, from the highest down.
 
     Attributes:
         threshold: float64 (T,), falling.
@@ -48,8 +48,7 @@ def precision_recall(score: np.ndarray, is_label: np.ndarray) -> PrecisionRecall
         is_label: bool (N,), whether it is.
 
     Returns:
-        None where no picture is of the label, since recall is then of nothing, and where every
-        picture is, since any threshold is then right.
+        None if no picture, or every picture, has the label.
 
     Raises:
         ShapeError: the arrays are empty or differ in length.

@@ -1,4 +1,4 @@
-"""Which weights the model file has: the one record of it, from which everything speaks."""
+"""Which weights the model file has: the only record of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Selected:
         is_probe: whether the stage fits a linear probe at once, without epochs.
         share: of the trained weights, in (0, 1]; the rest are the weights that the stage started
             from. 1: not interpolated.
-        discarded: stages whose weights were thrown away.
+        discarded: stages whose weights were discarded.
         tta: whether the file uses test-time augmentation.
     """
 
@@ -69,7 +69,7 @@ class Selected:
         return {**asdict(self), "discarded": list(self.discarded)}
 
     def sentence(self) -> str:
-        """In plain words."""
+        """For people."""
         which = (
             f"the linear probe of stage {self.stage}"
             if self.is_probe

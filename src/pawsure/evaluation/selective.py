@@ -1,4 +1,4 @@
-"""The risk-coverage curve: what answering only the surest pictures would give.
+"""The risk-coverage curve of selective prediction.
 
 An answer is given where the probability of the best label is at least a threshold; the risk is
 the share of wrong answers among those given, the coverage the share of pictures that get one.
@@ -19,7 +19,7 @@ from pawsure.errors import ShapeError
 
 @dataclass(frozen=True, kw_only=True)
 class RiskCoverage:
-    """What every threshold would give, from answering the surest only to answering all.
+    """Risk and coverage at every threshold, from the highest down.
 
     Attributes:
         threshold: float64 (T,), falling.

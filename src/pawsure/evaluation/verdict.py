@@ -1,4 +1,4 @@
-"""A diagnosis in plain words: one short sentence a fact, with the numbers it rests on."""
+"""A diagnosis in sentences: one fact each, with its numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an export answers as the model file that it came from does, picture by picture."""
+"""Compare an export with its model file, picture by picture."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy as np
 from pawsure.data.catalog import Catalog
 from pawsure.data.loader import iter_batches
 from pawsure.errors import DataError, ParityError
-from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.measure import share_figure
 from pawsure.evaluation.metrics import log_loss
+from pawsure.evaluation.paired import compare_paired
 from pawsure.model.predictor import BATCH_SIZE, Outputs, Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.trust.rule import NEITHER, UNSURE, Thresholds, outcomes
 from pawsure.wording import agreeing, count
 
 Runtime = Callable[[np.ndarray], Outputs]
-"""uint8 (N, S, S, 3) to what the graph puts out for them, in the runtime of an export."""
+"""uint8 (N, S, S, 3) to the outputs of the graph, in the runtime of an export."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How the answers of two runtimes for the same N pictures differ.
+    """The difference between two runtimes on the same N pictures.
 
     Attributes:
         n: pictures compared.
         max_difference: the largest between any two probabilities, in [0, 1].
-        mean_difference: the mean over pictures of the largest in each, in [0, 1].
+        mean_difference: the mean over pictures of the largest of each, in [0, 1].
         changed: pictures whose most probable label differs.
-        acted_on: pictures whose answer differs, "unsure" and "neither" counted as answers.
-        max_changed: share of `n` that `changed` was held against.
+        acted_on: pictures whose answer differs: a label, "unsure" or "neither".
+        max_changed: allowed share of changed labels.
     """
 
     n: int
@@ -45,7 +45,7 @@ class Agreement:
 
     @property
     def allowed(self) -> int:
-        """How many labels may change: one of few pictures is no sign of a fault."""
+        """How many labels may change, at least 1."""
         return max(1, int(self.max_changed * self.n))
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """What two runtimes said of the same N pictures.
+    """The outputs of two runtimes for the same N pictures.
 
     Attributes:
         indices: int64 (N,), rows of the catalog.
@@ -70,18 +70,18 @@ class Pair:
     thresholds: tuple[Thresholds, Thresholds]
 
     def agreement(self, max_changed: float) -> Agreement:
-        """Count the differences.
+        """Measure the differences.
 
         Raises:
-            ParityError: more labels changed than are allowed, or the export puts out something
-                that is not a number.
+            ParityError: more labels changed than allowed, or the export gives NaN.
         """
         before, after = self.probability
         gap = np.abs(before.astype(np.float64) - after).max(axis=1)
         if not np.isfinite(gap).all():
             raise ParityError(
-                f"For {int((~np.isfinite(gap)).sum())} of {count(len(gap), 'picture')} the export "
-                "gives probabilities that are not numbers. Nothing was written."
+                f"The export gives probabilities that are not finite for "
+                f"{int((~np.isfinite(gap)).sum())} of {count(len(gap), 'picture')}. Nothing was "
+                "written."
             )
         answers = [
             _answers(each, familiarity, thresholds)
@@ -89,7 +89,7 @@ class Pair:
                 self.probability, self.familiarity, self.thresholds, strict=True
             )
         ]
-        found = Agreement(
+        agreement = Agreement(
             n=len(gap),
             max_difference=float(gap.max()),
             mean_difference=float(gap.mean()),
@@ -97,36 +97,35 @@ class Pair:
             acted_on=int((answers[0] != answers[1]).sum()),
             max_changed=max_changed,
         )
-        if found.changed > found.allowed:
+        if agreement.changed > agreement.allowed:
             raise ParityError(
-                f"The export gives another label than the model file for {found.changed:,} of "
-                f"{count(found.n, 'picture')} ({found.changed / found.n:.2%}); {found.allowed:,} "
-                f"{agreeing(found.allowed, 'is', 'are')} allowed. "
-                f"The largest difference of a probability is {found.max_difference:.3f}. "
-                "Nothing was written. If that is good enough, allow more with --max-changed."
+                f"The export gives another label than the model file for {agreement.changed:,} of "
+                f"{count(agreement.n, 'picture')} ({agreement.changed / agreement.n:.2%}); "
+                f"{agreement.allowed:,} {agreeing(agreement.allowed, 'is', 'are')} allowed. "
+                f"The largest probability difference is {agreement.max_difference:.3f}. "
+                "Nothing was written. If that is acceptable, allow more with --max-changed."
             )
-        return found
+        return agreement
 
     def check_better(self, catalog: Catalog, labels: tuple[str, ...], split: str) -> None:
-        """Whether the export has a lower log loss on the pictures of a split, if there are any.
+        """Check that the export has a lower log loss on a split, if that has pictures.
 
         Raises:
-            ParityError: it has not.
+            ParityError: its log loss is not lower.
         """
-        found = self.accuracy(catalog, labels, split)
-        if not found:
+        figures = self.accuracy(catalog, labels, split)
+        if not figures:
             return
-        before, after = found["log_loss"]["before"], found["log_loss"]["after"]
+        before, after = figures["log_loss"]["before"], figures["log_loss"]["after"]
         if after >= before:
             raise ParityError(
-                "It is no better than the model file: on "
-                f"{count(found['n'], f'{split} picture')} its log loss is {after:.4f}, "
-                f"the model file's {before:.4f}. Nothing was written. Keep the "
-                "model file, which takes half the time."
+                "Test-time augmentation is no better than the model file: log loss "
+                f"{after:.4f}, before {before:.4f} ({count(figures['n'], f'{split} picture')}). "
+                "Nothing was written. Keep the model file, which takes half the time."
             )
 
     def accuracy(self, catalog: Catalog, labels: tuple[str, ...], split: str) -> dict[str, Any]:
-        """How often each was right on the pictures of one split, paired; JSON-ready.
+        """Accuracy of both on one split, paired; JSON-ready.
 
         Returns:
             "split", "n"; "before", "after": accuracy with its interval; "difference" with its
@@ -204,17 +203,17 @@ def run_both(
 
 
 def columns_of(catalog: Catalog, labels: tuple[str, ...]) -> np.ndarray:
-    """int64: for each label of a catalog, its place among a model's labels.
+    """int64: for each label of a catalog, its index in a model's labels.
 
     Raises:
-        DataError: the model does not know one.
+        DataError: a label is unknown to the model.
     """
     strange = [label for label in catalog.labels if label not in labels]
     if strange:
         raise DataError(
             f"The model knows the labels {', '.join(labels)}; the pictures of "
-            f"{catalog.source.name} have {', '.join(strange)} too. Give the data that it was "
-            "trained on."
+            f"{catalog.source.name} have {', '.join(strange)} too. Give its "
+            "training data."
         )
     return np.array([labels.index(label) for label in catalog.labels], dtype=np.int64)
 

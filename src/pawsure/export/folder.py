@@ -1,4 +1,4 @@
-"""What lies beside an exported model: its labels, what it says of itself, and how to use it."""
+"""The folder of an export: labels, description and README beside the model."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ README = "README.md"
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """An export that was checked and written.
+    """A finished export.
 
     Attributes:
         format: such as "int8".
-        folder: where it lies.
+        folder: of the export.
         model: the model in it, a file or a folder.
         num_bytes: of the model.
         agreement: with the model file.
-        accuracy: of `Pair.accuracy`; empty where labels or held-out pictures were not at hand.
+        accuracy: of `Pair.accuracy`; empty without labels or held-out pictures.
         thresholds: of the export.
     """
 
@@ -100,10 +100,9 @@ def size_of(path: Path) -> int:
 def agreement_sentence(agreement: Agreement) -> str:
     """For people, in the README and in the terminal."""
     return (
-        f"Compared with the model file on {count(agreement.n, 'picture')}: label changed for "
-        f"{agreement.changed:,} ({agreement.changed / agreement.n:.2%}), final answer for "
-        f"{agreement.acted_on:,}; probabilities differ by {agreement.mean_difference:.2g} on "
-        f"average, at most {agreement.max_difference:.2g}."
+        f"Compared with the model file: label changed for {agreement.changed:,}, answer for "
+        f"{agreement.acted_on:,} of {count(agreement.n, 'picture')}; largest probability "
+        f"difference {agreement.max_difference:.2g}, mean {agreement.mean_difference:.2g}."
     )
 
 
@@ -122,7 +121,7 @@ def accuracy_sentence(accuracy: dict[str, Any]) -> str:
 
 
 def answer_code(thresholds: dict[str, float | None]) -> str:
-    """The lines of a README's code from `outputs` to the answer."""
+    """Code for a README: from `outputs` to the answer."""
     lines = [
         'probability = outputs["probability"][0]',
         "best = int(probability.argmax())",
@@ -137,7 +136,7 @@ def answer_code(thresholds: dict[str, float | None]) -> str:
 
 
 def picture_code(size_px: int) -> str:
-    """The lines of a README's code that read `picture.jpg` into `pixels`, and the labels."""
+    """Code for a README: read `picture.jpg` into `pixels`, and the labels."""
     return (
         f"\n{reading_code()}\n\n"
         f'pixels = read_picture("picture.jpg", {size_px})\n'
@@ -155,9 +154,10 @@ def _readme(
     size = metadata.size_px
     parts = [
         f"# {title}",
-        f"Tells apart: {', '.join(metadata.labels)}. In: `image`, uint8 RGB (N, {size}, {size}, "
-        "3), turned upright, resized, not scaled. Out: `probability`, `logit`, `embedding`, "
-        "`evidence` and, where it was fitted, `familiarity`.",
+        f"Labels: {', '.join(metadata.labels)}.",
+        f"Input: `image`, uint8 RGB (N, {size}, {size}, 3), upright, resized, not scaled. Outputs: "
+        "`probability`, `logit`, `embedding`, `evidence` (class activation map) and, if fitted, "
+        "`familiarity` (out-of-distribution score, 0 to 1).",
         f"```python\n{code}\n```",
         agreement_sentence(agreement),
         accuracy_sentence(accuracy),

@@ -1,8 +1,7 @@
-"""Every way to export a model file: make it, check it in its own runtime, write its folder."""
+"""Export a model file to another format: convert, check in the format's own runtime, write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +11,9 @@ import onnx
 
 from pawsure.data.catalog import Catalog
 from pawsure.data.files import atomic_folder
-from pawsure.export.agreement import Agreement, Runtime, run_both
+from pawsure.export.agreement import Runtime, run_both
 from pawsure.export.checks import MAX_CHANGED, MAX_CHANGED_INT8, compared_rows
-from pawsure.export.choices import FITTED, check_choice, check_free
+from pawsure.export.choices import FITTED, check_choice, check_free, current_name
 from pawsure.export.folder import (
     ExportResult,
     answer_code,
@@ -25,31 +24,29 @@ from pawsure.export.folder import (
 from pawsure.export.model_file import write_model_file
 from pawsure.export.quantise import quantise
 from pawsure.export.refit import refit_trust
-from pawsure.graph.second_look import with_second_look
+from pawsure.graph.tta import with_tta
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exported:
-    """A model that was made, not yet checked.
+class Converted:
+    """A converted model, not checked yet.
 
     Attributes:
         model: the file or folder.
         metadata: of it.
         runtime: runs it.
         title: of its README.
-        code: of its README.
-        has_to_be_better: whether that is what it is for.
+        code: of its README, the import of the runtime, and the lines from `pixels` to `outputs`.
     """
 
     model: Path
     metadata: ModelMetadata
     runtime: Runtime
     title: str
-    code: str
-    has_to_be_better: bool = False
+    code: tuple[str, str]
 
 
 def export(
@@ -64,111 +61,135 @@ def export(
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> ExportResult:
-    """Make a folder with a model file in another format, if it answers as the model file does.
+    """Write a folder with the model in another format, if it answers as the model file does.
 
     Args:
         model_file: of `pawsure train`.
-        to: one of `format_names`.
-        catalog: the pictures that it was trained on, split as then; what is in floats needs no
-            labels and no splits, just pictures to compare on.
-        out: the folder to make.
+        to: one of `pawsure.export.choices.FORMATS`.
+        catalog: the training data, split as in training. Formats in floats need only pictures to
+            compare on, without labels and splits.
+        out: the folder to create.
         precision: of LiteRT, one of `PRECISIONS`; None: float16.
-        max_changed: share of pictures that may get another label; None: `MAX_CHANGED`, or
-            `MAX_CHANGED_INT8`.
-        runtime: of the browser, see `pawsure.export.browser`; None: npm fetches it.
-        seed: of what is drawn.
+        max_changed: share of pictures that may get another label; None: `MAX_CHANGED`,
+            `MAX_CHANGED_INT8`, or any for "tta", which must have a lower log loss instead.
+        runtime: of the browser, see `pawsure.export.browser`; None: npm downloads it.
+        seed: of random samples.
         progress: told of every picture.
 
     Raises:
-        UsageError: there is no such format or precision, `out` exists, or the browser's runtime
-            can't be had.
+        UsageError: the format or precision is unknown, `out` exists, or the browser's runtime is
+            not available.
         ParityError: more labels change; nothing is written.
-        DataError: the catalog has no pictures for what they are needed for.
-        ModelFileError: it is no pawsure model in float32.
-        ExportError: it can't be translated.
+        DataError: the catalog lacks pictures that the format needs.
+        ModelFileError: it is not a pawsure model in float32.
+        ExportError: it can't be converted.
     """
+    to = current_name(to, progress.say)
     check_choice(to, precision)
     check_free(out)
-    model_file = Predictor(model_file).path
+    reference, out = Predictor(model_file), Path(out)
     if to == "browser":
         from pawsure.export.browser.export import export_browser
 
         return export_browser(
-            model_file,
+            reference.path,
             out,
             catalog=catalog,
             runtime=runtime,
             max_changed=MAX_CHANGED if max_changed is None else max_changed,
             progress=progress,
         )
+    is_tta = to == "tta"
+    if max_changed is None:
+        is_int8 = "int8" in (to, precision, reference.metadata.precision)
+        max_changed = 1.0 if is_tta else MAX_CHANGED_INT8 if is_int8 else MAX_CHANGED
+    with atomic_folder(out) as folder:
+        converted = _convert(
+            to, reference.path, catalog, folder, precision, {"seed": seed, "progress": progress}
+        )
+        metadata = converted.metadata
+        pair = run_both(
+            reference,
+            converted.runtime,
+            metadata.thresholds,
+            catalog,
+            compared_rows(catalog, chosen_by="validation" if is_tta else None),
+            progress=progress,
+        )
+        agreement = pair.agreement(max_changed)
+        if is_tta:
+            pair.check_better(catalog, reference.labels, "validation")
+        accuracy = pair.accuracy(catalog, reference.labels, "test")
+        if to in FITTED:
+            figures = {to: {"accuracy": accuracy, "agreement": agreement.to_dict()}}
+            stamped = replace(metadata, figures=figures)
+            write_model_file(onnx.load(converted.model), stamped, converted.model)
+        write_companions(
+            folder,
+            format=to,
+            metadata=metadata,
+            title=converted.title,
+            code=_code(metadata, *converted.code),
+            agreement=agreement,
+            accuracy=accuracy,
+        )
+        return ExportResult(
+            format=to,
+            folder=out,
+            model=out / converted.model.name,
+            num_bytes=size_of(converted.model),
+            agreement=agreement,
+            accuracy=accuracy,
+            thresholds=metadata.thresholds,
+        )
+
+
+def _convert(
+    to: str,
+    model_file: Path,
+    catalog: Catalog,
+    folder: Path,
+    precision: str | None,
+    settings: dict[str, Any],
+) -> Converted:
+    if to == "int8":
+        return _int8(model_file, catalog, folder, **settings)
+    if to == "tta":
+        return _tta(model_file, catalog, folder, **settings)
     if to == "litert":
-        precision = precision or "float16"
-    precision = {"int8": "int8", "saved-model": "float32"}.get(to, precision or "float32")
-    is_in_bytes = "int8" in (precision, read_metadata(model_file).precision)
-    limit = MAX_CHANGED_INT8 if is_in_bytes else MAX_CHANGED
-    if to == "two-looks":  # it is there to change some
-        limit = 1.0
-    settings: dict[str, Any] = {"seed": seed, "progress": progress}
-
-    def make(folder: Path) -> Exported:
-        if to == "int8":
-            return _int8(model_file, catalog, folder, **settings)
-        if to == "two-looks":
-            return _two_looks(model_file, catalog, folder, **settings)
-        if to == "litert":
-            return _litert(model_file, catalog, folder, precision, **settings)
-        return _saved_model(model_file, folder)
-
-    return _export(
-        to,
-        model_file,
-        catalog,
-        out,
-        make,
-        limit if max_changed is None else max_changed,
-        progress,
-        _record if to in FITTED else None,
-    )
+        return _litert(model_file, catalog, folder, precision or "float16", **settings)
+    return _saved_model(model_file, folder)
 
 
-def _int8(model_file: Path, catalog: Catalog, folder: Path, **settings: Any) -> Exported:
+def _int8(model_file: Path, catalog: Catalog, folder: Path, **settings: Any) -> Converted:
     path = folder / "model.onnx"
     metadata = quantise(model_file, catalog, path, **settings)
-    return Exported(
-        model=path,
-        metadata=metadata,
-        runtime=Predictor(path).predict_batch,
-        title="A pawsure model in int8",
-        code=_code(metadata, *_ONNX_CODE),
-    )
+    return _model_file(path, metadata, "A pawsure model in int8")
 
 
-def _two_looks(model_file: Path, catalog: Catalog, folder: Path, **settings: Any) -> Exported:
+def _tta(model_file: Path, catalog: Catalog, folder: Path, **settings: Any) -> Converted:
     path = folder / "model.onnx"
     metadata = read_metadata(model_file)
-    graph = with_second_look(onnx.load(model_file))
+    graph = with_tta(onnx.load(model_file))
     graph, thresholds = refit_trust(graph, metadata, catalog, **settings)
     metadata = replace(metadata, thresholds=thresholds, figures={})
     write_model_file(graph, metadata, path)
-    return Exported(
+    return _model_file(path, metadata, "A pawsure model with test-time augmentation")
+
+
+def _model_file(path: Path, metadata: ModelMetadata, title: str) -> Converted:
+    return Converted(
         model=path,
         metadata=metadata,
         runtime=Predictor(path).predict_batch,
-        title="A pawsure model that looks twice",
-        code=_code(metadata, *_ONNX_CODE),
-        has_to_be_better=True,
+        title=title,
+        code=_ONNX_CODE,
     )
-
-
-def _record(format: str, made: Exported, agreement: Agreement, accuracy: dict[str, Any]) -> None:
-    """Put into the metadata of a model file how it compares with the one that it came from."""
-    figures = {format: {"accuracy": accuracy, "agreement": agreement.to_dict()}}
-    write_model_file(onnx.load(made.model), replace(made.metadata, figures=figures), made.model)
 
 
 def _litert(
     model_file: Path, catalog: Catalog, folder: Path, precision: str, **settings: Any
-) -> Exported:
+) -> Converted:
     from pawsure.export.litert import litert_runtime, write_litert
 
     path = folder / "model.tflite"
@@ -179,79 +200,27 @@ def _litert(
             model_file = quantised
         write_litert(model_file, path, precision)
         metadata = read_metadata(model_file)
-    return Exported(
+    return Converted(
         model=path,
         metadata=metadata,
         runtime=litert_runtime(path),
         title=f"A pawsure model for LiteRT, in {precision}",
-        code=_code(metadata, *_LITERT_CODE),
+        code=_LITERT_CODE,
     )
 
 
-def _saved_model(model_file: Path, folder: Path) -> Exported:
+def _saved_model(model_file: Path, folder: Path) -> Converted:
     from pawsure.export.saved_model import saved_model_runtime, write_saved_model
 
     path = folder / "saved_model"
     write_saved_model(model_file, path)
-    metadata = read_metadata(model_file)
-    return Exported(
+    return Converted(
         model=path,
-        metadata=metadata,
+        metadata=read_metadata(model_file),
         runtime=saved_model_runtime(path),
         title="A pawsure model as a TensorFlow SavedModel",
-        code=_code(metadata, *_SAVED_MODEL_CODE),
+        code=_SAVED_MODEL_CODE,
     )
-
-
-def _export(
-    format: str,
-    model_file: str | Path,
-    catalog: Catalog,
-    out: str | Path,
-    make: Callable[[Path], Exported],
-    max_changed: float,
-    progress: Progress,
-    record: Callable[[str, Exported, Agreement, dict[str, Any]], None] | None = None,
-) -> ExportResult:
-    """Make an export in a hidden folder, and give it its name once it has passed."""
-    check_free(out)
-    out = Path(out)
-    reference = Predictor(model_file)
-    with atomic_folder(out) as folder:
-        made = make(folder)
-        pair = run_both(
-            reference,
-            made.runtime,
-            made.metadata.thresholds,
-            catalog,
-            compared_rows(catalog, chosen_by="validation" if made.has_to_be_better else None),
-            progress=progress,
-        )
-        agreement = pair.agreement(max_changed)
-        if made.has_to_be_better:
-            pair.check_better(catalog, reference.labels, "validation")
-        accuracy = pair.accuracy(catalog, reference.labels, "test")
-        if record is not None:
-            record(format, made, agreement, accuracy)
-        write_companions(
-            folder,
-            format=format,
-            metadata=made.metadata,
-            title=made.title,
-            code=made.code,
-            agreement=agreement,
-            accuracy=accuracy,
-        )
-        result = ExportResult(
-            format=format,
-            folder=out,
-            model=out / made.model.name,
-            num_bytes=size_of(made.model),
-            agreement=agreement,
-            accuracy=accuracy,
-            thresholds=made.metadata.thresholds,
-        )
-    return result
 
 
 _ONNX_CODE = (
@@ -274,7 +243,6 @@ _SAVED_MODEL_CODE = (
     'found = model.signatures["serving_default"](image=tf.constant(pixels[np.newaxis]))\n'
     "outputs = {name: value.numpy() for name, value in found.items()}",
 )
-"""Of each README: the import of a runtime, and the lines from `pixels` to `outputs`."""
 
 
 def _code(metadata: ModelMetadata, runtime: str, run: str) -> str:

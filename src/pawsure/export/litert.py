@@ -30,13 +30,12 @@ def write_litert(model_file: str | Path, path: Path, precision: str) -> None:
 
     Args:
         model_file: of `pawsure train`; for int8, of `quantise`.
-        path: where to.
-        precision: "float32"; "float16": weights take half the room, sums are in whichever
-            precision the device prefers; "int8".
+        path: to write.
+        precision: "float32"; "float16" (for weights; the device chooses that of sums); "int8".
 
     Raises:
-        ExportError: an operator that there is no way to translate, or that LiteRT lacks.
-        ModelFileError: it is no pawsure model.
+        ExportError: an operator that can't be translated, or that LiteRT lacks.
+        ModelFileError: it is not a pawsure model.
     """
     function = traced(model_file, batch_size=1)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
@@ -44,7 +43,7 @@ def write_litert(model_file: str | Path, path: Path, precision: str) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    # It has no public name, and TensorFlow is imported by name in `network.framework` alone.
+    # Not public; and only `network.framework` imports TensorFlow by name.
     converter_error = import_module("tensorflow.lite.python.convert_phase").ConverterError
     try:
         path.write_bytes(converter.convert())
@@ -56,7 +55,7 @@ def write_litert(model_file: str | Path, path: Path, precision: str) -> None:
 
 
 def _first_line(exc: Exception) -> str:
-    """Of an error that goes on for pages."""
+    """Of an error of many pages."""
     return f"{str(exc).splitlines()[0][:200].rstrip('.')}."
 
 
@@ -64,7 +63,7 @@ def litert_runtime(path: Path) -> Callable[[np.ndarray], Outputs]:
     """Run a .tflite file, a picture at a time.
 
     Raises:
-        MissingExtraError: neither ai-edge-litert nor TensorFlow's own interpreter is there.
+        MissingExtraError: neither ai-edge-litert nor TensorFlow's own interpreter is installed.
     """
     runner = _interpreter(path).get_signature_runner(SIGNATURE)
 
@@ -84,7 +83,7 @@ def _interpreter(path: Path) -> Any:
         from ai_edge_litert.interpreter import Interpreter
 
         return Interpreter(model_path=str(path))
-    # The same interpreter in TensorFlow, which says each time that it is to be taken out.
+    # The same interpreter in TensorFlow, with a deprecation warning.
     if not hasattr(tf.lite, "Interpreter"):
         raise MissingExtraError("ai_edge_litert", "litert")
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Write the one file that is shipped: a graph with its metadata and its checksum."""
+"""Write a model file: a graph with its metadata and its checksum."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from pawsure.model.onnx_file import with_checksum
 
 
 def write_model_file(model: onnx.ModelProto, metadata: ModelMetadata, path: str | Path) -> None:
-    """Write a model with its metadata and its checksum, whole or not at all.
+    """Write a model with its metadata and its checksum, atomically.
 
     The same model and metadata give the same bytes.
 
     Args:
         model: of `pawsure.graph.head.attach_head`; left as it is.
-        metadata: its labels must be as many as the columns of `probability`.
-        path: where to; replaced when it exists.
+        metadata: with one label for each column of `probability`.
+        path: to write; replaced if it exists.
 
     Raises:
-        ExportError: outputs are missing or do not fit the labels, or the graph is not
-            valid ONNX.
+        ExportError: outputs are missing or do not match the labels, or the graph is not valid
+            ONNX.
     """
     _check_outputs(model, metadata)
     model = copy_of(model)
@@ -59,7 +59,7 @@ def write_model_file(model: onnx.ModelProto, metadata: ModelMetadata, path: str 
 
 
 def stamp_figures(path: str | Path, figures: Mapping[str, Any]) -> None:
-    """Write what was measured of a model file into its metadata; nothing else changes.
+    """Write figures into the metadata of a model file; nothing else changes.
 
     Args:
         path: of `write_model_file`.

@@ -1,4 +1,4 @@
-"""Whether an exported file says what the model that it came from says, picture by picture."""
+"""Compare an exported file with its source model, picture by picture."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pawsure.errors import ParityError, ShapeError
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
-    """How two sets of probabilities for the same N pictures differ.
+    """The difference between two sets of probabilities for the same N pictures.
 
     Attributes:
         n: pictures compared.
         max_difference: the largest between any two probabilities, in [0, 1].
-        mean_difference: the mean over pictures of the largest in each, in [0, 1].
-        answers_changed: pictures whose most probable label differs. Within the tolerance
-            that is a tie that fell the other way.
-        tolerance: what `max_difference` was held against.
+        mean_difference: the mean over pictures of the largest of each, in [0, 1].
+        answers_changed: pictures whose most probable label differs; within the tolerance, ties.
+        tolerance: limit of `max_difference`.
     """
 
     n: int
@@ -37,8 +36,8 @@ def compare(
     Args:
         reference: float (N, K), of the model that was exported.
         candidate: float (N, K), of the exported file.
-        tolerance: the largest difference of one probability that passes. Two runtimes that
-            order the same float32 sums differently stay below 1e-4 on MobileNetV2.
+        tolerance: largest allowed difference of a probability. Runtimes that order the same
+            float32 sums differently stay below 1e-4 on MobileNetV2.
 
     Raises:
         ParityError: a probability differs by more, or is not a number.

@@ -1,14 +1,13 @@
-"""A model file in eight bits: a quarter of the size, and faster where processors multiply bytes.
+"""Quantise a model file to int8: a quarter of the size, faster on processors with byte products.
 
-The backbone's convolutions and what lies between them compute with bytes: kernels with a scale
-for each output channel, everything else with one scale and offset for each tensor, from the
-least and largest value seen on training pictures. The pixels' scaling, the head, calibration and
-familiarity stay in floats. The outcome is a model file like any other.
+The backbone's convolutions and the layers between them compute in int8: kernels with a scale per
+output channel, all other tensors with one scale and offset, from their range on training pictures.
+The scaling of pixels, the head, calibration and familiarity stay in floats.
 
-What rounding kernels shifts is taken off the biases first; see `pawsure.graph.bias_correction`.
-What was fitted on the float network's outputs does not fit those of the quantised one: of
-validation pictures 13% (at 224 pixels 54%) fell below the familiarity that 5% had been below. So
-calibration, familiarity and the threshold for "unsure" are fitted anew; see `pawsure.export.refit`.
+Biases are corrected for the rounding of kernels first; see `pawsure.graph.bias_correction`. Then
+calibration, familiarity and the threshold for "unsure" are fitted again
+(`pawsure.export.refit`): otherwise 13% of the validation pictures (at 224 pixels 54%) fall below
+the familiarity that 5% were below.
 
 Source: Jacob et al. 2018, arXiv:1712.05877 (arithmetic); Krishnamoorthi 2018, arXiv:1806.08342
 (a scale for each channel).
@@ -32,15 +31,15 @@ from pawsure.export.refit import refit_trust
 from pawsure.graph.bias_correction import correct_biases
 from pawsure.graph.fold import fold_normalisation, share_scaling
 from pawsure.graph.head import INPUT, feature_map_of
-from pawsure.graph.second_look import is_of_second_look
+from pawsure.graph.tta import is_tta_node
 from pawsure.model.metadata import ModelMetadata, read_metadata
 from pawsure.onnx_runtime import quantization
 from pawsure.progress import NO_PROGRESS, Progress
 
 NUM_PICTURES = 300
-"""Training pictures that ranges are taken from; 100 to 600 give the same accuracy."""
+"""Training pictures to measure ranges on; 100 to 600 give the same accuracy."""
 
-_BATCH_SIZE = 20  # keeps every tensor of the network for as many pictures: 0.4 GB at 224 pixels
+_BATCH_SIZE = 20  # all tensors of the network are in memory: 0.4 GB at 224 pixels
 
 _QUANTISED = (
     "Add",
@@ -72,33 +71,33 @@ def quantise(
 
     Args:
         model_file: of `pawsure train`.
-        catalog: the pictures that it was trained on, split as then. Ranges are taken from
-            training pictures; trust is fitted on training and validation pictures.
-        out: where to; replaced when it exists.
-        num_pictures: to take ranges from.
-        seed: draws them.
+        catalog: the training data, split as in training. Ranges are measured on training
+            pictures; trust is fitted on training and validation pictures.
+        out: to write; replaced if it exists.
+        num_pictures: to measure ranges on.
+        seed: of their random choice.
         progress: told of every picture.
 
     Returns:
-        The metadata that were written: those of the model file, with `precision` "int8", its
-        own thresholds, and no figures.
+        The metadata written: those of the model file with `precision` "int8", new thresholds and
+        no figures.
 
     Raises:
-        DataError: the catalog has no training pictures that can be read.
-        ExportError: the file is quantised already, or has nothing to quantise.
-        ModelFileError: it is no pawsure model.
+        DataError: the catalog has no readable training pictures.
+        ExportError: the file is quantised already, or has no convolution to quantise.
+        ModelFileError: it is not a pawsure model.
     """
     metadata = read_metadata(model_file)
     if metadata.precision != "float32":
         raise ExportError(
             f"{model_file} is in {metadata.precision} already. Give the model file that it was "
-            "made from."
+            "exported from."
         )
     rows = drawn_rows(catalog, "train", num_pictures, seed)
     if not len(rows):
         raise DataError(
-            f"{catalog.source.name} has no training pictures to take ranges from. Give the data "
-            "that the model was trained on."
+            f"{catalog.source.name} has no training pictures to measure ranges on. Give the "
+            "training data of the model."
         )
     pictures = _pictures(catalog, rows, metadata.size_px, progress)
     graph = quantise_graph(onnx.load(model_file), pictures)
@@ -109,11 +108,11 @@ def quantise(
 
 
 def quantise_graph(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> onnx.ModelProto:
-    """A copy of a graph whose backbone computes with bytes.
+    """A copy of a graph whose backbone computes in int8.
 
     Args:
         model: of `attach_head`, with or without trust; left as it is.
-        pictures: batches of uint8 (N, S, S, 3) to take ranges from.
+        pictures: batches of uint8 (N, S, S, 3) to measure ranges on.
 
     Raises:
         ExportError: there is no convolution before its feature map.
@@ -123,7 +122,7 @@ def quantise_graph(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> on
     share_scaling(folded.graph)
     nodes = _backbone_nodes(folded.graph)
     folded = correct_biases(folded, pictures)
-    # Spares a pass that would do what has been done, and a warning that it was not.
+    # Preprocessing is done already; this avoids a warning.
     onnx.helper.set_model_props(folded, {"onnx.quant.pre_process": "onnxruntime.quant"})
     with TemporaryDirectory() as folder:
         out = Path(folder) / "model.onnx"
@@ -133,9 +132,9 @@ def quantise_graph(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> on
             _Reader(pictures),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
-            # Not symmetric, for what a ReLU leaves. Of calibration by least and largest value,
-            # by percentile and by entropy none is better beyond noise on MobileNetV2, whose
-            # ReLU6 bounds most tensors; seven bits for kernels cost 1.8 points of accuracy.
+            # Asymmetric, since ReLU outputs are. Calibration by range, percentile or entropy makes
+            # no significant difference on MobileNetV2, whose ReLU6 bounds most tensors; seven
+            # bits for kernels cost 1.8 points of accuracy.
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.MinMax,
@@ -143,7 +142,7 @@ def quantise_graph(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> on
             nodes_to_quantize=nodes,
         )
         quantised = onnx.load(out)
-    # The tool adds shapes, which will not be those of trust fitted anew, and unused domains.
+    # The tool adds shapes, which may not match refitted trust, and unused domains.
     del quantised.graph.value_info[:]
     used = {node.domain for node in quantised.graph.node}
     kept = [item for item in quantised.opset_import if item.domain in used | {""}]
@@ -153,13 +152,13 @@ def quantise_graph(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> on
 
 
 def drawn_rows(catalog: Catalog, split: str, most: int, seed: int) -> np.ndarray:
-    """At most so many rows of a split, drawn from a seed, in order."""
+    """At most so many random rows of a split, sorted."""
     rows = catalog.where(split)
     return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
 
 
 def _backbone_nodes(graph: onnx.GraphProto) -> list[str]:
-    """Names of the nodes from the first convolution to the feature map; nameless ones get one."""
+    """Names of the nodes from the first convolution to the feature map; all get names."""
     needed, ahead = {feature_map_of(graph)}, []
     for node in reversed(graph.node):
         if needed.intersection(node.output):
@@ -168,7 +167,7 @@ def _backbone_nodes(graph: onnx.GraphProto) -> list[str]:
     reached: set[str] = set()
     names = []
     for node in reversed(ahead):
-        if is_of_second_look(node):
+        if is_tta_node(node):
             continue
         if node.op_type == "Conv" or reached.intersection(node.input):
             reached.update(node.output)
@@ -184,7 +183,7 @@ def _backbone_nodes(graph: onnx.GraphProto) -> list[str]:
 def _pictures(
     catalog: Catalog, rows: np.ndarray, size_px: int, progress: Progress
 ) -> Iterator[np.ndarray]:
-    progress.start("Taking ranges", len(rows))
+    progress.start("Measuring ranges", len(rows))
     try:
         for batch in iter_batches(catalog.read, rows, size_px=size_px, batch_size=_BATCH_SIZE):
             if len(batch):
@@ -195,7 +194,7 @@ def _pictures(
 
 
 class _Reader(quantization.CalibrationDataReader):
-    """Batches, as the tool asks for them."""
+    """Batches for the quantisation tool."""
 
     def __init__(self, pictures: Iterable[np.ndarray]) -> None:
         self._pictures = iter(pictures)

@@ -1,7 +1,6 @@
-"""Fit a model file's trust anew, for a graph whose outputs have shifted.
+"""Fit trust again, for a graph whose outputs have changed; see `pawsure.trust.fit`.
 
-See `pawsure.trust.fit`. A detector of strangers keeps its weights, as the strangers are not
-available.
+An OOD detector keeps its weights, since the OOD pictures are not available.
 """
 
 from __future__ import annotations
@@ -29,22 +28,20 @@ def refit_trust(
     seed: int = 0,
     progress: Progress = NO_PROGRESS,
 ) -> tuple[onnx.ModelProto, dict[str, float | None]]:
-    """A copy of a graph with trust that was fitted on its own outputs.
-
-    What the graph lacks is not added.
+    """A copy of a graph with trust fitted on its outputs; missing parts are not added.
 
     Args:
         model: the graph; left as it is.
-        metadata: of the model file that it came from.
-        catalog: the pictures that it was trained on, split as then.
-        seed: draws training pictures and folds.
+        metadata: of the source model file.
+        catalog: the training data, split as in training.
+        seed: of samples and folds.
         progress: told of every picture.
 
     Returns:
         The graph, and the thresholds for its metadata.
 
     Raises:
-        DataError: there are no validation pictures that can be read.
+        DataError: there are no readable validation pictures.
     """
     parts = parts_of(model)
     if not parts:

@@ -1,6 +1,6 @@
-"""How a picture is read without pawsure: the function whose text is in the README of an export."""
+"""Read a picture without pawsure: the function that the README of an export contains."""
 
-# It is shown to people without types.
+# Without types, for the README.
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def read_picture(path, size):
-    """Give uint8 RGB (size, size, 3) as pawsure does; what might come out otherwise is refused."""
+    """uint8 RGB (size, size, 3) as pawsure reads it; raises ValueError if it might differ."""
     kinds = ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
     turns = dict(enumerate((0, 3, 1, 5, 4, 6, 2), 2))  # EXIF orientation to Image.Transpose
     with Image.open(path, formats=kinds) as image:

@@ -1,4 +1,4 @@
-"""A model file as a TensorFlow SavedModel, for TensorFlow Serving and what builds on it."""
+"""A model file as a TensorFlow SavedModel, for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def write_saved_model(model_file: str | Path, folder: Path) -> None:
 
     Args:
         model_file: of `pawsure train`.
-        folder: to make.
+        folder: to create.
 
     Raises:
-        ExportError: an operator that there is no way to translate.
-        ModelFileError: it is no pawsure model.
+        ExportError: an operator that can't be translated.
+        ModelFileError: it is not a pawsure model.
     """
     function = traced(model_file, batch_size=None)
-    # A module without the function: as a part of it the weights would be written twice.
+    # An empty module: with the function in it, the weights would be written twice.
     tf.saved_model.save(tf.Module(), str(folder), signatures={SIGNATURE: function})
 
 
 def traced(
     model_file: str | Path, batch_size: int | None
 ) -> tf.types.experimental.ConcreteFunction:
-    """A model file as a function for so many pictures at once (None: any number)."""
+    """A model file as a function of a batch (None: of any size)."""
     size = read_metadata(model_file).size_px
     shape = tf.TensorSpec((batch_size, size, size, 3), tf.uint8, name=INPUT)
     translated = tensorflow_function(onnx.load(model_file))
@@ -47,7 +47,7 @@ def traced(
 
 
 def saved_model_runtime(folder: Path) -> Callable[[np.ndarray], Outputs]:
-    """Run a SavedModel as others would: loaded from its folder, by its signature."""
+    """Run a SavedModel: loaded from its folder, by its signature."""
     loaded = tf.saved_model.load(str(folder))
     signature = loaded.signatures[SIGNATURE]
 

@@ -1,15 +1,14 @@
-"""The graph of a model file as a TensorFlow function, node by node.
+"""Translate the graph of a model file to a TensorFlow function, node by node.
 
-What is shipped is what is translated: calibration, familiarity and scaling come along, and a
-run folder's model.onnx is enough. Only the operators that pawsure writes are known (see
-`pawsure.network.onnx_layers` and `pawsure.trust.nodes`).
+The whole graph is translated, with scaling, calibration and familiarity; only the operators that
+pawsure writes are supported (`pawsure.network.onnx_layers`, `pawsure.trust.nodes`).
 
-ONNX convolves with channels first, TensorFlow (on processors) and LiteRT with channels last. So
-each tensor with channels first is held with channels last here, and only what looks at axes
-has to know; the transpositions of the graph then cost nothing.
+ONNX convolves channels first, TensorFlow (on processors) and LiteRT channels last. Tensors with
+channels first are therefore stored channels last, so that the transpositions of the graph cost
+nothing; only operators with axes need to know.
 
-Steps that quantise become TensorFlow's fake quantisation with the same scales, which LiteRT's
-converter turns into arithmetic of bytes.
+Quantisation becomes TensorFlow's fake quantisation with the same scales, which LiteRT's converter
+turns into int8 arithmetic.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def tensorflow_function(model: onnx.ModelProto) -> Callable[[tf.Tensor], Outputs
         uint8 (N, S, S, 3) to the outputs of the graph by name. Weights are constants in it.
 
     Raises:
-        ExportError: an operator that there is no way to translate; the message names it.
+        ExportError: an operator that can't be translated; the message names it.
     """
     graph = fold_normalisation(model).graph
     for node in graph.node:
@@ -73,8 +72,8 @@ class _Value:
 
     Attributes:
         tensor: or an array, if it is constant.
-        is_turned: whether the graph has its channels first, and it is held with them last.
-        steps: of the quantisation that it is rounded to, if it is.
+        is_turned: channels first in the graph, stored channels last.
+        steps: of its quantisation, if any.
     """
 
     tensor: Any
@@ -82,7 +81,7 @@ class _Value:
     steps: _Steps | None = None
 
     def logical(self) -> Any:
-        """With its axes in the order that the graph has them."""
+        """With the axes in the order of the graph."""
         return tf.transpose(self.tensor, _TO_FIRST) if self.is_turned else self.tensor
 
     def turned(self) -> Any:
@@ -103,7 +102,7 @@ class _Steps:
 
 
 class _Call:
-    """One node, with what goes into it."""
+    """One node with its inputs."""
 
     def __init__(
         self,
@@ -126,7 +125,7 @@ class _Call:
         return self._values[name] if name in self._values else _Value(self._constants[name])
 
     def constant(self, place: int) -> np.ndarray:
-        """An input that has to be constant."""
+        """An input that must be constant."""
         name = self._names[place]
         if name in self._constants:
             return self._constants[name]
@@ -136,7 +135,7 @@ class _Call:
         return tensor
 
     def axes(self, place: int) -> list[int]:
-        """Axes, which are an attribute or, from some operator set on, an input."""
+        """Axes: an attribute or, in later operator sets, an input."""
         return list(self.settings["axes"] if "axes" in self.settings else self.constant(place))
 
 
@@ -144,7 +143,7 @@ _Translation = Callable[[_Call], _Value]
 
 
 def _each(function: Callable[[Any], Any]) -> _Translation:
-    """An operator that treats each number alike."""
+    """An elementwise operator of one input."""
 
     def translate(call: _Call) -> _Value:
         source = call.value(0)
@@ -154,7 +153,7 @@ def _each(function: Callable[[Any], Any]) -> _Translation:
 
 
 def _together(function: Callable[[Any, Any], Any]) -> _Translation:
-    """An operator on numbers at the same place, its operands spread as in NumPy."""
+    """An elementwise operator of two inputs, with broadcasting."""
 
     def translate(call: _Call) -> _Value:
         one, other = call.value(0), call.value(1)
@@ -167,7 +166,7 @@ def _together(function: Callable[[Any, Any], Any]) -> _Translation:
 
 
 def _beside_turned(value: _Value) -> Any:
-    """An operand as it fits a tensor that is held with channels last."""
+    """An operand to broadcast with a tensor stored channels last."""
     if not isinstance(value.tensor, np.ndarray):
         return value.turned()
     if value.tensor.ndim == 0:
@@ -196,7 +195,7 @@ def _conv(call: _Call) -> _Value:
 
 
 def _kernel(kernel: np.ndarray, steps: _Steps | None) -> Any:
-    """A kernel whose last axis are the outputs, rounded to its steps if it has any."""
+    """A kernel with outputs as its last axis, rounded to its quantisation steps, if any."""
     if steps is None:
         return kernel
     most = (127 * steps.scale).astype(np.float32)
@@ -215,7 +214,7 @@ def _depthwise_kernel(kernel: np.ndarray, steps: _Steps | None) -> Any:
 def _padded(
     source: Any, settings: Mapping[str, Any], kernel: Any, dilations: Any = (1, 1)
 ) -> tuple[Any, str]:
-    """The source, with zeros put around it where TensorFlow's two ways to pad do not do it."""
+    """The source, padded with zeros where TensorFlow's two ways of padding do not match."""
     top, left, bottom, right = settings.get("pads", [0, 0, 0, 0])
     if not any((top, left, bottom, right)):
         return source, "VALID"
@@ -244,7 +243,7 @@ def _pool(function: Callable[..., Any]) -> _Translation:
 def _clip(call: _Call) -> _Value:
     source = call.value(0)
     least, most = float(call.constant(1)), float(call.constant(2))
-    if (least, most) == (0.0, 6.0):  # which LiteRT makes part of the convolution before it
+    if (least, most) == (0.0, 6.0):  # fused with the convolution before it in LiteRT
         return _Value(tf.nn.relu6(source.tensor), source.is_turned)
     return _Value(tf.clip_by_value(source.tensor, least, most), source.is_turned)
 
@@ -285,7 +284,7 @@ def _concat(call: _Call) -> _Value:
 def _flatten(call: _Call) -> _Value:
     source = call.value(0)
     shape = source.tensor.shape
-    # Of one place, both orders of axes are the same numbers in a row.
+    # A map of one position has the same order of numbers in both layouts.
     single = source.is_turned and shape[1] == shape[2] == 1
     tensor = source.tensor if single else source.logical()
     return _Value(tf.reshape(tensor, [-1, math.prod(tensor.shape[1:])]))
@@ -308,7 +307,7 @@ def _mat_mul(call: _Call) -> _Value:
     if isinstance(call.value(0).tensor, np.ndarray):
         return _Value(tf.matmul(call.constant(0), call.value(1).logical()))
     source, kernel = call.value(0).logical(), call.constant(1)
-    if len(source.shape) == 4:  # at every place
+    if len(source.shape) == 4:  # at every position
         return _Value(tf.nn.conv2d(source, kernel[np.newaxis, np.newaxis], 1, "VALID"))
     if len(source.shape) == 2:
         return _Value(tf.matmul(source, kernel))
@@ -330,7 +329,7 @@ def _layer_normalization(call: _Call) -> _Value:
 
 
 def _batch_normalization(call: _Call) -> _Value:
-    """One that no convolution could take over."""
+    """One that could not be folded into a convolution."""
     gamma, beta, mean, variance = (call.constant(place) for place in range(1, 5))
     scale = gamma / np.sqrt(variance + call.settings["epsilon"])
     source = call.value(0)
@@ -362,7 +361,7 @@ def _cast(call: _Call) -> _Value:
 
 def _multiply(call: _Call) -> _Value:
     factors = [call.value(place).tensor for place in (0, 1)]
-    if all(isinstance(each, np.ndarray) for each in factors):  # a matrix kept as bytes
+    if all(isinstance(each, np.ndarray) for each in factors):  # a matrix stored in int8
         return _Value(factors[0] * factors[1])
     return _together(tf.multiply)(call)
 
@@ -406,7 +405,7 @@ def _leaky_relu(call: _Call) -> _Value:
 
 
 def _quantize(call: _Call) -> _Value:
-    """Rounded here; the step back that follows leaves it as it is."""
+    """Rounded here; the dequantisation that follows does nothing."""
     source = call.value(0)
     scale, zero = float(call.constant(1)), int(call.constant(2))
     found = tf.quantization.fake_quant_with_min_max_args(
@@ -422,7 +421,7 @@ def _dequantize(call: _Call) -> _Value:
     steps = _Steps(np.atleast_1d(call.constant(1)), np.atleast_1d(call.constant(2)))
     dimensions = source.tensor.ndim
     along = [1] * dimensions
-    if dimensions:  # a bias has a single axis, whatever the node says
+    if dimensions:  # a bias has one axis, whatever the node says
         along[call.settings.get("axis", 1) if dimensions > 1 and len(steps.scale) > 1 else 0] = -1
     scale, zero = steps.scale.reshape(along), steps.zero.reshape(along)
     values = (source.tensor.astype(np.float64) - zero) * scale

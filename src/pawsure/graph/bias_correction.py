@@ -1,10 +1,9 @@
-"""Take out of a network, before it is quantised, the shift that rounding its kernels brings.
+"""Bias correction: compensate, before quantisation, the mean shift from rounding kernels.
 
-Rounding changes the kernel by d, so what a convolution makes by d * x: on average by d times
-the average of x, the same for each picture, and more with each layer. It is known beforehand and
-comes off the bias. On MobileNetV2 it is most of what quantisation does: the spread of the
-difference between the logits of float and int8 falls to under a half, and labels change for 3
-to 4 of 1,200 pictures in place of 9 to 11.
+Rounding changes a kernel by d, and thereby the output of a convolution by d * x, on average by d
+times the mean of x. This is subtracted from the bias. On MobileNetV2 it more than halves the
+spread of the difference between float and int8 logits; labels change for 3 to 4 of 1,200 pictures
+instead of 9 to 11.
 
 Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
 Correction", arXiv:1906.04721, section 4.2, with means measured on pictures.
@@ -27,11 +26,11 @@ _TINY = 1e-12
 
 
 def correct_biases(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> onnx.ModelProto:
-    """A copy whose convolutions have biases for kernels that will be rounded to signed bytes.
+    """A copy whose biases are corrected for kernels that will be rounded to int8.
 
     Args:
         model: in floats, BatchNormalization folded; left as it is.
-        pictures: batches of uint8 (N, S, S, 3) to take means from.
+        pictures: batches of uint8 (N, S, S, 3) to measure means on.
     """
     model = copy_of(model)
     graph = model.graph
@@ -52,7 +51,7 @@ def correct_biases(model: onnx.ModelProto, pictures: Iterable[np.ndarray]) -> on
 
 
 def _shift(kernel: np.ndarray, mean: np.ndarray, groups: int) -> np.ndarray:
-    """float64 (F,): what rounding a kernel (F, C / groups, h, w) adds on average."""
+    """float64 (F,): mean shift from rounding a kernel (F, C / groups, h, w)."""
     largest = np.abs(kernel).reshape(len(kernel), -1).max(axis=1).clip(_TINY)
     scale = (largest / _MOST).reshape(-1, 1, 1, 1)
     change = (np.round(kernel / scale) * scale - kernel).sum(axis=(2, 3))
@@ -63,7 +62,7 @@ def _shift(kernel: np.ndarray, mean: np.ndarray, groups: int) -> np.ndarray:
 def _channel_means(
     model: onnx.ModelProto, names: list[str], pictures: Iterable[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """float64 (C,) by name of a tensor (N, C, h, w): over pictures and places."""
+    """float64 (C,) by name of a tensor (N, C, h, w): means over pictures and positions."""
     measured = copy_of(model)
     graph = measured.graph
     del graph.output[:]
@@ -77,7 +76,7 @@ def _channel_means(
     seen = 0
     for batch in pictures:
         values = session.run(list(means.values()), {INPUT: batch})
-        seen += len(values[0])  # a graph that looks twice makes two of each picture
+        seen += len(values[0])  # with test-time augmentation, two of each picture
         for name, value in zip(means, values, strict=True):
             total[name] = total[name] + value.astype(np.float64).sum(axis=(0, 2, 3))
     return {name: value / max(seen, 1) for name, value in total.items()}

@@ -1,8 +1,7 @@
-"""Fold each BatchNormalization into the convolution before it, and three numbers into one.
+"""Fold each BatchNormalization into the convolution before it, as quantisation needs it.
 
-With its statistics at rest it is a factor and an offset for each channel, and a convolution is
-linear: scale the kernels, and add the offset as a bias. Quantisation wants the kernels that are
-really multiplied with.
+With fixed statistics it is a factor and an offset per channel: scale the kernel and add the offset
+to the bias.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from pawsure.graph.prune import copy_of, drop_unneeded
 
 
 def fold_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which convolutions do the work of the BatchNormalization behind them.
+    """A copy in which convolutions include the BatchNormalization after them.
 
-    Left alone where something else reads what the convolution makes. Tensors that others read
-    keep their names; results differ by rounding only.
+    Unchanged if another node reads the output of the convolution. Names of other tensors stay;
+    results differ only by rounding.
     """
     model = copy_of(model)
     graph = model.graph
@@ -28,25 +27,25 @@ def fold_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
     readers = Counter(name for node in graph.node for name in node.input)
     readers.update(output.name for output in graph.output)
     makers = {name: node for node in graph.node for name in node.output}
-    kept = []
+    nodes = []
     for node in graph.node:
         conv = makers.get(node.input[0]) if node.op_type == "BatchNormalization" else None
         if conv is None or conv.op_type != "Conv" or readers[node.input[0]] > 1:
-            kept.append(node)
+            nodes.append(node)
         else:
             _fold(graph, constants, conv, node)
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(nodes)
     drop_unneeded(graph, {output.name for output in graph.output})
     return model
 
 
 def share_scaling(graph: onnx.GraphProto) -> None:
-    """Scale pixels by one number, in place, where the numbers for all channels are the same.
+    """Scale pixels by a scalar, in place, if the factors of all channels are equal.
 
-    Nothing else comes out. ONNX Runtime may move the channels of a quantised graph to the end
-    and then takes three pixels' worth at a time: a quarter of the whole pass (MobileNetV2, 128
-    pixels: 1.45 ms of one core for a picture, 1.10 with one number; ONNX Runtime 1.32).
+    The result is the same. ONNX Runtime may move the channels of a quantised graph to the end and
+    then broadcasts slowly (MobileNetV2, 128 pixels: 1.45 ms of one core per picture, 1.10 with a
+    scalar; ONNX Runtime 1.32).
     """
     constants = {item.name: item for item in graph.initializer}
     for node in graph.node:
@@ -78,7 +77,7 @@ def _fold(
     bias = beta - mean * scale
     if len(conv.input) > 2:
         bias += numbers(conv.input[2]) * scale
-    # Names of their own: a kernel may be shared with another convolution.
+    # New names: another convolution may share the kernel.
     names = [f"{norm.output[0]}/kernel_folded", f"{norm.output[0]}/bias_folded"]
     for name, value in zip(names, (kernel, bias), strict=True):
         graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))

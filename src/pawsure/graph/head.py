@@ -1,8 +1,7 @@
-"""The classifier on a backbone's graph: a pooled linear head, and evidence.
+"""The classifier on a backbone's graph: a pooled linear head, and evidence (the CAM).
 
-The head is a linear layer on the mean of the feature map over its places. The two swap
-(a mean is linear too), so the same kernel applied at every place gives a map whose mean
-is the logit: evidence that is exact and needs no gradient.
+The head is a linear layer on the mean of the feature map over its positions. Both are linear, so
+the same kernel applied at every position gives a map whose mean is the logit, without gradients.
 Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization",
 arXiv:1512.04150, eq. 1 and 2.
 """
@@ -22,7 +21,7 @@ from pawsure.graph.prune import copy_of
 INPUT = "image"
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
 POOLED = "head/pooled"
-"""The mean of the feature map, where the embedding is a part of it."""
+"""The mean of the feature map, if the embedding is a part of it."""
 
 _DEFAULT_DOMAIN = ("", "ai.onnx")
 _AXES_AS_INPUT_SINCE = 18  # ReduceMean takes its axes as an input from this opset on
@@ -44,7 +43,7 @@ def attach_head(
         kernel: float (F, K).
         bias: float (K,).
         temperature: logits are divided by it before the softmax; above 0.
-        embedded: how many of the features the embedding has, the first ones; None: all.
+        embedded: number of leading features in the embedding; None: all.
 
     Returns:
         A model with the outputs, all float32: `probability` (N, K), rows sum to 1;
@@ -52,7 +51,7 @@ def attach_head(
         feature map; `evidence` (N, h, w, K), whose mean over h and w is the logit.
 
     Raises:
-        ExportError: the graph, the kernel and the bias do not fit together.
+        ExportError: the graph, the kernel and the bias do not match.
     """
     kernel = np.ascontiguousarray(kernel, dtype=np.float32)
     bias = np.ascontiguousarray(bias, dtype=np.float32)
@@ -88,7 +87,7 @@ def feature_map_of(graph: onnx.GraphProto) -> str:
 def _head(
     feature_map: str, opset: int, embedded: int | None
 ) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
-    """The nodes from the feature map to the outputs, and constants that the opset wants."""
+    """The nodes from the feature map to the outputs, and the constants that they need."""
     constants: dict[str, np.ndarray] = {}
     pool_inputs, pool_attributes = [feature_map], {"keepdims": 0, "axes": [1, 2]}
     if opset >= _AXES_AS_INPUT_SINCE:
@@ -129,7 +128,7 @@ def _output_declarations(
 
 
 def two_class_kernel(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn one sigmoid unit into two softmax units that say the same.
+    """Turn one sigmoid unit into two equivalent softmax units.
 
     With z the logit of the unit, softmax((-z/2, z/2)) = (1 - sigmoid(z), sigmoid(z)), so
     the second label is the one that the unit stands for. Halving is exact in binary
@@ -143,7 +142,7 @@ def two_class_kernel(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, 
         float32 (F, 2) and float32 (2,).
 
     Raises:
-        ExportError: the head has not one unit.
+        ExportError: the head does not have one unit.
     """
     kernel, bias = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
     if kernel.ndim != 2 or kernel.shape[1] != 1 or bias.shape != (1,):
@@ -190,7 +189,7 @@ def _check_head(
 
 
 def _without_name_clashes(backbone: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which no tensor or node has a name that the head brings."""
+    """A copy in which no tensor or node has a name of the head."""
     model = copy_of(backbone)
     taken = {name for node in model.graph.node for name in (*node.output, node.name)}
     taken |= {item.name for item in (*model.graph.initializer, *model.graph.output)}
@@ -200,7 +199,7 @@ def _without_name_clashes(backbone: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _real_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Inputs that a caller feeds: older files list the initializers too."""
+    """Inputs without initializers, which older files list too."""
     constants = {item.name for item in graph.initializer}
     return [item for item in graph.input if item.name not in constants]
 

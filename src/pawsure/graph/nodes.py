@@ -1,4 +1,4 @@
-"""Nodes and constants that are added to a graph."""
+"""Add nodes and constants to a graph."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from onnx import helper, numpy_helper
 
 
 class Nodes:
-    """Adds to the end of a graph, in place; what it adds has names that begin with a scope.
+    """Adds to the end of a graph, in place, under names that begin with a scope.
 
     Args:
-        model: that grows.
+        model: to add to.
         scope: such as "familiarity".
     """
 
@@ -23,14 +23,14 @@ class Nodes:
         self._scope = scope
 
     def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
-        """Add a constant; its name in the graph."""
+        """Add a constant; returns its name in the graph."""
         name = f"{self._scope}/{name}"
         held = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
         self._graph.initializer.append(numpy_helper.from_array(held, name))
         return name
 
     def matrix(self, name: str, whole: np.ndarray, scale: np.ndarray) -> str:
-        """Add a matrix that is kept as bytes and made float32 when the graph is loaded.
+        """Add a matrix that is stored in int8 and made float32 when the graph is loaded.
 
         Args:
             name: of it; the bytes and the scale are the constants `name/int8`, `name/scale`.
@@ -50,13 +50,13 @@ class Nodes:
         output: str | None = None,
         **attributes: Any,
     ) -> str:
-        """Add a node with one output; that output's name in the graph.
+        """Add a node with one output; returns the output's name in the graph.
 
         Args:
             kind: the operator.
             inputs: names in the graph.
             name: of the node, without the scope; its output has the same.
-            output: of its output, whole, where that is another.
+            output: full name of its output, if another.
             attributes: of the operator.
         """
         name = f"{self._scope}/{name}"
@@ -67,7 +67,7 @@ class Nodes:
 
     @property
     def initializers(self) -> Sequence[onnx.TensorProto]:
-        """The constants of the graph, these and those that were there."""
+        """All constants of the graph."""
         return self._graph.initializer
 
     def ramps(self, value: str, knots: np.ndarray, values: np.ndarray, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What every graph of a backbone begins and ends with, whoever writes what is between."""
+"""The beginning and the end of every backbone graph."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_pixels(writer: GraphWriter, source: Any, scaling: Scaling) -> onnx.Val
         The graph's input.
     """
     with writer.scope("scaling"):
-        # Bytes are put in order before they become floats: a quarter of the memory to move.
+        # Transposed as bytes, before the cast: a quarter of the memory to move.
         ordered = writer.emit("Transpose", [PICTURES], part="NCHW", perm=[0, 3, 1, 2])
         writer.bind(
             source, writer.emit("Cast", [ordered], part="float", to=TensorProto.FLOAT), FIRST
@@ -59,7 +59,7 @@ def write_affine(
 
 
 def along_channels(values: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
-    """Values for each channel in the shape that spreads them over a tensor."""
+    """Values for each channel, in the shape that broadcasts over a tensor."""
     return values.reshape(-1, 1, 1) if layout is FIRST and values.ndim else values
 
 
@@ -70,7 +70,7 @@ def finished_model(
     results: Sequence[Any],
     outputs: Sequence[str],
 ) -> onnx.ModelProto:
-    """A model of what was written.
+    """The finished model.
 
     Args:
         writer: of the graph; the names of the outputs must be reserved.

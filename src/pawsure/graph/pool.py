@@ -9,7 +9,7 @@ from pawsure.graph.prune import copy_of
 
 
 def with_pooled_output(backbone: onnx.ModelProto, feature_map: str, output: str) -> onnx.ModelProto:
-    """A copy of a backbone's graph that also puts out the mean of its feature map.
+    """A copy of a backbone's graph with the mean of its feature map as another output.
 
     Args:
         backbone: with the output `feature_map`; left as it is.

@@ -1,4 +1,4 @@
-"""Leave out of a graph what one of its outputs does not need."""
+"""Copy graphs, and remove unneeded parts of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pawsure.errors import ExportError
 
 
 def keep_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """A copy of a graph with a single output, and only what that output is computed from.
+    """A copy of a graph with a single output and the nodes that it needs.
 
     Args:
         model: left as it is.
@@ -29,12 +29,12 @@ def keep_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def drop_unneeded(graph: onnx.GraphProto, names: set[str]) -> None:
-    """Take out of a graph, in place, the nodes and constants that these tensors do not need."""
+    """Remove from a graph, in place, the nodes and constants that these tensors do not need."""
     wanted = set(names)
     nodes = []
     for node in reversed(graph.node):  # in ONNX, each node comes after what it needs
         if wanted.intersection(node.output):
-            wanted.update(node.input, _taken_inside(node))
+            wanted.update(node.input, _outer_inputs(node))
             nodes.append(node)
     constants = [item for item in graph.initializer if item.name in wanted]
     nodes.reverse()
@@ -43,19 +43,19 @@ def drop_unneeded(graph: onnx.GraphProto, names: set[str]) -> None:
         field.extend(content)
 
 
-def _taken_inside(node: onnx.NodeProto) -> set[str]:
-    """What the bodies of a node (of If, Loop or Scan) may take from around them."""
-    taken: set[str] = set()
+def _outer_inputs(node: onnx.NodeProto) -> set[str]:
+    """Outer tensors that the bodies of a node (If, Loop or Scan) may read."""
+    outer: set[str] = set()
     for attribute in node.attribute:
         for body in (*attribute.graphs, attribute.g):
-            taken.update(output.name for output in body.output)
+            outer.update(output.name for output in body.output)
             for inner in body.node:
-                taken.update(inner.input, _taken_inside(inner))
-    return taken
+                outer.update(inner.input, _outer_inputs(inner))
+    return outer
 
 
 def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that can be changed while the model stays as it is."""
+    """A deep copy."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy

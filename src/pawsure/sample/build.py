@@ -1,4 +1,4 @@
-"""What sets one animal's shape apart from another's: breed-like variation and overlap.
+"""The proportions of an animal, by breed.
 
 Most ranges of cats and dogs overlap: there are cats with folded ears and dogs with pointed
 ones, flat-faced dogs and long-faced cats. Eyes do not (cats' are larger, of other colours),
@@ -14,22 +14,14 @@ import numpy as np
 from pawsure.sample.canvas import Colour
 
 CAT_EYES: tuple[Colour, ...] = (
-    (0.62, 0.72, 0.24),
-    (0.42, 0.63, 0.34),
-    (0.88, 0.69, 0.20),
-    (0.83, 0.50, 0.17),
-    (0.42, 0.66, 0.84),
-    (0.66, 0.60, 0.30),
-)
+    (0.62, 0.72, 0.24), (0.42, 0.63, 0.34), (0.88, 0.69, 0.20), (0.83, 0.50, 0.17),
+    (0.42, 0.66, 0.84), (0.66, 0.60, 0.30),
+)  # fmt: skip
 CAT_EYE_SHARES = (0.22, 0.22, 0.20, 0.14, 0.10, 0.12)
 DOG_EYES: tuple[Colour, ...] = (
-    (0.34, 0.19, 0.10),
-    (0.26, 0.14, 0.08),
-    (0.46, 0.28, 0.12),
-    (0.62, 0.42, 0.16),
-    (0.50, 0.70, 0.85),
-    (0.38, 0.30, 0.16),
-)
+    (0.34, 0.19, 0.10), (0.26, 0.14, 0.08), (0.46, 0.28, 0.12), (0.62, 0.42, 0.16),
+    (0.50, 0.70, 0.85), (0.38, 0.30, 0.16),
+)  # fmt: skip
 DOG_EYE_SHARES = (0.30, 0.26, 0.18, 0.10, 0.06, 0.10)
 
 

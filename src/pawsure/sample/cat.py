@@ -23,14 +23,8 @@ def front_head(brush: Brush, build: Build, look: Look) -> None:
         for x, y, side, lean in ears_both_sides(build, look, 0.60 * w, -0.56):
             ear = brush.at(x, y, angle=side * lean, flip=side)
             pointed_ear(ear, build, width=0.78, height=0.86, round_tip=0.3)
-    brush.fur(
-        _skull(w, build.cheek),
-        "head",
-        flow=(0.5 * look.yaw, 0.15),
-        roundness=0.55,
-        shadow=0.45,
-        marks=_markings(brush, look),
-    )
+    brush.fur(_skull(w, build.cheek), "head", flow=(0.5 * look.yaw, 0.15), roundness=0.55,
+              shadow=0.45, marks=_markings(brush, look))  # fmt: skip
     if folded:
         for x, y, side, lean in ears_both_sides(build, look, 0.52 * w, -0.66):
             _folded_ear(brush.at(x, y, angle=side * lean * 0.6, flip=side), build)
@@ -101,15 +95,12 @@ def _muzzle(brush: Brush, build: Build, look: Look) -> None:
 def _bridge(brush: Brush) -> None:
     """The ridge from between the eyes to the nose; under the eyes, which it would cut."""
     bridge = curve([(-0.13, -0.05), (0.13, -0.05), (0.17, 0.28), (0, 0.36), (-0.17, 0.28)])
-    brush.fur(bridge, "head", flow=-np.pi / 2, roundness=0.15, tufts=0, shadow=0,
-              fade=(-0.1, 0.15), marks=_on_bridge(brush))  # fmt: skip
-
-
-def _on_bridge(brush: Brush) -> tuple[Mark, ...]:
-    return (
+    marks = (
         Mark(0, 0.3, 0.4, 0.5, brush.coat.dark, brush.coat.mask),
         Mark(0, 0.1, 0.16, 0.75, brush.coat.pale, brush.coat.blaze, soft=0.5),
     )
+    brush.fur(bridge, "head", flow=-np.pi / 2, roundness=0.15, tufts=0, shadow=0,
+              fade=(-0.1, 0.15), marks=marks)  # fmt: skip
 
 
 def _nose_and_mouth(brush: Brush) -> None:

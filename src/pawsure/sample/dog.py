@@ -27,14 +27,8 @@ def front_head(brush: Brush, build: Build, look: Look) -> None:
         for x, y, side, lean in ears:
             ear = brush.at(x, y, angle=side * (lean - 0.04), flip=side)
             pointed_ear(ear, build, width=0.62, height=0.95, round_tip=0.9)
-    brush.fur(
-        _skull(w, build),
-        "head",
-        flow=(0.5 * look.yaw, 0.1),
-        roundness=0.55,
-        shadow=0.45,
-        marks=_markings(brush, look),
-    )
+    brush.fur(_skull(w, build), "head", flow=(0.5 * look.yaw, 0.1), roundness=0.55, shadow=0.45,
+              marks=_markings(brush, look))  # fmt: skip
     if build.ear != "pointed":
         for x, y, side, lean in ears:
             _hanging_ear(brush.at(x, y, angle=side * (lean - 0.25), flip=side), build)
@@ -83,14 +77,11 @@ def _brows_and_eyes(brush: Brush, build: Build, look: Look) -> None:
             brush.fur(socket, "head", flow=-np.pi / 2, roundness=0.18, tufts=0, shadow=0.0, dim=0.9,
                       fade=(y + 0.20, y - 0.05), marks=_markings(brush, look))  # fmt: skip
         if brush.coat.mask > 0 or brush.coat.pattern == "saddle":
-            _brow_spot(brush, x, y - 0.27)
+            brow = ellipse(x, y - 0.27, 0.10, 0.06)
+            brush.fur(brow, "muzzle", roundness=0.06, tufts=0.6, shadow=0)
         lids = _lids(build.eye * near, build.eye)
         there = brush.at(x, y, flip=side, angle=0.10 * side)
         eye(there, build, look, outline=lids, iris=build.eye * 0.95, slit=False)
-
-
-def _brow_spot(brush: Brush, x: float, y: float) -> None:
-    brush.fur(ellipse(x, y, 0.10, 0.06), "muzzle", roundness=0.06, tufts=0.6, shadow=0)
 
 
 def _lids(rx: float, ry: float) -> Points:

@@ -36,10 +36,6 @@ def paint_scene(canvas: Canvas, rng: np.random.Generator) -> float:
     return horizon
 
 
-def _size(pen: Pen) -> tuple[float, float]:
-    return pen.canvas.width / pen.view.scale, pen.canvas.height / pen.view.scale
-
-
 def studio(pen: Pen) -> float:
     """A smooth backdrop, perhaps with discs of light out of focus."""
     rng, (width, height) = pen.rng, pen.size

@@ -23,10 +23,10 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, MissingExtraError, UsageError, WeightsError
-from pawsure.evaluation.compare import compare_paired
 from pawsure.evaluation.headline import LEAST_TEST_PICTURES
 from pawsure.evaluation.intervals import Interval, wilson
 from pawsure.evaluation.metrics import correct, log_loss
+from pawsure.evaluation.paired import compare_paired
 from pawsure.features.extract import extract
 from pawsure.features.prefix import POOLED
 from pawsure.features.views import ORIGINAL, Rows

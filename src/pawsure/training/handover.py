@@ -25,7 +25,7 @@ from pawsure.export.parity import ParityReport, compare
 from pawsure.features.prefix import FEATURE_MAP, Prefix
 from pawsure.graph.head import attach_head, two_class_kernel
 from pawsure.graph.prune import keep_output
-from pawsure.graph.second_look import second_look_at
+from pawsure.graph.tta import second_view
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
@@ -153,8 +153,6 @@ def check_second_look(once: Predictor, twice: Predictor, catalog: Catalog) -> Pa
     """
     some = catalog.where("validation")[:PIXEL_CHECKS]
     pictures = np.stack([read(catalog.read(row), size_px=once.size_px) for row in some])
-    first, second = (
-        once.predict_batch(seen).logit for seen in (pictures, second_look_at(pictures))
-    )
+    first, second = (once.predict_batch(seen).logit for seen in (pictures, second_view(pictures)))
     found = twice.predict_batch(pictures).logit
     return compare(softmax((first + second) / 2), softmax(found), tolerance=PIXEL_TOLERANCE)

@@ -13,7 +13,7 @@ from pawsure.evaluation.evaluate import predict
 from pawsure.evaluation.measure import Predictions
 from pawsure.evaluation.metrics import accuracy, log_loss, softmax
 from pawsure.export.model_file import write_model_file
-from pawsure.graph.second_look import with_second_look
+from pawsure.graph.tta import with_tta
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.network.prefixes import scaling_of
@@ -126,7 +126,7 @@ def ship(
         if recipe.model.looks == 2:
             once = without_trust(graph, seen)
             one = agreeing(once)
-            twice_graph = with_second_look(graph)
+            twice_graph = with_tta(graph)
             twice_seen = looked_at(twice_graph)
             twice = without_trust(twice_graph, twice_seen)
             checks["second_look"] = asdict(

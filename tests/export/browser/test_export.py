@@ -60,7 +60,7 @@ def test_the_folder_holds_the_model_the_page_and_the_runtime(run, pictures, no_n
     }
     readme = (out / "README.md").read_text()
     assert "python -m http.server" in readme
-    assert "there was no Node.js" in readme
+    assert "Node.js, to run ONNX Runtime Web, is not installed" in readme
     assert len(readme.splitlines()) < 30
 
 

@@ -173,7 +173,7 @@ def page(browser: webdriver.Chrome, serve: Callable[..., str]) -> Iterator[Page]
 
 READ = """
 const [name, size] = values;
-const { read } = await import(new URL("way_in.js", location.href).href);
+const { read } = await import(new URL("preprocessing.js", location.href).href);
 return Array.from(await read(await (await fetch(`pictures/${name}`)).blob(), size));"""
 
 
@@ -214,7 +214,7 @@ def test_a_browser_that_changes_what_pages_read_is_found_out(page):
       image.data.forEach((_, at) => (image.data[at] = Math.random() * 256));
       return image;
     };
-    const { read } = await import(new URL("way_in.js", location.href).href);
+    const { read } = await import(new URL("preprocessing.js", location.href).href);
     const file = await (await fetch("pictures/small.png")).blob();
     return read(file, 128).then(() => "read", (error) => error.message);"""
     assert "changes the pixels that pages read" in page.promise(change)

@@ -1,9 +1,8 @@
-"""A model file as a folder for any web server: pictures are answered in the browser.
+"""Export a model as a web page that runs it in the browser.
 
-`page/` is what the browser gets beside the files that it shares with the server's page, as plain
-HTML, CSS and modules. `way_in.js` is `pawsure.data.images`, `answers.js` is
-`pawsure.model.answer` and `evidence`, and `heat.js`, one of those shared, is
-`pawsure.model.heat_map`: tests hold them together.
+`page/` has the files that are not shared with the page of `pawsure serve`. Tests compare
+`preprocessing.js` with `pawsure.data.images`, `answers.js` with `pawsure.model.answer` and
+`evidence`, and the shared `heat.js` with `pawsure.model.heat_map`.
 """
 
 from __future__ import annotations
@@ -35,24 +34,24 @@ def export_browser(
     max_changed: float = MAX_CHANGED,
     progress: Progress = NO_PROGRESS,
 ) -> ExportResult:
-    """Make a folder that answers for pictures in a browser, if it answers as the model file does.
+    """Write a folder with a web page, if it answers as the model file does.
 
-    The answers compared are those of ONNX Runtime Web under Node.js, where there is one.
+    Compared in ONNX Runtime Web under Node.js, if installed.
 
     Args:
         model_file: of `pawsure train`.
-        out: the folder to make.
+        out: the folder to create.
         catalog: pictures to compare on; None: the drawn sample.
-        runtime: the npm package of ONNX Runtime Web, a file or a folder; None: npm fetches it.
+        runtime: the npm package of ONNX Runtime Web, a file or a folder; None: npm downloads it.
         max_changed: share of pictures that may get another label.
         progress: told of every picture.
 
     Raises:
-        UsageError: `out` exists, or the runtime can't be had.
+        UsageError: `out` exists, or the runtime is not available.
         ParityError: more labels change; nothing is written.
         DataError: there are no pictures to compare on.
         ExportError: the model does not run in ONNX Runtime Web.
-        ModelFileError: it is no pawsure model.
+        ModelFileError: it is not a pawsure model.
     """
     check_free(out)
     out = Path(out)
@@ -96,11 +95,11 @@ def export_browser(
 
 @contextmanager
 def _checked(files: Path, model: Path, size_px: int) -> Iterator[tuple[str, Runtime]]:
-    """What to compare with, and its name: Node.js where there is one, else ONNX Runtime."""
+    """The runtime to compare in, and its name: Node.js if installed, else ONNX Runtime."""
     node = shutil.which("node")
     if node is None:
         yield (
-            "ONNX Runtime (there was no Node.js to run ONNX Runtime Web)",
+            "ONNX Runtime (Node.js, to run ONNX Runtime Web, is not installed)",
             Predictor(model).predict_batch,
         )
         return

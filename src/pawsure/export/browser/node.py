@@ -1,4 +1,4 @@
-"""ONNX Runtime Web under Node.js: what the page will answer, without a browser."""
+"""ONNX Runtime Web under Node.js: the answers of the page, without a browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pawsure.model.predictor import Outputs
 
 @contextmanager
 def node_runtime(node: str, runtime: Path, model_file: Path, size_px: int) -> Iterator[Runtime]:
-    """Start Node.js with a model; gives what runs pictures through it.
+    """Start Node.js with a model; yields a function that runs pictures.
 
     Args:
         node: the command.
@@ -33,31 +33,31 @@ def node_runtime(node: str, runtime: Path, model_file: Path, size_px: int) -> It
         ExportError: on use, when Node.js ends before it has answered.
     """
     script = files("pawsure.export.browser").joinpath("check.mjs")
-    with as_file(script) as path, TemporaryFile() as complaints:
+    with as_file(script) as path, TemporaryFile() as errors_file:
         command = [node, str(path), str(runtime), str(model_file), str(size_px)]
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors_file
         )
         try:
-            yield lambda pictures: _run(process, complaints, pictures)
+            yield lambda pictures: _run(process, errors_file, pictures)
         finally:
             process.kill()
             process.communicate()
 
 
-def _run(process: subprocess.Popen[bytes], complaints: IO[bytes], pictures: np.ndarray) -> Outputs:
+def _run(process: subprocess.Popen[bytes], errors_file: IO[bytes], pictures: np.ndarray) -> Outputs:
     try:
         each = [_one(process, picture) for picture in pictures]
     except (OSError, ValueError) as exc:
         process.kill()
         process.wait()
-        complaints.seek(0)
-        said = [line for line in complaints.read().decode(errors="replace").splitlines() if line]
-        errors = [line for line in said if re.match(r"\w*Error\b", line)]
-        why = (errors or said or [str(exc)])[0]
+        errors_file.seek(0)
+        lines = [line for line in errors_file.read().decode(errors="replace").splitlines() if line]
+        errors = [line for line in lines if re.match(r"\w*Error\b", line)]
+        why = (errors or lines or [str(exc)])[0]
         raise ExportError(
             f"The model does not run in ONNX Runtime Web under Node.js: {why.strip()}. "
-            "Node.js 18 or newer runs it; without any on the PATH, it is not tried there."
+            "It needs Node.js 18 or newer; without Node.js on the PATH, this check is skipped."
         ) from exc
     return Outputs(**{name: np.concatenate([one[name] for one in each]) for name in each[0]})
 

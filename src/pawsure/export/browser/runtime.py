@@ -1,4 +1,4 @@
-"""ONNX Runtime Web: one version of it, from npm or from a file, checked before it is used."""
+"""ONNX Runtime Web in one version, from npm or a file, with its checksums."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTEGRITY = (
     "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZ"
     "ClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 )
-"""Of the package as it was published, in the words of npm's lock files."""
+"""Of the published package, as in npm's lock files."""
 
 FILES = {
     "ort.wasm.min.mjs": "219e6a1fc8a9938268d18efca3c91d310bd2f4a59bbd13744df5b2b7fc6cee3b",
@@ -33,40 +33,39 @@ FILES = {
         "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2"
     ),
 }
-"""What of its folder `dist` is needed, with SHA-256: WebAssembly with SIMD, on the processor.
-The same file serves one thread and several."""
+"""The files needed from `dist`, with SHA-256: WebAssembly with SIMD, for one thread or several."""
 
 _TIMEOUT_S = 900
 
 _NPM_LEAVES_NOTHING = {"npm_config_update_notifier": "false", "npm_config_logs_max": "0"}
-"""npm's settings that keep it from asking after newer versions of itself and from writing logs."""
+"""No check for updates of npm, no logs."""
 
 _OTHERWISE = (
-    f"Or fetch it where there is a network, with 'npm pack {PACKAGE}@{VERSION}', and give the "
+    f"Or download it on another machine, with 'npm pack {PACKAGE}@{VERSION}', and give the "
     f"file: --runtime {PACKAGE}-{VERSION}.tgz"
 )
 
 
 def find_runtime(given: str | Path | None = None, *, progress: Progress = NO_PROGRESS) -> Path:
-    """A folder with the files of `FILES`, whose content is what was published.
+    """A folder with the files of `FILES`, checked.
 
     Args:
-        given: the package, as `npm pack` fetches it or unpacked; None: npm fetches it once, and
-            what is needed of it is kept in pawsure's cache.
+        given: the package, as a file of `npm pack` or unpacked; None: npm downloads it once, into
+            pawsure's cache.
         progress: told before a download.
 
     Raises:
-        UsageError: it can't be had, or is another version.
+        UsageError: it is not available, or is another version.
     """
     if given is not None:
         given = Path(given)
-        return _kept(given) if given.is_file() else _in_folder(given)
+        return _cached(given) if given.is_file() else _in_folder(given)
     folder = _place()
     if _is_whole(folder):
         return folder
     with TemporaryDirectory() as temporary:
-        progress.say(f"Fetching {PACKAGE} {VERSION} with npm: 33 MB, once.")
-        return _kept(_fetch(Path(temporary)))
+        progress.say(f"Downloading {PACKAGE} {VERSION} with npm (33 MB, cached).")
+        return _cached(_fetch(Path(temporary)))
 
 
 def _place() -> Path:
@@ -82,12 +81,12 @@ def _has(path: Path, digest: str) -> bool:
 
 
 def _fetch(folder: Path) -> Path:
-    """Have npm fetch the package; gives the file."""
+    """Download the package with npm; returns the file."""
     npm = shutil.which("npm")
     if npm is None:
         raise UsageError(
-            f"The page runs models with {PACKAGE}, which npm fetches, and there is no npm. "
-            f"Install Node.js, which has it. {_OTHERWISE}"
+            f"The page needs {PACKAGE}, which npm downloads, and npm is not installed. Install "
+            f"Node.js, which includes npm. {_OTHERWISE}"
         )
     command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", "--silent"]
     try:
@@ -102,25 +101,25 @@ def _fetch(folder: Path) -> Path:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
-        raise UsageError(f"npm did not fetch {PACKAGE} {VERSION}: {exc} {_OTHERWISE}") from exc
+        raise UsageError(f"npm did not download {PACKAGE} {VERSION}: {exc} {_OTHERWISE}") from exc
     found = list(folder.glob("*.tgz"))
     if done.returncode or len(found) != 1:
         said = next((line for line in (done.stderr or "").splitlines() if "error" in line), "")
         raise UsageError(
-            f"npm could not fetch {PACKAGE} {VERSION} ({said.strip() or 'it does not say why'}). "
-            f"Is there a network, and a registry? {_OTHERWISE}"
+            f"npm could not download {PACKAGE} {VERSION} ({said.strip() or 'no reason given'}). "
+            f"Check the network and the npm registry. {_OTHERWISE}"
         )
     return found[0]
 
 
-def _kept(package: Path) -> Path:
-    """Check a package, and put what is needed of it into the cache."""
+def _cached(package: Path) -> Path:
+    """Check a package, and put the needed files into the cache."""
     content = package.read_bytes()
     found = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
     if found != INTEGRITY:
         raise UsageError(
-            f"{package} is not {PACKAGE} {VERSION} as it was published: its checksum is {found}, "
-            f"where {INTEGRITY} was expected. Fetch that version: npm pack {PACKAGE}@{VERSION}"
+            f"{package} is not the published {PACKAGE} {VERSION}: its checksum is {found}, "
+            f"expected {INTEGRITY}. Download that version: npm pack {PACKAGE}@{VERSION}"
         )
     folder = _place()
     if _is_whole(folder):
@@ -147,7 +146,7 @@ def _in_folder(folder: Path) -> Path:
     changed = [name for name, digest in FILES.items() if not _has(place / name, digest)]
     if changed:
         raise UsageError(
-            f"In {place}, {', '.join(changed)} is not of {PACKAGE} {VERSION} as it was "
-            f"published. {_OTHERWISE}"
+            f"In {place}, {', '.join(changed)} is not from the published {PACKAGE} {VERSION}. "
+            f"{_OTHERWISE}"
         )
     return place

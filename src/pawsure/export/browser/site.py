@@ -1,4 +1,4 @@
-"""The files of the page: shared with the server's, its own, the runtime's, and what it is."""
+"""The files of the web page: shared ones, its own, the runtime and the description."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ DESCRIPTION = "model.json"
 README = "README.md"
 
 SHARED = ("card.js", "heat.js", "main.js", "paw.svg", "style.css", "words.js")
-"""Of the page that `pawsure serve` shows. They ask `api.js` for answers, of which this page has
-its own."""
+"""Shared with the page of `pawsure serve`. They call `api.js`, of which each page has its own."""
 
 
 def write_page(folder: Path) -> None:
@@ -41,7 +40,7 @@ def write_runtime(runtime: Path, folder: Path) -> None:
 
     Args:
         runtime: the folder of `find_runtime`.
-        folder: to make.
+        folder: to create.
     """
     folder.mkdir()
     for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs"):
@@ -67,7 +66,7 @@ def write_description(
     accuracy: dict[str, Any],
     checked_in: str,
 ) -> None:
-    """Write what the page reads of its model, and a README; all else must lie there already.
+    """Write the description of the model and the README; all other files must exist.
 
     Args:
         folder: of the page.
@@ -75,7 +74,7 @@ def write_description(
         metadata: of the model.
         agreement: with the model file.
         accuracy: see `pawsure.export.folder.ExportResult`.
-        checked_in: the runtime that was compared, in words.
+        checked_in: name of the compared runtime.
     """
     fetched = (MODEL, "runtime/ort-wasm-simd-threaded.wasm")
     description = {
@@ -114,21 +113,20 @@ def _readme(
     size = metadata.size_px
     parts = [
         "# A pawsure model as a web page",
-        f"Tells apart: {', '.join(metadata.labels)}. The model runs in the browser; no picture "
-        "leaves the device, and the page's Content-Security-Policy forbids it to ask any other "
-        "host for anything.",
+        f"Labels: {', '.join(metadata.labels)}. The model runs in the browser. No picture leaves "
+        "the device; the page's Content-Security-Policy forbids requests to other hosts.",
         "```sh\npython -m http.server --bind 127.0.0.1 8000  # in this folder, then open "
         "http://127.0.0.1:8000\n```",
-        "Any server of static files does; opened from the disk (file://) browsers refuse to run "
-        "it. Over https with the headers `Cross-Origin-Opener-Policy: same-origin` and "
+        "Any server of static files works; browsers refuse to run the page from disk (file://). "
+        "Over https with the headers `Cross-Origin-Opener-Policy: same-origin` and "
         "`Cross-Origin-Embedder-Policy: require-corp`, the model runs on several threads.",
-        f"`{MODEL}` ({model / 1e6:.1f} MB of {everything / 1e6:.1f}) is the model file that was "
-        f"exported, byte for byte. It takes {size} x {size} pixels; `way_in.js` and `resize.js` "
+        f"`{MODEL}` ({model / 1e6:.1f} MB of {everything / 1e6:.1f}) is the exported model "
+        f"file, byte for byte. It takes {size} x {size} pixels; `preprocessing.js` and `resize.js` "
         "read and resize pictures as pawsure does in Python.",
         f"Checked in {checked_in}. {agreement_sentence(agreement)}",
         accuracy_sentence(accuracy),
-        f"`runtime/` is {PACKAGE} {VERSION}, MIT: see `runtime/LICENSE.txt`. Made by pawsure "
-        f"{__version__}, Apache-2.0; the same for machines: `{DESCRIPTION}`.",
+        f"`runtime/` is {PACKAGE} {VERSION}, MIT: see `runtime/LICENSE.txt`. Written by pawsure "
+        f"{__version__}, Apache-2.0; the same as JSON: `{DESCRIPTION}`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

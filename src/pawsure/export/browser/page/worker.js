@@ -2,7 +2,7 @@
 
 import * as ort from "./runtime/ort.wasm.min.js";
 import { answerOf } from "./answers.js";
-import { read } from "./way_in.js";
+import { read } from "./preprocessing.js";
 
 const MOST_THREADS = 4;
 const SAY_EVERY = 250_000; // bytes

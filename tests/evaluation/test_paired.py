@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pawsure.errors import ShapeError
-from pawsure.evaluation.compare import compare_paired, mcnemar
+from pawsure.evaluation.paired import compare_paired, mcnemar
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
