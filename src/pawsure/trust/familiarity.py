@@ -3,8 +3,9 @@
 Two parts, each in units of its spread over held-out pictures, add up:
 
 - **likeness**: how much nearer the embedding, scaled to length 1, lies to the nearest label of the
-  training pictures than to ordinary pictures (the *background*). Without a background, how near it
-  lies to the nearest label.
+  training pictures than to ordinary pictures (the *background*): the difference of squared
+  distances where labels are narrow, their ratio where they are broad. Without a background, how
+  near it lies to the nearest label.
 - **classes**: what the pretrained classifier says; see `pawsure.trust.profiles` for narrow labels
   and `pawsure.trust.log_odds` for broad ones.
 
@@ -59,6 +60,9 @@ JUDGED_AT = 0.05
 
 MOST_KNOTS = 128
 
+LEAST = 1e-6
+"""Added to a squared distance before its logarithm: what float32 leaves of a distance of 1."""
+
 _TINY = 1e-12
 
 
@@ -85,11 +89,29 @@ class Familiarity:
     def parts(self, embedding: np.ndarray) -> list[np.ndarray]:
         """Likeness and classes, each float64 (N,), before weights; 0 for no part."""
         features = unit_length(embedding)
-        likeness = -self.own.distance(features)
+        nearest = None
         if self.backgrounds:
-            likeness += np.min([each.distance(features) for each in self.backgrounds], axis=0)
+            nearest = np.min([each.distance(features) for each in self.backgrounds], axis=0)
+        likeness = self.likeness(self.own.distance(features), nearest)
         classes = self.classes
         return [likeness, np.zeros(len(features)) if classes is None else classes.score(embedding)]
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether distances are compared by their ratio, as suits broad labels with log odds.
+
+        Far out, in another source, both distances grow alike; a ratio bears that better. Of cats
+        and dogs by EfficientNet-Lite2, 2.9% instead of 4.7% of other pictures pass where 2.0% of
+        Oxford-IIIT Pet are refused.
+        """
+        return isinstance(self.classes, LogOdds)
+
+    def likeness(self, own: np.ndarray, background: np.ndarray | None) -> np.ndarray:
+        """Squared distances to the nearest label and to the background, (N,), as one number."""
+        if self.is_ratio:
+            own = np.log(own.clip(0) + LEAST)
+            background = None if background is None else np.log(background + LEAST)
+        return -own if background is None else background - own
 
     def score(self, embedding: np.ndarray) -> np.ndarray:
         """Float64 (N,): higher is more familiar, in no unit."""
@@ -270,7 +292,7 @@ def _with_examples(
             continue
         tried = fit_gaussian(strange[shown], background=first)
         relative = [
-            np.minimum(known, tried.distance(features)) - mine
+            plain.likeness(mine, np.minimum(known, tried.distance(features)))
             for mine, known, features in zip(own, nearest, (familiar, strange), strict=True)
         ]
         with_them += passing(relative, hidden)

@@ -18,6 +18,7 @@ from pawsure.errors import ExportError
 from pawsure.graph.nodes import Nodes
 from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.trust.calibration import Calibration
+from pawsure.trust.familiarity import LEAST as LEAST_DISTANCE
 from pawsure.trust.familiarity import Familiarity, Known
 from pawsure.trust.gaussian import Gaussian, LabelGaussians, as_int8
 from pawsure.trust.log_odds import LEAST as LEAST_PROBABILITY
@@ -102,14 +103,24 @@ def _unit_length(add: Nodes, width: int) -> str:
 
 def _likeness(add: Nodes, features: str, nearness: str, familiarity: Familiarity) -> str:
     """The first part, times its weight."""
+    if familiarity.is_ratio:
+        least = add.constant("least", LEAST_DISTANCE)
+        distance = add.emit("Relu", [add.emit("Neg", [nearness], "own_distance")], "own_positive")
+        nearness = add.emit("Neg", [_log(add, distance, least, "own_log")], "own_nearness")
     if familiarity.backgrounds:
         nearest = ""
         for number, background in enumerate(familiarity.backgrounds):
             found, _ = _distance(add, features, background, f"{_BACKGROUND}{number}")
             nearest = add.emit("Min", [nearest, found], f"nearest{number}") if nearest else found
+        if familiarity.is_ratio:
+            nearest = _log(add, nearest, least, "background_log")
         nearness = add.emit("Add", [nearness, nearest], "relative")
     weight = add.constant("likeness_weight", familiarity.weights[0])
     return add.emit("Mul", [nearness, weight], "likeness")
+
+
+def _log(add: Nodes, values: str, least: str, name: str) -> str:
+    return add.emit("Log", [add.emit("Add", [values, least], f"{name}_safe")], name)
 
 
 def _nearness(add: Nodes, features: str, own: LabelGaussians) -> str:
