@@ -31,7 +31,12 @@ def ordinary(tmp_path):
 
 def test_pictures_that_the_user_names_are_the_background(ordinary):
     said: list[str] = []
-    found = known_for(recipe(**{"trust.background": str(ordinary)}), red_or_blue(), is_frozen=True, say=said.append)
+    found = known_for(
+        recipe(**{"trust.background": str(ordinary)}),
+        red_or_blue(),
+        is_frozen=True,
+        say=said.append,
+    )
     (background,) = found.backgrounds
     assert background.middle.shape == (CHANNELS,)
     assert said == [f"Background: 40 pictures of {ordinary}."]
@@ -58,7 +63,9 @@ def test_other_weights_have_none_and_it_is_said(monkeypatch):
     statistics = background_of(unit_length(np.random.default_rng(0).random((50, CHANNELS))))
     monkeypatch.setattr(known, "builtin_background", {"mobilenet_v2": statistics}.get)
     said: list[str] = []
-    assert not known_for(recipe(weights="pets"), red_or_blue(), is_frozen=True, say=said.append).backgrounds
+    assert not known_for(
+        recipe(weights="pets"), red_or_blue(), is_frozen=True, say=said.append
+    ).backgrounds
     assert said[0].startswith("No background") and "trust.background=DIR" in said[0]
     fine_tuned = load_recipe("default", {"image_size": SIZE_PX})
     assert not known_for(fine_tuned, red_or_blue(), is_frozen=False, say=said.append).backgrounds
