@@ -201,7 +201,7 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
 
 
 def _second_look(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
-    if recipe.get("model", {}).get("looks") == 1:
+    if recipe.get("model", {}).get("tta") is False:
         why = "Looking twice, the second time at the enlarged middle, makes fewer mistakes."
         yield why, {}, "pawsure export RUN --to two-looks --out TWO-LOOKS"
 

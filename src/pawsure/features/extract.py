@@ -138,7 +138,7 @@ def _fill(
     problems: dict[int, str] = {}
     run = runner(prefix, outputs)
     buffers = {view: _Buffer(stores[view]) for view in views}
-    progress.start("Reading features", len(missing))
+    progress.start("Computing features", len(missing))
     stretches = (missing[at : at + BATCH_SIZE] for at in range(0, len(missing), BATCH_SIZE))
     workers = workers or available_cores() + 1
     for done in in_order(

@@ -23,6 +23,7 @@ HISTORY = "history.csv"
 RECIPE = "recipe.toml"
 METRICS = "metrics.json"
 CATALOG = "catalog.parquet"
+LOG = "run.log"
 
 RUNS = Path("runs")
 """Where runs go that are given no folder."""
