@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from agreement import require_same  # noqa: E402
 
-from pawsure.data.catalog import recorded_fingerprint  # noqa: E402
+from pawsure.data.catalog import saved_fingerprint  # noqa: E402
 from pawsure.evaluation.intervals import wilson  # noqa: E402
 
 
@@ -83,7 +83,7 @@ def _run(data: Path, recipe: str, seed: int, folder: Path) -> dict[str, Any]:
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     return {
         "seed": seed,
-        "fingerprint": recorded_fingerprint(out / "catalog.parquet"),
+        "fingerprint": saved_fingerprint(out / "catalog.parquet"),
         **json.loads(told.read_text()),
         **{split: _figures(metrics[split]) for split in ("validation", "test")},
         "counts": metrics["counts"],

@@ -23,9 +23,9 @@ from pawsure.data.images import read_file
 from pawsure.data.listing import list_pictures
 from pawsure.data.loader import load_batch
 from pawsure.data.parallel import available_cores, in_order
+from pawsure.evaluation.metrics import softmax
 from pawsure.model.predictor import BATCH_SIZE, Predictor
 from pawsure.onnx_runtime import onnxruntime
-from pawsure.trust.calibration import softmax
 
 
 class Side:

@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from pawsure.progress_bars import Bar, PlainLines, python_progress, terminal_progress
+from pawsure.progress_bars import Bar, Lines, python_progress, terminal_progress
 
 
 def drawn(terminal: bool = True) -> tuple[Bar, io.StringIO]:
@@ -15,13 +15,13 @@ def drawn(terminal: bool = True) -> tuple[Bar, io.StringIO]:
 
 
 def test_a_pipe_gets_no_bars():
-    assert isinstance(terminal_progress(), PlainLines)
+    assert isinstance(terminal_progress(), Lines)
 
 
 @pytest.mark.parametrize("stream", [None, object()])
 def test_a_program_without_a_console_gets_no_bars(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
-    assert isinstance(terminal_progress(), PlainLines)
+    assert isinstance(terminal_progress(), Lines)
     python_progress()
 
 
@@ -33,7 +33,7 @@ def test_lines_for_nobody_are_no_error(monkeypatch):
 
 
 def test_plain_lines_keep_what_is_said_off_standard_output(capsys):
-    progress = PlainLines()
+    progress = Lines(sys.stderr)
     progress.start("Reading", 10)
     progress.advance(10)
     progress.finish()
@@ -78,6 +78,18 @@ def test_python_gets_a_line_for_each_piece_of_work(capsys):
     progress.start("Fetching", None)
     progress.say("Done")
     assert capsys.readouterr() == ("", "Reading features (2,000 pictures) …\nFetching …\nDone\n")
+
+
+def test_details_are_shown_only_if_asked_for(capsys):
+    for verbose in (False, True):
+        progress = terminal_progress(verbose=verbose)
+        progress.say("warning")
+        progress.detail("detail")
+        bar = Bar(Console(file=sys.stdout, width=120), verbose=verbose)
+        bar.say("warning")
+        bar.detail("detail")
+    expected = "warning\n" + "warning\ndetail\n"
+    assert capsys.readouterr() == (expected, expected)
 
 
 def test_a_notebook_gets_them_on_standard_output(capsys, monkeypatch):

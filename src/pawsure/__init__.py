@@ -6,8 +6,8 @@
     model = pawsure.load(run.model_file)
     answer = model("rex.jpg")
 
-Nothing is imported before it is used, so `import pawsure` costs a millisecond and using a
-model never loads what training one needs.
+Names are imported when they are first used, so `import pawsure` takes a millisecond and using a
+model never loads the training libraries.
 """
 
 from __future__ import annotations
@@ -58,5 +58,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Public names first of all, for completion."""
+    """Include the public names, for completion."""
     return sorted({*globals(), *__all__})

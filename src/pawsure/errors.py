@@ -1,23 +1,23 @@
-"""Everything that pawsure raises on purpose.
+"""All errors that pawsure raises.
 
     PawsureError
     ├── UsageError             the call itself is wrong                    exit code 2
     │   ├── RecipeError        an unknown key or a value out of range
     │   ├── RunFolderError     the run folder exists, or is not one
-    │   ├── WeightsError       weights that can't be had or don't fit
+    │   ├── WeightsError       weights are not available or don't fit the network
     │   ├── MissingExtraError  an optional dependency is not installed
-    │   ├── StorageError       a file can't be written, or went away while it was used
-    │   └── ShapeError         arrays that do not go together (also a ValueError)
+    │   ├── StorageError       a file can't be written, or disappeared while in use
+    │   └── ShapeError         arrays of incompatible shapes (also a ValueError)
     ├── PictureError           one picture can't be read                   exit code 3
     ├── DataError              the data as a whole can't be used           exit code 4
     │   ├── SourceError        no such folder, archive or name
     │   │   └── DownloadError  a data set that can't be fetched or unpacked
     │   └── ManifestError      a manifest lacks a column or is malformed
-    └── ModelFileError         not a model file, or one that is damaged    exit code 5
+    └── ModelFileError         not a model file, or a damaged one          exit code 5
         ├── ExportError        a layer or format that can't be exported
         └── ParityError        the exported file disagrees with its source
 
-A message says what happened, what was expected and found, and the way out.
+A message says what happened, what was expected, and what to do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import os
 
 
 class PawsureError(Exception):
-    """Base of every error that pawsure raises on purpose."""
+    """Base of all errors that pawsure raises."""
 
 
 class UsageError(PawsureError):
@@ -39,11 +39,11 @@ class RecipeError(UsageError):
 
 
 class RunFolderError(UsageError):
-    """A run folder exists already, or what was named is not a run folder."""
+    """A run folder exists already, or a folder is not a run folder."""
 
 
 class WeightsError(UsageError):
-    """Weights can't be found, fetched or fitted to the network."""
+    """Weights can't be found, downloaded or loaded into the network."""
 
 
 class MissingExtraError(UsageError):
@@ -52,22 +52,22 @@ class MissingExtraError(UsageError):
     def __init__(
         self, module: str, extra: str, *, otherwise: str = "", light: str | None = None
     ) -> None:
-        """Name the missing module, the command that installs it, and what goes without it.
+        """Name the missing module and the command that installs it.
 
         Args:
-            module: that is missing.
-            extra: that brings it.
-            otherwise: arguments that need no such module.
-            light: arguments for which the extra 'lite' brings all that is needed.
+            module: the missing module.
+            extra: the extra that installs it.
+            otherwise: arguments that don't need the module.
+            light: arguments for which the extra 'lite' is enough.
         """
-        from pawsure.installation import install_command  # reads files; only when it is needed
+        from pawsure.installation import install_command  # reads files
 
         super().__init__(
             f"This needs '{module}', which is not installed. "
             f"Install it with: {install_command(extra)}"
-            + (f". Or do without it: {otherwise}" if otherwise else "")
+            + (f". Or use {otherwise}, which does not need it" if otherwise else "")
             + (
-                f". Or without TensorFlow, for {light}: {install_command('lite')}"
+                f". For {light} this is enough: {install_command('lite')}"
                 if light is not None
                 else ""
             )
@@ -75,17 +75,17 @@ class MissingExtraError(UsageError):
 
 
 class StorageError(UsageError):
-    """A file can't be written, or went away or was damaged while it was used."""
+    """A file can't be read or written, or disappeared or was damaged while in use."""
 
     @classmethod
     def of(cls, error: OSError) -> StorageError:
-        """What an error of the system means, and what to do about it."""
+        """An error of the system as a sentence with a remedy."""
         place = error.filename
         name = place.decode(errors="replace") if isinstance(place, bytes) else place
         if isinstance(error, FileNotFoundError):
             return cls(
-                f"{name or 'A file'} is missing. Check the path; if it was moved or removed while "
-                "pawsure used it, start again."
+                f"{name or 'A file'} is missing. Check the path; if it was moved or removed during "
+                "the run, start again."
             )
         what = "written" if error.errno in _NO_ROOM | {errno.EROFS} else "read or written"
         remedy = f" {_REMEDY}" if error.errno in _NO_ROOM | _NOT_ALLOWED else ""
@@ -93,16 +93,16 @@ class StorageError(UsageError):
 
     @staticmethod
     def reason(error: OSError) -> str:
-        """Why, in a few words."""
+        """The reason in a few words."""
         if error.errno in _NO_ROOM:
             return "no space left"
         return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def storage_error(error: BaseException) -> StorageError | None:
-    """The same error as a sentence with a remedy, if it is one of files and disks.
+    """An error of files and disks as a sentence with a remedy; None for others.
 
-    Libraries that write in C or C++ raise errors of their own, in which the system's words stand.
+    Libraries in C or C++ raise their own errors, which contain the system's message.
     """
     if isinstance(error, StorageError):
         return error
@@ -117,8 +117,8 @@ def storage_error(error: BaseException) -> StorageError | None:
 
 
 _REMEDY = (
-    "Make room, allow it or choose another place (PAWSURE_CACHE is that of the cache, TMPDIR "
-    "that of temporary files)."
+    "Free some space, change the permissions or choose another place (PAWSURE_CACHE for the "
+    "cache, TMPDIR for temporary files)."
 )
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -126,14 +126,14 @@ _OF_CONNECTIONS = (ConnectionError, TimeoutError)
 
 
 class ShapeError(UsageError, ValueError):
-    """Arrays whose shapes or lengths do not go together."""
+    """Arrays of incompatible shapes or lengths."""
 
 
 class PictureError(PawsureError):
     """One picture can't be read; `reason` says why in a few words."""
 
     def __init__(self, reason: str, *, name: str | None = None) -> None:
-        """Keep the bare reason for tables; put the name before it for people."""
+        """Keep the reason; the message has the name in front."""
         super().__init__(f"{name}: {reason}" if name else reason)
         self.reason = reason
         self.name = name
@@ -148,7 +148,7 @@ class SourceError(DataError):
 
 
 class DownloadError(SourceError):
-    """A data set can't be fetched, is not what was published, or can't be unpacked."""
+    """A data set can't be downloaded, is not the published one, or can't be unpacked."""
 
 
 class ManifestError(DataError):
@@ -156,7 +156,7 @@ class ManifestError(DataError):
 
 
 class ModelFileError(PawsureError):
-    """A file is not a pawsure model, was cut short, or is of a newer format."""
+    """A file is not a pawsure model, was cut short, or has a newer format."""
 
 
 class ExportError(ModelFileError):
@@ -164,4 +164,4 @@ class ExportError(ModelFileError):
 
 
 class ParityError(ModelFileError):
-    """An exported file disagrees with the model that it came from."""
+    """An exported file disagrees with its model."""

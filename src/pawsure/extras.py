@@ -1,4 +1,4 @@
-"""Tells which extra brings a package that is missing."""
+"""Says which extra installs a missing package."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from contextlib import contextmanager
 
 from pawsure.errors import MissingExtraError
 
-_MODULES = {"train": {"tensorflow", "keras", "onnx"}}
-_MODULES["lite"] = _MODULES["train"]
+_MODULES = {"tensorflow", "keras", "onnx"}
 
-# Only the base install lacks it; what needs no more than this has an extra without TensorFlow.
 _OF_LITE = "onnx"
+"""The one of these that the extra 'lite' has too."""
 
 
 @contextmanager
 def needing(extra: str, *, light: str | None = None) -> Iterator[None]:
-    """Turn a failed import of one of an extra's packages into what to install.
+    """Turn a failed import of an extra's package into an error that says what to install.
 
     Args:
-        extra: "train", or "lite" where that is enough.
-        light: arguments for which 'lite' would be enough, where 'train' is needed without them.
+        extra: "train", or "lite" if that is enough.
+        light: arguments with which 'lite' would be enough.
 
     Raises:
         MissingExtraError: such a package is not installed.
@@ -28,9 +27,9 @@ def needing(extra: str, *, light: str | None = None) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        # A module of an installed package that is missing is a bug, not a missing extra.
-        if error.name in _MODULES[extra]:
-            if error.name != _OF_LITE:
-                raise MissingExtraError(error.name, "train") from error
-            raise MissingExtraError(error.name, extra, light=light) from error
-        raise
+        # A missing module of an installed package is a bug, not a missing extra.
+        if error.name not in _MODULES:
+            raise
+        if error.name != _OF_LITE:
+            raise MissingExtraError(error.name, "train") from error
+        raise MissingExtraError(error.name, extra, light=light) from error

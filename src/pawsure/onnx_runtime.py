@@ -1,11 +1,9 @@
 """ONNX Runtime, imported with its telemetry off; no other module imports it or opens a graph.
 
 The official builds of ONNX Runtime 1.29 and later report every session (names and hashes of
-graphs, timings, the program's path) to their vendor. They read the switch, the environment
-variable `ORT_DISABLE_TELEMETRY`, once, when the library is loaded. So it is set around the
-import and then put back: `import pawsure` alone does nothing, and what a program finds in its
-environment afterwards is what it had before. Programs that import onnxruntime before pawsure
-have started the reporting themselves; what can still be turned off then is turned off.
+graphs, timings, the program's path) to their vendor. They read the environment variable
+`ORT_DISABLE_TELEMETRY` once, when the library is loaded, so it is set during the import and then
+restored. If a program imported onnxruntime earlier, as much as possible is turned off afterwards.
 
 Source: Privacy.md in the onnxruntime package, "Disabling Telemetry".
 """

@@ -1,4 +1,4 @@
-"""How long work tells what it has done, without knowing who is looking."""
+"""How long work reports what it has done, without knowing who is watching."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives steps of one piece of long work.
+    """Receives the steps and messages of long work.
 
-    The command line shows them as a bar; tests and library users may ignore them.
+    The command line shows them as bars and lines; tests and library users may ignore them.
     """
 
     def start(self, description: str, total: int | None, unit: str = "pictures") -> None:
@@ -21,7 +21,10 @@ class Progress(Protocol):
         """End the piece of work."""
 
     def say(self, message: str) -> None:
-        """Show one line that stays."""
+        """Show one line that everybody should see, such as a warning."""
+
+    def detail(self, message: str) -> None:
+        """Show one line to those who asked for details."""
 
 
 class NoProgress:
@@ -37,6 +40,9 @@ class NoProgress:
         """Do nothing."""
 
     def say(self, message: str) -> None:
+        """Do nothing."""
+
+    def detail(self, message: str) -> None:
         """Do nothing."""
 
 

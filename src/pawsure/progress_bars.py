@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from pawsure.progress import Progress
+from pawsure.progress import NoProgress, Progress
 from pawsure.wording import printable
 
 if TYPE_CHECKING:
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-def terminal_progress() -> Progress:
-    """Bars where a person is looking, else plain lines for what is worth keeping."""
-    return Bar() if is_terminal(sys.stderr) else PlainLines()
+def terminal_progress(*, verbose: bool = False) -> Progress:
+    """Bars in a terminal, else lines; details only if `verbose`."""
+    return Bar(verbose=verbose) if is_terminal(sys.stderr) else Lines(sys.stderr, verbose=verbose)
 
 
 def python_progress() -> Progress:
-    """What a call from Python shows: bars in a terminal, else a line for each piece of work.
+    """Bars and lines for a call from Python, with details.
 
     In a notebook the lines go to standard output: Jupyter marks standard error as trouble.
     """
     if is_terminal(sys.stderr):
-        return Bar()
-    return EachPiece(sys.stdout if "ipykernel" in sys.modules else sys.stderr)
+        return Bar(verbose=True)
+    return Lines(sys.stdout if "ipykernel" in sys.modules else sys.stderr, verbose=True)
 
 
 def is_terminal(stream: object) -> bool:
-    """Whether a person is looking.
+    """Whether a stream is a terminal.
 
-    Programs put objects of their own in a stream's place, or None where they have no console.
+    Programs may replace a stream by another object, or by None where they have no console.
     """
     try:
         return bool(stream.isatty())  # type: ignore[attr-defined]
@@ -44,71 +44,63 @@ def is_terminal(stream: object) -> bool:
         return False
 
 
-class PlainLines:
-    """A `Progress` for logs and pipes: no bars, only the lines that stay."""
+class Lines(NoProgress):
+    """A `Progress` for logs, pipes and notebooks: one line a message, no bars.
 
-    def start(self, description: str, total: int | None, unit: str = "pictures") -> None:
-        """Show nothing."""
+    Args:
+        stream: where lines go; None: nowhere.
+        verbose: whether to show details, and a line when a piece of work begins.
+    """
 
-    def advance(self, steps: int = 1) -> None:
-        """Show nothing."""
-
-    def finish(self) -> None:
-        """Show nothing."""
-
-    def say(self, message: str) -> None:
-        """Print one line."""
-        print(printable(message), file=sys.stderr, flush=True)
-
-
-class EachPiece:
-    """A `Progress` that also tells when a piece of work begins."""
-
-    def __init__(self, stream: TextIO | None) -> None:
-        """Write to `stream`; None: nowhere."""
+    def __init__(self, stream: TextIO | None, *, verbose: bool = False) -> None:
         self._stream = stream
+        self._verbose = verbose
 
     def start(self, description: str, total: int | None, unit: str = "pictures") -> None:
-        """Tell what begins."""
-        self.say(f"{description}{'' if total is None else f' ({total:,} {unit})'} …")
-
-    def advance(self, steps: int = 1) -> None:
-        """Show nothing."""
-
-    def finish(self) -> None:
-        """Show nothing."""
+        """Name the piece of work."""
+        self.detail(f"{description}{'' if total is None else f' ({total:,} {unit})'} …")
 
     def say(self, message: str) -> None:
         """Write one line."""
         if self._stream is not None:
-            print(message, file=self._stream, flush=True)
+            print(printable(message), file=self._stream, flush=True)
+
+    def detail(self, message: str) -> None:
+        """Write one line if verbose."""
+        if self._verbose:
+            self.say(message)
 
 
 class Bar:
-    """A `Progress` that draws one bar at a time and wipes it when the work is done."""
+    """A `Progress` that draws one bar at a time and removes it when the work is done.
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Draw on `console`; on standard error when there is none."""
+    Args:
+        console: where to draw; None: on standard error.
+        verbose: whether to show details.
+    """
+
+    def __init__(self, console: Console | None = None, *, verbose: bool = False) -> None:
         from rich.console import Console
 
         self._console = console or Console(stderr=True)
+        self._verbose = verbose
         self._bars: Bars | None = None
         self._task: TaskID | None = None
 
     def start(self, description: str, total: int | None, unit: str = "pictures") -> None:
-        """Begin a bar; one that was left open ends."""
+        """Show a new bar; an open one is removed."""
         self.finish()
         self._bars = _bars(self._console, unit)
         self._task = self._bars.add_task(description, total=total)
         self._bars.start()
 
     def advance(self, steps: int = 1) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         if self._bars is not None and self._task is not None:
             self._bars.advance(self._task, steps)
 
     def finish(self) -> None:
-        """Wipe the bar."""
+        """Remove the bar."""
         if self._bars is not None:
             self._bars.stop()
         self._bars = self._task = None
@@ -117,6 +109,11 @@ class Bar:
         """Print one line above the bar."""
         line = printable(message)
         self._console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def detail(self, message: str) -> None:
+        """Print one line if verbose."""
+        if self._verbose:
+            self.say(message)
 
 
 def _bars(console: Console, unit: str) -> Bars:

@@ -1,34 +1,25 @@
-"""Words that go with numbers, so that sentences agree with what they count."""
+"""Numbers in sentences: nouns and verbs that agree with them."""
 
 from __future__ import annotations
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """'1 picture', '2,000 pictures'.
-
-    Args:
-        number: how many.
-        one: the noun, for one of them.
-        many: for any other number; by default `one` with an s.
-    """
+    """'1 picture', '2,000 pictures'; `many` is `one` with an s if not given."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def agreeing(number: int, one: str, many: str) -> str:
-    """The verb or pronoun that goes with a number: 'is' with 1, 'are' with any other."""
+    """The verb or pronoun for a number: 'is' for 1, 'are' for any other."""
     return one if number == 1 else many
 
 
 def rounded(value: float) -> float:
-    """A number as a person would write it: 3e-05, not 2.9999999999999997e-05.
-
-    Arithmetic with floats leaves errors in the sixteenth digit; twelve are kept.
-    """
+    """A number without rounding errors: 3e-05, not 2.9999999999999997e-05; twelve digits."""
     return float(f"{value:.12g}")
 
 
 def printable(text: str) -> str:
-    """Text with everything that could move a terminal's cursor written as an escape."""
+    """Text with control characters, which could move a terminal's cursor, escaped."""
     if text.isprintable():
         return text
     return "".join(

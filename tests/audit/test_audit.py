@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,7 @@ from pawsure.data.catalog import build_catalog
 from pawsure.errors import ModelFileError, UsageError
 from pawsure.installation import install_command
 from pawsure.model import onboard
-from pawsure.progress_bars import PlainLines
+from pawsure.progress_bars import Lines
 
 NOBODY = NoEncoder("Nothing is at hand; give --model FILE.")
 
@@ -278,7 +279,7 @@ class TestNetworks:
 
     def test_without_keras_the_model_on_board_looks(self, monkeypatch, capsys):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
-        found = find_network(progress=PlainLines())
+        found = find_network(progress=Lines(sys.stderr))
         assert found.prefix.path == onboard.onboard_model()
         assert found.name.startswith("the built-in model pets (trained on cats and dogs), ")
         assert "'onnx' is not installed" in capsys.readouterr().err
@@ -295,6 +296,6 @@ class TestNetworks:
         pytest.importorskip("keras")
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))  # no ImageNet weights: those on board
         found = find_network(size_px=32)
-        assert "weights on board" in found.name
+        assert "built-in weights" in found.name
         monkeypatch.setattr(embeddings, "_export", pytest.fail)
         assert find_network(size_px=32).prefix == replace(found.prefix)

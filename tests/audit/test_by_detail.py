@@ -58,7 +58,7 @@ def test_all_frames_of_cameras_are_kept(cameras, tmp_path):
 def test_that_is_said_and_no_label_is_called_wrong(cameras):
     found = looked_at(cameras)
     said = " ".join(found.summary.sentences())
-    assert "Labels differ by a detail: " in said and "all are kept" in said
+    assert "Labels differ by a detail: " in said and "All are kept" in said
     assert "is wrong" not in said
     assert "is wrong" not in build_page(found).partition('id="checks"')[0]
 
@@ -74,7 +74,7 @@ def test_a_file_under_two_labels_is_wrong_all_the_same(cameras):
     found = looked_at(cameras)
     out = set(found.catalog.path[found.advice == LEAVE_OUT].tolist())
     assert out == {"fox/same.jpg", "nobody/3-0.jpg"}
-    assert "1 file is there under more than one label" in " ".join(found.summary.sentences())
+    assert "1 file has more than one label" in " ".join(found.summary.sentences())
 
 
 @pytest.mark.parametrize("cameras", [(1, 1)], indirect=True)
@@ -96,4 +96,4 @@ def test_a_few_pairs_among_many_pictures_are_something_to_look_at(tmp_path):
     assert set(found.catalog.path[found.flags["conflicting_near_copy"]].tolist()) == conflict
     assert set(found.catalog.path[found.advice == LOOK].tolist()) == conflict
     assert (found.advice == LEAVE_OUT).sum() == 12  # spare copies with the same label
-    assert any("Look at them: a label is wrong" in one for one in found.summary.sentences())
+    assert any("Check them: a label is wrong" in one for one in found.summary.sentences())

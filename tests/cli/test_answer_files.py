@@ -107,7 +107,7 @@ def test_rows_are_read_back_as_far_as_they_are_whole(kind, paths, data):
     records = list(rows.records(io.BytesIO(whole[:cut])))
     assert [record.path for record in records] == paths[: len(records)]
     ends = [len(rows.header()) + len(b"".join(written[: n + 1])) for n in range(len(written))]
-    assert [record.end for record in records] == [end for end in ends if end <= cut]
+    assert len(records) == sum(end <= cut for end in ends)
     for record in records:
         assert record.answer == getattr(result_for(record.path), "answer", "")
 
@@ -194,7 +194,7 @@ def test_a_file_that_is_there_stays_until_the_new_one_is_whole(out):
 def test_what_is_unfinished_is_not_lost_in_silence(out):
     rows = cut_short(out, pictures(), 12)
     before = rows.read_bytes()
-    with pytest.raises(UsageError, match=r"cut off\. Go on with it: add --resume\..*rm -r "):
+    with pytest.raises(UsageError, match=r"interrupted run\. Resume it: add --resume\..*rm -r "):
         write(out, pictures())
     assert rows.read_bytes() == before
 
@@ -225,7 +225,7 @@ def test_other_settings_are_refused_and_named(out, changes, message):
 def test_rows_of_nobody_knows_what_are_refused(out):
     cut_short(out, pictures(), 12)
     (partial_folder(out) / "state.json").write_text("{")
-    with pytest.raises(UsageError, match=r"state\.json, which says .* is missing or damaged"):
+    with pytest.raises(UsageError, match=r"state\.json, the settings of .* is missing or damaged"):
         write(out, pictures(), resume=True)
 
 
@@ -261,7 +261,7 @@ def test_a_full_disk_is_named_and_what_there_is_stays(out, monkeypatch):
     full = OSError(28, "No space left on device")
     rows = KINDS[out.suffix[1:]]
     with (
-        pytest.raises(UsageError, match="No space left on device.*--resume goes on"),
+        pytest.raises(UsageError, match="No space left on device.*--resume continues"),
         answer_file(out, rows, settings(), resume=False) as answers,
     ):
         for path in pictures(12):

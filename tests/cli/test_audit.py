@@ -64,11 +64,11 @@ def test_nothing_found_is_said_and_no_manifest_is_offered(model, tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.merge("RGB", bands).save(file)
     result = audit(tmp_path / "data", "--model", model, "--out", tmp_path / "out")
-    assert "Nothing was found that needs looking at." in result.stdout
+    assert "No problems found." in result.stdout
     assert "Few pictures: " in result.stdout  # not a fault of any picture
     assert "--apply" not in result.stderr
     page = (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
-    assert "Nothing was found that needs looking at." in page
+    assert "No problems found." in page
 
 
 def test_leakage_is_told_by_pairs(tmp_path, model):

@@ -16,7 +16,7 @@ from whole_app import app
 
 from pawsure.data.catalog import build_catalog
 from pawsure.data.file_names import from_text
-from pawsure.data.recorded import recorded_catalog
+from pawsure.data.saved_catalog import load_catalog
 
 GOOD = ["red/1.jpg", "red/2.jpg", "blue/1.jpg", "blue/2.jpg"]
 SITES = [f"{site}/{label}/{n}.jpg" for site in "ab" for label in ("blue", "red") for n in "12"]
@@ -164,5 +164,5 @@ def test_models_data_and_results_may_lie_in_folders_of_any_bytes(tmp_path):
     catalog = build_catalog(home / "clean.csv")
     assert not catalog.problems()
     catalog.to_parquet(home / "catalog.parquet")
-    again = recorded_catalog(home / "catalog.parquet", catalog.source)
+    again = load_catalog(home / "catalog.parquet", catalog.source)
     assert again is not None and again.path.tolist() == catalog.path.tolist()

@@ -166,7 +166,7 @@ def test_a_folder_that_exists_is_refused_before_any_work(calls, tmp_path):
 def test_backbones_without_a_name_are_wrong_usage(calls):
     result = compare("photos", "--backbones", " , ")
     assert result.exit_code == 2
-    assert "names with commas" in result.stderr
+    assert "names separated by commas" in result.stderr
 
 
 def test_without_the_extra_it_says_what_to_install(calls, monkeypatch):

@@ -51,7 +51,7 @@ def test_text_shows_intervals_and_what_was_mistaken_for_what(model, pictures):
     result = evaluate(model, pictures, "--split", "all")
     assert "20 pictures (split: all)" in result.stdout
     assert "accuracy          95.0% [" in result.stdout
-    assert "taken 1 as red" in result.stdout
+    assert "predicted 1 as red" in result.stdout
     assert result.stderr.splitlines()[-1].startswith("To use it: pawsure predict")
 
 
@@ -63,10 +63,35 @@ def test_text_says_how_many_are_answered_where_some_are_not(tmp_path, pictures):
     assert "unsure            100.0% [" in result.stdout
 
 
-def test_the_test_split_is_what_is_measured_by_default(model, pictures):
-    figures = json.loads(evaluate(model, pictures, "--json").stdout)
+def test_the_test_split_is_what_is_measured_of_the_models_own_data(pictures, tmp_path):
+    run = trained(tmp_path / "run", pictures, **SHARES)
+    figures = json.loads(evaluate(run, pictures, "--json").stdout)
     assert figures["split"] == "test"
     assert 0 < figures["n"] < 20
+
+
+def test_own_data_are_known_without_the_catalog_of_the_run(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        path = tmp_path / "data" / ("red", "blue")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(path)
+    run = trained(tmp_path / "run", tmp_path / "data", **SHARES)
+    recorded = json.loads(evaluate(run, tmp_path / "data", "--json").stdout)
+    (run / "catalog.parquet").unlink()
+    result = evaluate(run, tmp_path / "data", "--json")
+    assert json.loads(result.stdout) == recorded
+    assert recorded["split"] == "test" and recorded["seen"] == {"train": 0, "validation": 0}
+    assert "can't be" not in evaluate(run, tmp_path / "data", "--split", "all").stderr
+
+
+def test_a_test_split_of_the_data_is_what_is_measured(model, pictures, tmp_path):
+    split = {"red": "train", "blue": "test"}
+    for label, name in split.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (pictures / label).rename(tmp_path / "data" / name / label)
+    result = evaluate(model, tmp_path / "data", "--json")
+    assert (json.loads(result.stdout)["split"], json.loads(result.stdout)["n"]) == ("test", 11)
 
 
 def test_the_split_is_drawn_as_the_run_drew_it(pictures, tmp_path):
@@ -122,7 +147,7 @@ def test_pictures_that_the_model_was_trained_on_are_counted_and_left_out(picture
     assert of_test["accuracy"] == figures["unseen"]["accuracy"]
     text = evaluate(run, pictures, "--split", "all").stdout
     assert f"Warning: the model was trained on {train} of these 20 pictures" in text
-    assert f"selected and calibrated by {validation}. Figures on them are too good." in text
+    assert f"and selected and calibrated on {validation}. Figures on them are too good." in text
     assert f"{test} pictures that the model has not seen" in text
     assert "On all 20 pictures (split: all), seen ones included: accuracy 95.0% [" in text
     assert "Warning" not in evaluate(run, pictures).stdout
@@ -173,7 +198,7 @@ def test_near_copies_of_what_was_learned_count_as_seen(tmp_path):
     assert figures["seen"]["train"] == len(drawn.where("train")) + 1
 
 
-def test_data_that_the_model_has_not_seen_need_no_split(pictures, tmp_path):
+def test_all_of_other_data_are_measured(pictures, tmp_path):
     run = trained(tmp_path / "run", pictures, **SHARES)
     other = tmp_path / "other"
     for label, colour in (("red", (180, 0, 0)), ("blue", (0, 0, 180))):
@@ -183,24 +208,32 @@ def test_data_that_the_model_has_not_seen_need_no_split(pictures, tmp_path):
                 other / label / f"{number}.png"
             )
     result = evaluate(run, other)
-    assert "seen none of these data. To measure on all of them: --split all" in result.stderr
+    said = "The model was trained on other data: measured on all pictures"
+    assert f"{said}." in result.stderr
+    assert "8 pictures (split: all)" in result.stdout
+    (run / "catalog.parquet").unlink()
+    result = evaluate(run, other)
+    assert f"{said}; copies of its training pictures can't be detected." in result.stderr
+    assert "beside the model file" not in result.stderr
+    drawn = json.loads(evaluate(run, other, "--split", "test", "--json").stdout)
+    assert drawn["split"] == "test" and drawn["n"] < 8
 
 
 @pytest.mark.parametrize("damage", ["missing", "damaged", "of other data"])
 def test_without_a_catalog_of_the_run_it_says_that_it_can_not_tell(pictures, tmp_path, damage):
     run = trained(tmp_path / "run", pictures, **SHARES)
+    (pictures / "red" / "red1.png").unlink()  # so that these are not the model's own data
     if damage == "missing":
         (run / "catalog.parquet").unlink()
     elif damage == "damaged":
         (run / "catalog.parquet").write_bytes(b"PAR1 nothing PAR1")
     else:
-        (pictures / "red" / "red1.png").unlink()
         drawn = assign_splits(build_catalog(pictures), seed=0, **SHARES)
         drawn.to_parquet(run / "catalog.parquet")
     result = evaluate(run, pictures, "--split", "all", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["seen"] is None
-    assert "can't be checked" in evaluate(run, pictures, "--split", "all").stderr
+    assert "can't check whether" in evaluate(run, pictures, "--split", "all").stderr
 
 
 def test_another_model_may_have_seen_the_pictures_too(pictures, tmp_path):
@@ -258,9 +291,10 @@ def test_two_models_are_compared_on_the_same_pictures(model, pictures, tmp_path)
     assert found["p_value"] == pytest.approx(2 * 21 / 2**20)
     assert found["log_loss_difference"]["high"] < 0
     text = evaluate(model, pictures, "--split", "all", "--against", other).stdout
-    assert "+90.0%" in text and "beyond noise: 19 right only here, 1 only there" in text
+    assert "+90.0%" in text and "], significant (McNemar p" in text
+    assert "Only this model right: 19; only the other: 1." in text
     same = evaluate(model, pictures, "--split", "all", "--against", model).stdout
-    assert "+0.0% [+0.0%, +0.0%], no more than noise" in same
+    assert "+0.0% [+0.0%, +0.0%], not significant" in same
 
 
 def test_sources_are_shown_side_by_side_with_what_is_no_noise(model, pictures, tmp_path):
@@ -274,7 +308,7 @@ def test_sources_are_shown_side_by_side_with_what_is_no_noise(model, pictures, t
     result = evaluate(*given)
     assert result.exit_code == 0, result.stderr
     assert "By source" in result.stdout and "50.0% [" in result.stdout
-    expected = "Pictures of web are wrong more often than those of pictures: 50.0% against 5.0%."
+    expected = "Error rate: web is significantly worse than pictures, 50.0% against 5.0%."
     assert expected in result.stdout
     sources = json.loads(evaluate(*given, "--json").stdout)["sources"]
     assert sources["web"]["n"] == 60 and sources["pictures"]["n"] == 20

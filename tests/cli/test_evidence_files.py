@@ -83,7 +83,7 @@ def test_maps_are_not_drawn_among_the_pictures(model, photos):
     for folder in (photos, photos / "maps", photos / "1"):
         result = predict(photos, "--model", model, "--evidence", folder)
         assert result.exit_code == 2
-        assert "lies inside" in result.stderr
+        assert "is inside" in result.stderr
     assert not (photos / "maps").exists()
 
 

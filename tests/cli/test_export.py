@@ -103,8 +103,8 @@ def test_people_are_told_the_difference_and_what_to_do_next(run, tmp_path):
     out = tmp_path / "int8"
     result = export(run, "--to", "int8", "--out", out)
     assert result.exit_code == 0, result.stderr
-    assert "0 other labels (0.00%)" in result.stdout
-    assert "Accuracy on the same 6 test pictures: 100.0%" in result.stdout
+    assert "label changed for 0 (0.00%)" in result.stdout
+    assert "Accuracy on 6 test pictures: 100.0%" in result.stdout
     assert result.stderr.splitlines()[-1] == (
         f"To use it: pawsure predict PICTURES --model {out}/model.onnx"
     )
@@ -134,8 +134,8 @@ def test_int8_of_a_lone_model_file_asks_for_data(run, tmp_path):
     model = shutil.copy(run / "model.onnx", tmp_path / "model.onnx")
     result = export(model, "--to", "int8", "--out", tmp_path / "out")
     assert result.exit_code == 4
-    assert f"Nothing beside {model} says what it was trained on" in result.stderr
-    assert "say where they are with --data DATA" in result.stderr
+    assert f"No training data recorded for {model}" in result.stderr
+    assert "needs the training pictures: --data DATA" in result.stderr
     pictures = run.parent / "pictures"
     result = export(model, "--to", "int8", "--out", tmp_path / "out", "--data", pictures)
     assert result.exit_code == 0, result.stderr
@@ -147,7 +147,7 @@ def test_data_that_have_gone_are_named(run, tmp_path):
     result = export(moved, "--to", "int8", "--out", tmp_path / "out")
     assert result.exit_code == 4
     assert str(tmp_path / "gone") in result.stderr
-    assert "say where they are with --data DATA" in result.stderr
+    assert "needs the training pictures: --data DATA" in result.stderr
 
 
 def test_max_changed_must_be_a_share(run, tmp_path):
@@ -191,7 +191,7 @@ def test_a_lone_model_file_is_compared_on_drawn_pictures(run, tmp_path, monkeypa
     model = shutil.copy(run / "model.onnx", tmp_path / "model.onnx")
     result = export(model, "--to", "litert", "--out", tmp_path / "out", "--json")
     assert result.exit_code == 0, result.stderr
-    assert "compared on drawn pictures" in result.stderr
+    assert "Comparing on drawn pictures" in result.stderr
     assert json.loads(result.stdout)["accuracy"] == {}
 
 

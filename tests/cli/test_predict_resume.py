@@ -118,7 +118,7 @@ def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(photos, model, tmp_pat
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert "of 3,000 pictures answered" in said
-    assert said.splitlines()[-1].endswith("give the same command with --resume.")
+    assert said.splitlines()[-1].endswith("repeat the command with --resume.")
     assert not out.exists()
     assert rows.read_bytes().endswith(b"\r\n")
 
@@ -157,7 +157,7 @@ def test_resume_of_what_is_finished_changes_nothing(photos, model, tmp_path):
     before = (tmp_path / "a.csv").stat()
     result = predict(*words, "--resume")
     assert result.exit_code == 0
-    assert "is finished, and nothing unfinished lies beside it" in result.stderr
+    assert "is finished. Without --resume it is written again." in result.stderr
     assert (tmp_path / "a.csv").stat() == before
 
 
@@ -165,14 +165,14 @@ def test_resume_of_what_is_finished_changes_nothing(photos, model, tmp_path):
 def test_resume_needs_a_file(photos, model, where):
     result = predict(photos, "--model", model, *where, "--resume")
     assert result.exit_code == 2
-    assert "--resume goes on with a file" in result.stderr
+    assert "--resume needs the file of the interrupted run" in result.stderr
 
 
 def test_resume_draws_no_heat_maps(photos, model, tmp_path):
     words = ["--csv", tmp_path / "a.csv", "--evidence", tmp_path / "maps", "--resume"]
     result = predict(photos, "--model", model, *words)
     assert result.exit_code == 2
-    assert "not with heat maps" in result.stderr
+    assert "does not resume heat maps" in result.stderr
 
 
 @pytest.mark.slow

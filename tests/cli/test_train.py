@@ -12,6 +12,7 @@ from whole_app import app
 
 from pawsure.errors import StorageError
 from pawsure.installation import install_command
+from pawsure.progress import Progress
 from pawsure.training import entry, run
 
 
@@ -54,6 +55,8 @@ def test_options_reach_the_run(calls):
         "recipe": "classic",
         "out": Path("runs/x"),
         "resume": None,
+        "tensorboard": None,
+        "mlflow": None,
         "strict": False,
         "labels": None,
         "overrides": {"image_size": 160, "backbone": "mobilenet", "weights": "none", "seed": 7},
@@ -119,6 +122,19 @@ def test_text_ends_with_the_next_command(calls):
     assert result.stderr == ("To use it: pawsure predict PICTURES --model runs/x/model.onnx\n")
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_details_are_shown_with_verbose_and_warnings_always(monkeypatch, verbose):
+    def start_training(data: str, *, progress: Progress, **options: Any) -> FakeRun:
+        progress.detail("a step")
+        progress.say("a warning")
+        return FakeRun()
+
+    monkeypatch.setattr(entry, "train", start_training)
+    result = train("photos", *["--verbose"] * verbose)
+    assert ("a step" in result.stderr) is verbose
+    assert "a warning" in result.stderr
+
+
 def test_json_is_one_object(calls):
     result = train("photos", "--json")
     assert json.loads(result.stdout) == {
@@ -160,7 +176,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, tmp_path):
         (["photos", "--weights", "nothere.npz"], "There are no weights 'nothere.npz'"),
         (["photos", "--neither", "nothere"], "There is no 'nothere', which was given"),
         (["photos", "--out", "photos"], "photos exists already"),
-        (["photos", "--resume", "nothere"], "nothere is not a run that can be gone on with"),
+        (["photos", "--resume", "nothere"], "nothere is not a run that can be resumed"),
     ],
 )
 def test_what_was_typed_is_checked_before_the_extra_is_missed(monkeypatch, tmp_path, words, said):
@@ -207,7 +223,7 @@ def test_ctrl_c_says_how_to_resume(ended_by, tmp_path):
 def test_ctrl_c_before_the_run_began_says_so(ended_by):
     result = ended_by(KeyboardInterrupt(), opens=False)
     assert result.exit_code == 130
-    assert "before the run began; give the same command again" in result.stderr
+    assert "before the run began; repeat the command" in result.stderr
 
 
 def test_a_full_disk_says_how_to_resume(ended_by):

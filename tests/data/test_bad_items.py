@@ -13,7 +13,7 @@ from drawn_pictures import fill
 from pawsure.data.catalog import build_catalog
 from pawsure.data.images import read_file
 from pawsure.data.listing import list_pictures
-from pawsure.data.passed_over import PassedOver
+from pawsure.data.skipped import Skipped
 from pawsure.data.sources import open_source
 from pawsure.errors import PictureError, SourceError
 
@@ -73,10 +73,10 @@ def special(tmp_path) -> Iterator[Path]:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 def test_pipes_and_links_that_lead_nowhere_neither_hang_nor_end_it(special, monkeypatch):
     monkeypatch.chdir(special)
-    passed = PassedOver()
-    found = list_pictures([special], passed)
+    skipped = Skipped()
+    found = list_pictures([special], skipped)
     assert {path.name for path in found} == {"1.jpg", "2.jpg", "circle.jpg", "gone.jpg"}
-    assert sorted(passed.special) == [
+    assert sorted(skipped.special) == [
         str(special / name) for name in ("cat/pipe.jpg", "dog/socket.jpg", "linked_pipe.jpg")
     ]
     problems = build_catalog(special).problems()
@@ -104,9 +104,9 @@ def test_names_that_no_system_takes_are_one_bad_item_each(tmp_path):
 def test_an_empty_folder_among_others_is_passed_over(tmp_path):
     fill(tmp_path, GOOD)
     (tmp_path / "empty").mkdir()
-    passed = PassedOver()
-    assert len(list_pictures(sorted(tmp_path.iterdir()), passed)) == 4
-    assert passed.empty == [str(tmp_path / "empty")]
+    skipped = Skipped()
+    assert len(list_pictures(sorted(tmp_path.iterdir()), skipped)) == 4
+    assert skipped.empty == [str(tmp_path / "empty")]
 
 
 def test_a_file_that_vanishes_is_one_bad_picture(tmp_path):

@@ -13,7 +13,7 @@ from drawn_pictures import EXIF_ORIENTATION, encoded, fill, jpeg, photograph, pu
 from pawsure.data.catalog import build_catalog, check_trainable
 from pawsure.data.entries import Entry
 from pawsure.data.images import Limits
-from pawsure.data.recorded import recorded_catalog
+from pawsure.data.saved_catalog import load_catalog
 from pawsure.data.split import assign_splits
 from pawsure.errors import DataError, ManifestError, SourceError
 
@@ -80,11 +80,11 @@ class TestWhatIsListed:
         put(tmp_path / "stray.jpg", jpeg(51))
         catalog = build_catalog(tmp_path)
         assert catalog.problems() == {
-            "cat/cut.jpg": "truncated: the file ends before the picture does; copy it anew or "
+            "cat/cut.jpg": "truncated: the file ends before the picture does; copy it again or "
             "remove it",
             "cat/empty.jpg": "the file is empty",
             "dog/page.png": "not a picture but a web page; was it saved from a refused download?",
-            "stray.jpg": "has no label: it lies in no label's folder",
+            "stray.jpg": "has no label: it is in no label's folder",
         }
         assert len(catalog.where()) == 8
         assert (catalog.problem[catalog.where()] == "").all()
@@ -197,7 +197,7 @@ class TestUsing:
         catalog.to_parquet(tmp_path / "catalog.parquet")
         written = pq.read_table(tmp_path / "catalog.parquet")["path"].to_pylist()
         assert "cat/\\udcff.jpg" in written
-        again = recorded_catalog(tmp_path / "catalog.parquet", catalog.source)
+        again = load_catalog(tmp_path / "catalog.parquet", catalog.source)
         assert again is not None and again.path.tolist() == catalog.path.tolist()
 
 

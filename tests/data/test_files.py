@@ -97,7 +97,7 @@ def test_a_working_folder_that_is_gone_is_named(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(StorageError, match="runs/new can't be made: the folder that pawsure was"):
+    with pytest.raises(StorageError, match="runs/new can't be created: the folder that"):
         check_place("runs/new")
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pawsure.data import images
 from pawsure.data.formats import READABLE_SUFFIXES, format_of
-from pawsure.data.headers import MAX_PIECES, count_pieces, jpeg_start
+from pawsure.data.headers import MAX_PIECES, count_pieces, jpeg_header
 from pawsure.data.images import Limits
 from pawsure.errors import PictureError
 
@@ -97,7 +97,7 @@ def test_counting_ends_where_the_file_does(format):
         hostile_bodies.psd_of_resources(1200) if format == "PSD" else encoded(photograph(), format)
     )
     for end in range(len(data)):
-        count = count_pieces(data[:end], format) if format != "JPEG" else jpeg_start(data[:end])[0]
+        count = count_pieces(data[:end], format) if format != "JPEG" else jpeg_header(data[:end])[0]
         assert count < MAX_PIECES
 
 

@@ -276,7 +276,7 @@ class TestResize:
 
 
 class TestDecodingSmaller:
-    """Photographs here are smooth with grain, as real ones; figures are in images.py."""
+    """Photographs here are smooth with grain, as real ones; figures are in docs/data.md."""
 
     @staticmethod
     def plainly(data: bytes, size_px: int) -> np.ndarray:
@@ -413,7 +413,7 @@ class TestBadPictures:
         data = jpeg(width=200, height=200)
         with pytest.raises(
             PictureError,
-            match="truncated: the file ends before the picture does; copy it anew or remove it",
+            match="truncated: the file ends before the picture does; copy it again or remove it",
         ):
             images.read(data[: len(data) // 2], size_px=64)
 
@@ -608,7 +608,7 @@ class TestManners:
 
 @pytest.mark.real
 class TestPhotographs:
-    """Against plain decoding, on photographs: the figures that images.py states."""
+    """Against plain decoding, on photographs: the figures that docs/data.md states."""
 
     def test_decoding_smaller_is_within_the_stated_figures(self):
         folder = Path(os.environ["PAWSURE_DATA"]) / "full-size"

@@ -13,7 +13,7 @@ from PIL import Image
 from pawsure.audit.files import is_truncated
 from pawsure.data import images
 from pawsure.data.catalog import build_catalog
-from pawsure.data.headers import jpeg_start
+from pawsure.data.headers import jpeg_header
 from pawsure.errors import PictureError
 
 KINDS = {
@@ -31,7 +31,7 @@ def picture(kind: str, mode: str = "RGB") -> bytes:
 
 def third_of(data: bytes) -> tuple[int, int]:
     """Where the middle third of the pixels is."""
-    start = jpeg_start(data).scan + 20
+    start = jpeg_header(data).scan + 20
     return start + (len(data) - start) // 3, start + 2 * (len(data) - start) // 3
 
 
@@ -140,10 +140,10 @@ def test_a_part_that_is_missing_is_told_in_the_catalog(tmp_path):
 
 
 def test_arithmetic_and_restarts_are_understood_from_the_header():
-    start = jpeg_start(picture("restarts"))
+    start = jpeg_header(picture("restarts"))
     assert start.restarts == 240 // 16 - 1
-    assert jpeg_start(picture("usual")).restarts is None
-    assert jpeg_start(picture("progressive")).passes > 5
-    assert jpeg_start(picture("usual")).passes == 1
+    assert jpeg_header(picture("usual")).restarts is None
+    assert jpeg_header(picture("progressive")).passes > 5
+    assert jpeg_header(picture("usual")).passes == 1
     with Image.open(io.BytesIO(picture("usual"))) as image:
         assert image.size == (320, 240)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pawsure.data.entries import split_named
 from pawsure.data.layouts import labelled
-from pawsure.data.passed_over import PassedOver
+from pawsure.data.skipped import Skipped
+from pawsure.data.split_names import split_named
 from pawsure.errors import SourceError, UsageError
 
 
@@ -111,7 +111,7 @@ def test_labels_are_compared_as_people_read_them():
 def test_a_picture_beside_the_folders_is_named_as_a_problem():
     stray = labelled(["cat/1.jpg", "dog/1.jpg", "overview.jpg"], where="photos")[2]
     assert stray.label is None
-    assert stray.problem == "has no label: it lies in no label's folder"
+    assert stray.problem == "has no label: it is in no label's folder"
 
 
 def test_no_pictures():
@@ -195,12 +195,12 @@ def test_splits_inside_the_folders_of_labels():
     "unlabelled", ["test/1.jpg", "test/test/1.jpg", "seg_pred/seg_pred/1.jpg", "pred/unknown/1.jpg"]
 )
 def test_pictures_that_nobody_has_labelled_are_passed_over_and_named(unlabelled):
-    passed = PassedOver()
+    skipped = Skipped()
     entries = labelled(
-        ["train/cat/1.jpg", "train/dog/1.jpg", unlabelled], where="photos", passed=passed
+        ["train/cat/1.jpg", "train/dog/1.jpg", unlabelled], where="photos", skipped=skipped
     )
     assert [entry.path for entry in entries] == ["train/cat/1.jpg", "train/dog/1.jpg"]
-    assert f"1 picture without labels (the first: {unlabelled})" in passed.sentences()[0]
+    assert f"1 picture without labels (the first: {unlabelled})" in skipped.sentences()[0]
 
 
 SITES = [f"site{n}/{label}/{n}.jpg" for n in range(3) for label in ("cat", "dog")]
@@ -281,10 +281,10 @@ def test_how_cameras_and_programs_name_pictures_is_no_label(names):
 
 
 def test_blanks_around_a_name_do_not_count_and_are_told():
-    passed = PassedOver()
-    entries = labelled(["dog /1.jpg", " dog/1.jpg", "cat/1.jpg"], where="x", passed=passed)
+    skipped = Skipped()
+    entries = labelled(["dog /1.jpg", " dog/1.jpg", "cat/1.jpg"], where="x", skipped=skipped)
     assert {entry.label for entry in entries} == {"cat", "dog"}
-    assert passed.sentences() == ["The folders ' dog' and 'dog ' are one label, 'dog'."]
+    assert skipped.sentences() == ["The folders ' dog' and 'dog ' are one label, 'dog'."]
 
 
 def test_labels_that_differ_in_case_alone_are_refused_but_for_letters():
@@ -321,8 +321,8 @@ def test_numbers_and_mixed_names_are_labels(folders):
 
 def test_shards_whose_pictures_have_their_labels_beside_them_are_refused():
     paths = [f"0000{shard}/00{n}.jpg" for shard in range(2) for n in range(4)]
-    passed = PassedOver()
+    skipped = Skipped()
     for path in paths:
-        passed.add_file(path.replace(".jpg", ".cls"))
+        skipped.add_file(path.replace(".jpg", ".cls"))
     with pytest.raises(SourceError, match=r"in a file beside it \(00000/000.cls\)"):
-        labelled(paths, where="x", passed=passed)
+        labelled(paths, where="x", skipped=skipped)

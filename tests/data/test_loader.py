@@ -72,7 +72,7 @@ def test_reasons_are_given_for_what_is_left_out():
     assert batch.indices.tolist() == [9]
     assert batch.problems == [
         (10, "there is no such file"),
-        (12, "truncated: the file ends before the picture does; copy it anew or remove it"),
+        (12, "truncated: the file ends before the picture does; copy it again or remove it"),
     ]
 
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from drawn_pictures import fill, jpeg, put
 
+from pawsure.data.datasets import DATASETS
 from pawsure.data.images import Limits
-from pawsure.data.named import DATA_SETS
 from pawsure.data.sources import FETCHED_NAMES, list_pictures, open_source
 from pawsure.errors import ManifestError, PictureError, SourceError
 
@@ -102,7 +102,7 @@ class TestFolders:
 
 class TestNames:
     def test_those_that_are_fetched_are_those_of_the_table(self):
-        assert set(FETCHED_NAMES) == set(DATA_SETS)
+        assert set(FETCHED_NAMES) == set(DATASETS)
 
     def test_a_name_that_nothing_has_is_told_those_that_exist(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -189,7 +189,7 @@ class TestZips:
         data = path.read_bytes()
         end = int(len(data) * keep) if isinstance(keep, float) else keep
         path.write_bytes(data[:end])
-        with pytest.raises(SourceError, match=r"a\.zip can't be opened as a zip archive .* anew"):
+        with pytest.raises(SourceError, match=r"a\.zip can't be opened as a zip archive .* again"):
             open_source(path)
 
     def test_a_damaged_member_is_one_bad_picture(self, tmp_path):
@@ -215,7 +215,7 @@ class TestZips:
         data = bytearray(path.read_bytes())
         data[data.index(b"PK\x01\x02") + 10] = 99
         path.write_bytes(data)
-        with pytest.raises(PictureError, match="packed by a method that can't be unpacked here"):
+        with pytest.raises(PictureError, match="compressed by a method that can.t be read"):
             open_source(path).read("cat/1.jpg")
         assert open_source(path).read("cat/2.jpg") == jpeg()
 

@@ -77,5 +77,5 @@ def test_backslashes_part_folders(tmp_path):
 
 def test_names_in_an_unknown_encoding_are_told(tmp_path):
     (note,) = open_source(packed(tmp_path / "a.zip", ["\u72d7/1.jpg".encode("gbk")])).notes
-    assert "in an encoding that it does not tell" in note
+    assert "in an encoding that it does not state" in note
     assert not open_source(packed(tmp_path / "b.zip", ["k\xe4tze/1.jpg".encode("cp437")])).notes

@@ -11,6 +11,7 @@ from pawsure.errors import ShapeError
 from pawsure.evaluation.diagnosis import diagnose
 from pawsure.evaluation.findings import Diagnosis, StageRecord
 from pawsure.evaluation.metrics import accuracy, log_loss
+from pawsure.evaluation.verdict import verdict
 
 M, N = 1000, 4000
 
@@ -106,7 +107,24 @@ def test_overfitting_in_words():
     assert "Overfitting from epoch 4 of fine-tune on" in last
     assert "while the training loss fell from 0.250 to 0.100" in last
     assert "The model file has overfitted weights (epoch 5 of fine-tune; " in last
-    assert "has the weights of the best epoch, so it is not overfitted" in best
+    assert "is not affected: it has the weights of the best epoch" in best
+
+
+def test_the_verdict_is_one_line_on_overfitting_and_the_limit():
+    label = labels(M)
+    last, best, probe = (
+        verdict(diagnose([one], label))
+        for one in (
+            stage(overfitted(label), label, keep="last"),
+            stage(overfitted(label), label, keep="best"),
+            stage([probabilities(label, right=0.93)], label),
+        )
+    )
+    opening = "Overfitting from epoch 4 of fine-tune on. The model file "
+    assert last.startswith(f"{opening}has overfitted weights")
+    assert best.startswith(f"{opening}is not affected")
+    assert "verfitting" not in probe
+    assert all("\n" not in line and line.endswith(".") for line in (last, best, probe))
 
 
 def test_a_stage_that_only_begins_with_a_higher_loss_does_not_overfit():
@@ -129,7 +147,7 @@ def test_a_rise_within_noise_is_no_overfitting():
     found = diagnose([stage(answers, label)], label).overfitting
     assert found.end != found.best
     assert found.verdict == "no"
-    assert "No overfitting beyond noise" in text(diagnose([stage(answers, label)], label))
+    assert "No significant overfitting" in text(diagnose([stage(answers, label)], label))
 
 
 def test_equal_epochs_are_rarely_called_overfitting():
@@ -146,7 +164,7 @@ def test_without_single_pictures_a_rise_is_only_perhaps():
     diagnosis = diagnose([stage(overfitted(label), label, known=False)], label)
     assert diagnosis.overfitting.verdict == "perhaps"
     assert diagnosis.overfitting.interval is None
-    assert "Perhaps overfitting" in text(diagnosis)
+    assert "Possible overfitting" in text(diagnosis)
     assert "to tell noise by" in text(diagnosis)
 
 
@@ -157,7 +175,7 @@ def test_training_that_ends_at_its_best_is_not_overfitting():
     assert diagnosis.overfitting.verdict == "no"
     assert diagnosis.overfitting.rise == 0
     assert diagnosis.still_improving
-    assert "at its lowest" in text(diagnosis)
+    assert "was lowest (0." in text(diagnosis)
 
 
 def test_a_loss_that_became_no_number_is_overfitting_not_the_best():
@@ -168,7 +186,7 @@ def test_a_loss_that_became_no_number_is_overfitting_not_the_best():
     found = diagnosis.overfitting
     assert (found.best.epoch, found.verdict) == (2, "yes")
     assert json.loads(json.dumps(diagnosis.to_dict()))["overfitting"]["rise"] is None
-    assert "became no number" in text(diagnosis)
+    assert "became infinite or NaN" in text(diagnosis)
 
 
 def test_alternatives_are_not_taken_for_a_course_of_time():
@@ -192,7 +210,7 @@ def test_the_gap_has_the_interval_of_newcombe():
     assert gap.value == pytest.approx(0.065)
     assert gap.interval is not None and 0.045 < gap.interval.low < gap.interval.high < 0.09
     assert diagnosis.limit == "training-pictures"
-    assert "99.5% on training pictures and 93.0% on validation" in text(diagnosis)
+    assert "99.5% on training and 93.0% on validation pictures" in text(diagnosis)
     assert "points of it no noise" in text(diagnosis)
 
 
@@ -205,7 +223,7 @@ def test_a_network_that_misses_its_own_pictures_does_not_fit():
         train_label=train_label,
     )
     assert diagnosis.limit == "fit"
-    assert "wrong on 13.0% of the very pictures" in text(diagnosis)
+    assert "Underfitting: 13.0% training error" in text(diagnosis)
 
 
 def test_few_mistakes_on_few_pictures_can_tell_nothing_and_it_says_how_many_would():
@@ -257,7 +275,7 @@ def test_a_stage_that_helped_beyond_noise():
     assert (gain.verdict, gain.only_before, gain.only_after) == ("helped", 0, 50)
     assert gain.pictures_needed is None
     assert "fine-tune helped: +5.0 points" in text(diagnosis)
-    assert "50 of 1,000 validation pictures newly right, 0 newly wrong" in text(diagnosis)
+    assert "50 of 1,000 predictions fixed, 0 broken" in text(diagnosis)
 
 
 def test_a_stage_within_noise_says_how_many_pictures_would_tell():
@@ -275,7 +293,7 @@ def test_a_stage_within_noise_says_how_many_pictures_would_tell():
     assert gain.verdict == "noise"
     assert gain.difference == pytest.approx(0.005)
     assert gain.pictures_needed is not None and gain.pictures_needed > 10_000
-    assert "no more than noise over head" in text(diagnosis)
+    assert "no significant gain over head" in text(diagnosis)
     assert any("--recipe fast" in one.command for one in diagnosis.next)
 
 
@@ -284,7 +302,7 @@ def test_a_stage_can_make_probabilities_better_and_answers_no_other():
     calm, sure = (probabilities(label, right=0.95, sure=sure) for sure in (0.5, 2.5))
     diagnosis = diagnose(two_stages(label, calm, sure), label)
     assert (diagnosis.gains[0].verdict, diagnosis.gains[0].difference) == ("noise", 0)
-    assert "probabilities are better beyond noise" in text(diagnosis)
+    assert "log loss is significantly better" in text(diagnosis)
 
 
 def test_a_stage_that_hurt_should_go_more_gently():
@@ -386,11 +404,11 @@ def test_where_only_a_head_learned_layers_before_it_are_the_first_advice():
         recipe_name="fast",
     )
     assert diagnosis.next[0].command == "pawsure train photos"
-    assert "Only the head learned" in diagnosis.next[0].why
+    assert "Only the head was trained" in diagnosis.next[0].why
 
 
 def test_advice_can_be_followed_as_it_stands():
-    from pawsure.cli.train import _setting
+    from pawsure.cli.options import read_setting
     from pawsure.training.recipe import load_recipe
 
     followed = 0
@@ -398,7 +416,7 @@ def test_advice_can_be_followed_as_it_stands():
         words = shlex.split(one.command)
         assert words[:3] == ["pawsure", "train", "my photos"] or "MORE-DATA" in words
         given = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
-        overrides = dict(_setting(text) for text in given)
+        overrides = dict(read_setting(text) for text in given)
         load_recipe("classic", overrides)
         assert set(overrides) == set(one.settings)
         followed += len(overrides)
@@ -410,7 +428,8 @@ def test_everything_goes_into_json():
     told = json.loads(json.dumps(diagnosis.to_dict()))
     assert told["overfitting"]["verdict"] == "yes"
     assert told["sentences"] == diagnosis.sentences
-    assert set(told) == {item.name for item in dataclasses.fields(Diagnosis)} | {"sentences"}
+    texts = {"verdict", "sentences"}
+    assert set(told) == {item.name for item in dataclasses.fields(Diagnosis)} | texts
 
 
 def test_the_same_run_gives_the_same_words():
@@ -421,7 +440,7 @@ def test_without_training_probabilities_the_gap_is_said_to_be_rough():
     label = labels(M)
     diagnosis = diagnose([stage(overfitted(label), label)], label)
     assert diagnosis.gap.interval is None
-    assert "by the training accuracy while learning" in text(diagnosis)
+    assert "The training accuracy was measured during training" in text(diagnosis)
 
 
 def test_records_that_do_not_fit_are_refused():

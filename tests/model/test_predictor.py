@@ -350,7 +350,7 @@ def test_a_file_that_is_open_as_text_is_refused(tmp_path, red_or_blue):
     (tmp_path / "text").write_text("hello")
     with (
         open(tmp_path / "text") as file,
-        pytest.raises(UsageError, match="open as text"),
+        pytest.raises(UsageError, match="open in text mode"),
     ):
         red_or_blue(file)
 
@@ -366,7 +366,7 @@ def test_load_takes_what_training_gave_back(tmp_path):
 
 
 def test_load_says_what_a_model_is_named_by(tmp_path):
-    with pytest.raises(UsageError, match="its file, its run folder or a built-in name.*got int"):
+    with pytest.raises(UsageError, match="a file, a run folder or a built-in name.*got int"):
         load(3)
     with pytest.raises(ModelFileError, match="is a folder, not a model file"):
         load(tmp_path)

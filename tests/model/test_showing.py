@@ -70,9 +70,9 @@ def test_small_pictures_are_not_enlarged():
 
 
 def test_an_answer_without_evidence_or_picture_says_so(model, half):
-    with pytest.raises(UsageError, match="no evidence to draw"):
+    with pytest.raises(UsageError, match="has no heat map"):
         replace(model(half), evidence=None).overlay()
-    with pytest.raises(UsageError, match=r"give it: answer.overlay\(picture\)"):
+    with pytest.raises(UsageError, match=r"pass it: answer.overlay\(picture\)"):
         replace(model(half), path=None).overlay()
 
 

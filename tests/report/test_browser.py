@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,29 +11,19 @@ from report_runs import TRUST, change_metrics
 pytestmark = pytest.mark.browser
 
 selenium = pytest.importorskip("selenium")
+from chromium import chromium  # noqa: E402
 from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 
 from pawsure.report.build import write_report  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
-CHROMEDRIVER = shutil.which("chromedriver") or "chromedriver"
 LONG = ("a label that goes on and on, as folders are sometimes named", "x" * 70, "<b>&")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--disable-gpu", "--hide-scrollbars"):
-        options.add_argument(argument)
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    yield browser
-    browser.quit()
+    with chromium("--hide-scrollbars", logs=("browser", "performance")) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module", params=[("blue", "red"), LONG], ids=["two", "long"])

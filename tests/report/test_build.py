@@ -38,7 +38,7 @@ def ids(page: Page) -> set[str]:
     return {str(attributes["id"]) for _, attributes in page.elements if "id" in attributes}
 
 
-ALWAYS = {"summary", "diagnosis", "pictures", "classes", "confidence", "strangers", "training",
+ALWAYS = {"summary", "diagnosis", "pictures", "classes", "confidence", "ood", "training",
           "data", "reproduce"}  # fmt: skip
 
 
@@ -48,8 +48,8 @@ def test_the_page_is_whole_and_says_the_answer_first(run):
     assert ids(page) >= ALWAYS
     metrics = json.loads((run / "metrics.json").read_text())
     accuracy = f"{metrics['test']['accuracy']['value']:.1%}"
-    assert page.text.index(accuracy) < page.text.index("What training showed")
-    assert re.search(r"(Believe it|Believe it roughly|Don't believe it yet):", page.text)
+    assert page.text.index(accuracy) < page.text.index("Diagnosis", page.text.index("accuracy on"))
+    assert re.search(r"(Reliable|Roughly reliable|Not reliable yet):", page.text)
     links = {link["href"] for link in page.all("a")}
     assert links <= {f"#{name}" for name in ids(page)}
 
@@ -73,15 +73,15 @@ def test_pictures_come_with_their_heat_maps_and_words(run):
     images = page.all("img")
     assert len(images) >= 2 and len(images) % 2 == 0
     assert all(image["alt"] for image in images)
-    assert "labelled" in page.text and "% sure" in page.text
+    assert "labelled" in page.text and "familiarity" in page.text
 
 
 def test_the_surest_mistakes_come_first(run):
     text = report(run).text
-    part = text[text.index("The most confident mistakes") : text.index("The least sure answers")]
-    sure = [float(value) for value in re.findall(r"([\d.]+)% sure", part)]
+    part = text[text.index("Most confident mistakes") : text.index("Least confident answers")]
+    sure = [float(value) for value in re.findall(r", (?:> )?([\d.]+)% ?; labelled", part)]
     assert len(sure) >= 2 and sure == sorted(sure, reverse=True)
-    assert "which is right" not in part
+    assert "(correct)" not in part
 
 
 def test_every_chart_has_a_name_a_description_and_a_table(run):
@@ -100,9 +100,9 @@ def test_the_same_run_gives_the_same_page(run):
 
 
 def test_it_is_small_and_quick(run):
-    started = time.perf_counter()
+    started = time.process_time()
     path = write_report(run)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
     assert path.stat().st_size < 1_000_000
 
 
@@ -126,7 +126,7 @@ def test_a_picture_that_has_changed_since_is_not_shown_for_what_it_was(make_run)
         Image.new("RGB", (20, 20), "green").save(path)
     page = report(run)
     assert not page.all("img")
-    assert "Can't be shown: it has changed since the run." in page.text
+    assert "Not shown: it has changed since the run." in page.text
 
 
 def test_older_runs_without_answers_still_get_a_page(copy):
@@ -139,7 +139,7 @@ def test_older_runs_without_answers_still_get_a_page(copy):
     (copy / "metrics.json").write_text(json.dumps(metrics))
     page = report(copy)
     assert not page.problems
-    assert "a new run does" in page.text
+    assert "recorded no answers" in page.text
     assert {"diagnosis", "training"}.isdisjoint(ids(page))
     assert "pawsure train DATA" in page.text
 
@@ -160,7 +160,7 @@ def test_what_is_no_run_is_refused_with_the_way_out(tmp_path, copy):
     with pytest.raises(RunFolderError, match="can't be read"):
         write_report(copy)
     (copy / "metrics.json").unlink()
-    with pytest.raises(RunFolderError, match="has not come to its end.*--resume"):
+    with pytest.raises(RunFolderError, match="is not finished.*--resume"):
         write_report(copy)
 
 
@@ -187,7 +187,7 @@ def test_many_labels_with_long_names(make_run):
     page = report(make_run(*labels, each=12))
     assert not page.problems
     assert all(label in page.text for label in labels)
-    assert "Mixed up most often" in page.text
+    assert "Most frequent confusions" in page.text
 
 
 def test_copies_are_shown_and_a_leak_is_the_first_thing_said(make_run):
@@ -204,8 +204,8 @@ def test_copies_are_shown_and_a_leak_is_the_first_thing_said(make_run):
         shutil.copy(one, data / "train" / "red" / "copy.png")
 
     page = report(make_run(change=leak))
-    assert "Don't believe it yet: 1 of" in page.text
-    assert "different labels: one of them is wrong" in page.text
+    assert "Not reliable yet: 1 of" in page.text
+    assert "different labels; one of these is wrong" in page.text
     assert "copy.png" in page.text
 
 
@@ -217,18 +217,18 @@ def test_pictures_that_could_not_be_read_are_named(make_run):
 def test_familiarity_and_calibration_where_the_run_has_them(copy):
     change_metrics(copy, trust=TRUST)
     page = report(copy)
-    assert "Of 40 strangers that it was never shown, 10.0% pass" in page.text
-    assert "What other thresholds would do" in page.text
-    assert "a temperature of 1.40" in page.text
-    assert "takes 230 validation pictures" in page.text
-    assert "strangers accepted 10.0%" in page.text
+    assert "10.0% of 40 other pictures were accepted as a known label (95% CI" in page.text
+    assert "Other thresholds" in page.text
+    assert "Temperature 1.40" in page.text
+    assert "guaranteeing it needs 230 validation pictures" in page.text
+    assert "other pictures accepted 10.0%" in page.text
 
 
 def test_a_run_without_strangers_says_how_to_measure_them(copy):
     trust = TRUST | {"neither": TRUST["neither"] | {"strangers": None}}
     change_metrics(copy, trust=trust)
     page = report(copy)
-    assert "Nobody knows" in page.text and "--neither STRANGERS" in page.text
+    assert "Not measured:" in page.text and "--neither OTHER_PICTURES" in page.text
 
 
 def test_what_an_audit_found_is_told(copy):
@@ -249,7 +249,9 @@ def test_the_command_writes_it_and_tells_where(copy):
 
 def test_a_heat_map_is_of_what_was_said(run):
     html = write_report(run).read_text(encoding="utf-8")
-    assert re.search(r'alt="What spoke for (blue|red) \(warm\) and against \(blue\)"', html)
+    assert re.search(
+        r'alt="Heat map for (blue|red): warm areas support it, blue areas oppose it"', html
+    )
 
 
 def answers_like(kind: str, label: np.ndarray, num_labels: int) -> np.ndarray:
@@ -308,16 +310,16 @@ CROSSED = {
 def test_few_test_pictures_are_shown_by_cross_validation(copy):
     change_metrics(copy, test=_few(4), cross_validation=CROSSED)
     page = write_report(copy).read_text()
-    assert "right in 5-fold cross-validation of the linear probe (60 training and" in page
-    assert "Counted by 5-fold cross-validation of the linear probe" in page
-    assert "4 test pictures can" in page
-    assert "gets an answer" not in page and "calibration error" not in page
+    assert "accuracy in 5-fold cross-validation of the linear probe (60 training and" in page
+    assert "By 5-fold cross-validation of the linear probe" in page
+    assert "4 test pictures: too few to measure this" in page
+    assert "answered</span>" not in page and "calibration error" not in page
 
 
 def test_few_test_pictures_are_no_headline(copy):
     change_metrics(copy, test=_few(4))
     page = write_report(copy).read_text()
-    assert "Too few test pictures for a figure (4)" in page
+    assert "Too few test pictures to measure accuracy (4)" in page
     assert "Not measured" in page
     assert "100.0%</span>" not in page
 

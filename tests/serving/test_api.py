@@ -245,11 +245,11 @@ def test_other_host_names_are_refused_on_a_local_server(colours):
 
 def test_ready_only_while_it_is(colours):
     app = create_app(colours)
-    work = app.state.work
-    assert not work.ready
+    service = app.state.service
+    assert not service.ready
     with TestClient(app, base_url="http://localhost") as client:
         assert client.get("/readyz").json() == {"status": "ready"}
-        work.ready = False
+        service.ready = False
         assert client.get("/readyz").status_code == 503
         assert client.get("/v2/health/ready").status_code == 503
         assert client.get("/healthz").status_code == 200

@@ -22,7 +22,8 @@ import pytest
 from served_colours import picture
 from tiny_models import red_or_blue_model_file
 
-from pawsure.serving.aside import Aside, Crashed, TookTooLong
+from pawsure.data import images
+from pawsure.serving.decoder_process import Crashed, DecoderProcess, TookTooLong
 
 GOOD_CLIENTS = 20
 BAD_CLIENTS = 12
@@ -151,66 +152,71 @@ def test_a_dozen_forms_and_long_json_hold_nobody_up(address):
 
 
 @pytest.fixture
-def aside() -> Iterator[Aside]:
-    made = Aside()
-    yield made
-    made.close()
+def process() -> Iterator[DecoderProcess]:
+    process = DecoderProcess()
+    yield process
+    process.close()
 
 
-def test_a_picture_aside_is_read_as_any_other(aside):
-    from pawsure.data import images
-
+def test_a_picture_is_read_as_in_the_server(process):
     data = picture("blue", size=(300, 200))
-    pixels = aside.read_picture(data, size_px=32, limits=images.DEFAULT_LIMITS, seconds=20)
+    pixels = process.read_picture(data, size_px=32, limits=images.DEFAULT_LIMITS, seconds=20)
     assert (pixels == images.read(data, size_px=32)).all()
     with pytest.raises(images.PictureError, match="not a picture"):
-        aside.read_picture(b"words", size_px=32, limits=images.DEFAULT_LIMITS, seconds=20)
+        process.read_picture(b"words", size_px=32, limits=images.DEFAULT_LIMITS, seconds=20)
 
 
-def test_what_takes_too_long_is_ended_and_the_next_is_done(aside):
-    from pawsure.data import images
-
+def test_what_takes_too_long_is_ended_and_the_next_is_done(process):
     slow = hostile_bodies.qoi_of_noise(4_000_000)
     started = time.monotonic()
     with pytest.raises(TookTooLong):
-        aside.read_picture(slow, size_px=8, limits=images.DEFAULT_LIMITS, seconds=1.0)
+        process.read_picture(slow, size_px=8, limits=images.DEFAULT_LIMITS, seconds=1.0)
     assert time.monotonic() - started < 5
     data = picture("red")
-    assert aside.read_picture(data, size_px=8, limits=images.DEFAULT_LIMITS, seconds=20).shape == (
+    assert process.read_picture(
+        data, size_px=8, limits=images.DEFAULT_LIMITS, seconds=20
+    ).shape == (
         8,
         8,
         3,
     )
 
 
-def test_a_process_that_breaks_down_is_started_again(aside):
-    aside.read_json(b"{}", seconds=20)
-    aside._process.kill()
-    aside._process.wait()
-    content, levels = aside.read_json(b'{"inputs": [{"data": [[1, 255]]}]}', seconds=20)
+def test_a_process_that_crashes_is_started_again(process):
+    process.read_json(b"{}", seconds=20)
+    slow = hostile_bodies.qoi_of_noise(4_000_000)
+    threading.Timer(0.3, process._process.kill).start()
+    with pytest.raises(Crashed):
+        process.read_picture(slow, size_px=8, limits=images.DEFAULT_LIMITS, seconds=20)
+    content, pixels = process.read_json(b'{"inputs": [{"data": [[1, 255]]}]}', seconds=20)
     assert content == {"inputs": [{}]}
-    assert np.frombuffer(levels, np.uint8).tolist() == [1, 255]
+    assert np.frombuffer(pixels, np.uint8).tolist() == [1, 255]
+
+
+def test_json_nested_too_deeply_is_an_error(process):
     with pytest.raises(ValueError, match="not JSON"):
-        aside.read_json(b"[" * 100_000, seconds=20)
-    assert issubclass(Crashed, Exception)
+        process.read_json(b"[" * 100_000, seconds=20)
 
 
 def test_the_server_leaves_no_process_behind(tmp_path: Path):
     model = red_or_blue_model_file(tmp_path / "model.onnx")
     command = [sys.executable, "-m", "pawsure", "serve", "--port", "0", "--model", str(model)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
         assert server.stderr is not None
         address = server.stderr.readline().split("page is at ")[1].split(",")[0]
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
-        if not children.exists():
-            server.kill()
+        if not Path(f"/proc/{server.pid}/task/{server.pid}/children").exists():
             pytest.skip("the system does not tell of children")
         large = picture("red", "PNG", size=(3000, 2000))
-        assert post(address, "/v1/predict", "image/png", large)[0] == 200
+        # On a busy machine it may take too long, which is no matter here.
+        assert post(address, "/v1/predict", "image/png", large)[0] in (200, 413)
         tasks = Path(f"/proc/{server.pid}/task").glob("*/children")
         pids = [int(pid) for task in tasks for pid in task.read_text().split()]
         server.terminate()
         server.wait(30)
+    finally:
+        server.kill()
+        server.communicate()
     assert pids
     deadline = time.monotonic() + 5
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
@@ -222,8 +228,8 @@ def test_files_in_the_working_folder_are_no_modules_of_the_process(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     for name in ("json", "struct", "numpy", "random"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken for a module')\n")
-    aside = Aside()
+    process = DecoderProcess()
     try:
-        assert aside.read_json(b'{"a": 1}', seconds=60) == ({"a": 1}, None)
+        assert process.read_json(b'{"a": 1}', seconds=60) == ({"a": 1}, None)
     finally:
-        aside.close()
+        process.close()

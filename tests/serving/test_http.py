@@ -315,7 +315,7 @@ def test_files_are_conditional_and_answers_in_no_cache(client):
 
 def test_an_error_of_the_server_carries_the_security_headers_too(colours, monkeypatch):
     with client_of(colours) as client:
-        monkeypatch.setattr(client.app.state.work, "rows", None)
+        monkeypatch.setattr(client.app.state.service, "run", None)
         response = client.post("/v1/predict", content=picture("red"), headers=JPEG)
     assert response.status_code == 500
     assert response.json()["error"].endswith(".")
@@ -414,7 +414,7 @@ def test_refusals_can_be_read_by_the_site_too(colours, monkeypatch):
             client.get("/nothing", headers=origin),
             client.post("/v1/predict", content=b"x", headers=right | JPEG),
         ]
-        monkeypatch.setattr(client.app.state.work, "rows", None)
+        monkeypatch.setattr(client.app.state.service, "run", None)
         refused.append(client.post("/v1/predict", content=picture("red"), headers=right | JPEG))
     assert [response.status_code for response in refused] == [401, 404, 415, 500]
     assert {response.headers["access-control-allow-origin"] for response in refused} == {SITE}

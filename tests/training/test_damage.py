@@ -7,7 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
-from pawsure.data.sealed import CHECKSUMS, is_as_noted, read_sealed, write_checksums, write_sealed
+from pawsure.data.checksums import (
+    CHECKSUMS,
+    is_unchanged,
+    read_checked_json,
+    write_checked_json,
+    write_checksums,
+)
 from pawsure.errors import RunFolderError
 from pawsure.training.checkpoint import StageState, load_state, save_state
 from pawsure.training.run_folder import RECIPE, RunFolder
@@ -79,13 +85,13 @@ def test_a_checkpoint_does_not_make_a_run_folder_anew(tmp_path):
 
 
 def check_sealed_flips(path, number):
-    write_sealed(path, {"shape": [3, 4], "name": "é", "none": None})
+    write_checked_json(path, {"shape": [3, 4], "name": "é", "none": None})
     content = path.read_bytes()
-    assert read_sealed(path) == {"shape": [3, 4], "name": "é", "none": None}
+    assert read_checked_json(path) == {"shape": [3, 4], "name": "é", "none": None}
     bits = range(len(content) * 8) if number is None else some_bits(content, number)
     for bit in bits:
         path.write_bytes(flipped(content, bit))
-        assert read_sealed(path) is None
+        assert read_checked_json(path) is None
 
 
 def test_every_flipped_bit_in_a_sealed_file_is_noticed(tmp_path):
@@ -97,7 +103,7 @@ def test_what_is_no_sealed_file_is_not_read(tmp_path, content):
     path = tmp_path / "sealed.json"
     if content is not None:
         path.write_bytes(content)
-    assert read_sealed(path) is None
+    assert read_checked_json(path) is None
 
 
 def test_a_damaged_recipe_or_catalog_is_not_resumed(tmp_path):
@@ -118,10 +124,10 @@ def test_checksums_are_those_of_coreutils(tmp_path):
     assert told == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  a\n"
     (tmp_path / "b").write_bytes(b"b")
     write_checksums(tmp_path, ["b"])
-    assert is_as_noted(tmp_path / "a") and is_as_noted(tmp_path / "b")
+    assert is_unchanged(tmp_path / "a") and is_unchanged(tmp_path / "b")
     (tmp_path / "b").unlink()
-    assert not is_as_noted(tmp_path / "b")
-    assert is_as_noted(tmp_path / "never noted")
+    assert not is_unchanged(tmp_path / "b")
+    assert is_unchanged(tmp_path / "never noted")
 
 
 def test_a_run_whose_folder_was_taken_away_ends_in_a_sentence(tmp_path):
@@ -176,9 +182,9 @@ def test_a_damaged_encoder_is_not_used(exported, tmp_path):
     _, made, _ = exported
     described = encoder_file("pets", 32)
     content = {"pawsure": __version__, "key": made.prefix.key, "path": str(made.prefix.path)}
-    write_sealed(described, content | {"shape": [512]})
+    write_checked_json(described, content | {"shape": [512]})
     assert find_encoder("pets", 32) is None  # written before encoders had titles
-    write_sealed(described, content | {"shape": [512], "title": "MobileNetV2"})
+    write_checked_json(described, content | {"shape": [512], "title": "MobileNetV2"})
     prefix, title = find_encoder("pets", 32)
     assert (prefix.key, title) == (made.prefix.key, "MobileNetV2")
     whole = made.prefix.path.read_bytes()

@@ -10,7 +10,7 @@ import pytest
 import pawsure
 from pawsure.errors import RecipeError, RunFolderError, SourceError, UsageError
 from pawsure.progress import NO_PROGRESS
-from pawsure.progress_bars import EachPiece
+from pawsure.progress_bars import Lines
 from pawsure.training import run as training
 from pawsure.training.finished import Run
 from pawsure.training.recipe import Recipe, load_recipe
@@ -54,12 +54,12 @@ def test_a_recipe_that_is_one_already_can_be_changed_too(calls):
 
 
 def test_progress_is_shown_unless_it_is_not_wanted(calls):
-    mine = EachPiece(sys.stdout)
+    mine = Lines(sys.stdout, verbose=True)
     pawsure.train("photos")
     pawsure.train("photos", verbose=False)
     pawsure.train("photos", progress=mine)
     shown, quiet, own = (call["progress"] for call in calls)
-    assert isinstance(shown, EachPiece)
+    assert isinstance(shown, Lines)
     assert quiet is NO_PROGRESS
     assert own is mine
 

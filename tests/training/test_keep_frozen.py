@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from pawsure.data.images import read
-from pawsure.data.recorded import recorded_catalog
+from pawsure.data.saved_catalog import load_catalog
 from pawsure.data.sources import open_source
 from pawsure.errors import RecipeError
 from pawsure.export.formats import export
@@ -101,7 +101,7 @@ def test_keras_has_both_branches_too(run, pictures):
 
 @pytest.mark.parametrize("form", ["int8", "saved-model", "litert"])
 def test_it_can_be_exported(run, striped, form, tmp_path):
-    catalog = recorded_catalog(run.folder / "catalog.parquet", open_source(striped))
+    catalog = load_catalog(run.folder / "catalog.parquet", open_source(striped))
     export(run.model_file, form, catalog, tmp_path / form, max_changed=0.2)
 
 

@@ -102,7 +102,7 @@ def test_a_watcher_that_fails_is_left_out_and_the_others_go_on():
     watching = Watching([broken, notes], said)
     watching.history("head", rows(3), before=0)
     assert len(notes.told) == 3
-    assert said.lines == ["Notes is left out from here on: the server went away"]
+    assert said.lines == ["Notes is not used any more: the server went away"]
 
 
 def test_without_its_library_a_watcher_is_refused_at_once(monkeypatch, tmp_path):

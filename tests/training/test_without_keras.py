@@ -89,11 +89,11 @@ def test_a_recipe_that_takes_keras_says_so_before_any_picture_is_read(
 ):
     backbone = LITE0 if recipe == "default" else "mobilenet_v2"
     model = ["--backbone", backbone, "--weights", weights, "--image-size", 64]
-    code, _, told = pawsure("train", striped, "--recipe", recipe, *model)
+    code, _, told = pawsure("train", striped, "--verbose", "--recipe", recipe, *model)
     assert code == 2
     told = " ".join(told.split())
     assert "This needs 'keras', which is not installed. Install it with: " in told
-    assert ". Or do without it: --recipe fast" in told
+    assert ". Or use --recipe fast, which does not need it" in told
     assert "Copies:" not in told  # the first thing that is said of the pictures
 
 
@@ -114,8 +114,8 @@ WITHOUT_ONNX = WITHOUT.replace('"torch"', '"torch", "onnx"')
 @pytest.mark.parametrize(
     ("words", "extra", "light"),
     [
-        (["train", "DATA"], "[train]", ". Or without TensorFlow, for --recipe fast --backbone"),
-        (["compare", "DATA"], "[train]", ". Or without TensorFlow, for --backbones"),
+        (["train", "DATA"], "[train]", ". For --recipe fast --backbone"),
+        (["compare", "DATA"], "[train]", ". For --backbones"),
         (["export", "pets", "--to", "int8", "--out", "x"], "[lite]", None),
         (["export", "pets", "--to", "litert", "--out", "x"], "[train]", None),
         (["audit", "DATA", "--backbone", "net.onnx"], "[lite]", None),
@@ -131,6 +131,6 @@ def test_a_base_install_is_told_of_the_smallest_extra_that_does(
     )
     told = done.stderr.strip().splitlines()[-1]
     assert told.startswith("Error: This needs 'onnx', which is not installed. Install it with: ")
-    first, _, rest = told.partition(". Or ")
+    first, _, rest = told.partition(". For ")
     assert extra in first
     assert (light in told and "[lite]" in rest) if light else not rest

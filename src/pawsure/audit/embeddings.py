@@ -122,7 +122,7 @@ def _exported(wanted: tuple[str, ...], size_px: int) -> Encoder | None:
 
 _TITLES = {
     "imagenet": "ImageNet weights",
-    "pets": "weights on board (trained on cats and dogs)",
+    "pets": "built-in weights (trained on cats and dogs)",
 }
 
 

@@ -80,7 +80,7 @@ Section = tuple[str, str, str]
 
 def _summary(audit: Audit) -> str:
     summary = audit.summary
-    nothing = [] if summary.has_findings else ["Nothing was found that needs looking at."]
+    nothing = [] if summary.has_findings else ["No problems found."]
     said = [*nothing, *summary.sentences()]
     if audit.not_looked:
         said.append(f"Labels and strangers were not looked at. {audit.not_looked}")

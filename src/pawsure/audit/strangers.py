@@ -62,7 +62,7 @@ def find_strangers(
         last = cosine.shape[1] - min(NEIGHBOUR, max(cosine.shape[1] - 1, 1))
         return np.partition(cosine, last, axis=1)[:, last]
 
-    progress.start("Looking for strangers", len(group))
+    progress.start("Finding outliers", len(group))
     found = np.zeros(len(group), dtype=np.float32)
     workers = available_cores()
     with one_thread_a_product():

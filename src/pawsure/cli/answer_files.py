@@ -1,10 +1,10 @@
-"""Files of answers that are there only when all of them are, and that can be gone on with.
+"""Files of answers that appear only when they are complete, and that can be resumed.
 
 While `answers.csv` is being written there is a folder `answers.csv.partial` beside it, with the
-rows so far and with what they came from. Once the last row is written the file gets its name and
-the folder goes. What was cut off, by whatever, is gone on with by `--resume`: rows that are not
-whole are dropped, and so are those behind the last whole batch, so that each picture goes through
-the network in the same company as without the cut, and gets the same answer to the last bit.
+rows so far and the settings of the run. After the last row the file gets its name and the folder
+is removed. `--resume` continues an interrupted file: incomplete rows are dropped, and those after
+the last complete batch, so that each picture is in the same batch as without the interruption
+and gets the same answer to the last bit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +26,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pawsure.cli import screen
-from pawsure.cli.answer_rows import Record, Rows
+from pawsure.cli.answer_rows import Rows
 from pawsure.errors import UsageError
 from pawsure.model.answer import Answer, Failure
 from pawsure.wording import printable
@@ -41,43 +42,53 @@ _DIFFERENT = {
     "pictures": "other PATHs",
     "batch_size": "another --batch-size",
 }
-"""What `settings` hold, and what to call it when it differs."""
+"""The keys of `settings`, and what to call each where it differs."""
+
+
+@dataclass
+class _Written:
+    """The sound part of an unfinished file."""
+
+    end: int = 0
+    checksum: int = 0
+    num_batches: int = 0
+    tally: Counter[str] = field(default_factory=Counter)
+    answered: np.ndarray | None = None  # a hash of each path
 
 
 class AnswerFile:
-    """A file of answers on its way; made by `answer_file`.
+    """An unfinished file of answers; see `answer_file`.
 
     Attributes:
-        tally: how often each answer was given, "" for pictures that could not be read; with
-            those that were there already.
+        tally: how often each answer was given, "" for unreadable pictures; resumed rows count.
         resumed: how many rows were there already.
     """
 
     def __init__(
-        self, file: BinaryIO, journal: BinaryIO, rows: Rows, kept: _Kept, batch_size: int
+        self, file: BinaryIO, journal: BinaryIO, rows: Rows, written: _Written, batch_size: int
     ) -> None:
-        self.tally = kept.tally
+        self.tally = written.tally
         self.resumed = self.tally.total()
         self._file = file
         self._journal = journal
         self._rows = rows
         self._batch_size = batch_size
-        self._answered = kept.answered
-        self._end, self._checksum = kept.end, kept.checksum
-        if not kept.end:
+        self._answered = written.answered
+        self._end, self._checksum = written.end, written.checksum
+        if not written.end:
             self._append(rows.header())
         self._flushed_at = time.monotonic()
 
     def left(self, pictures: Iterable[Path]) -> Iterator[Path]:
-        """Those of the pictures that have no row yet; one named twice has two."""
+        """The pictures that have no row yet; one named twice has two."""
         if self._answered is None:
             yield from pictures
             return
-        found, times = np.unique(self._answered, return_counts=True)
+        marks, times = np.unique(self._answered, return_counts=True)
         for picture in pictures:
             mark = hash(os.fspath(picture))
-            at = int(np.searchsorted(found, mark))
-            if at < len(found) and found[at] == mark and times[at]:
+            at = int(np.searchsorted(marks, mark))
+            if at < len(marks) and marks[at] == mark and times[at]:
                 times[at] -= 1
             else:
                 yield picture
@@ -88,7 +99,7 @@ class AnswerFile:
         self.tally[result.answer if isinstance(result, Answer) else ""] += 1
         if self.tally.total() % self._batch_size == 0:
             self._file.flush()
-            self._journal.write(_noted(self._end, self._checksum))
+            self._journal.write(_journal_line(self._end, self._checksum))
         if time.monotonic() - self._flushed_at > _FLUSH_EVERY_S:
             self._file.flush()
             self._flushed_at = time.monotonic()
@@ -109,20 +120,23 @@ def answer_file(
 
     Args:
         out: the file; one that exists is replaced.
-        rows: what kind of file.
-        settings: what decides the rows, by the names in `_DIFFERENT`.
-        resume: go on with what is unfinished, if anything is.
+        rows: the kind of file.
+        settings: what decides the rows, by the keys of `_DIFFERENT`.
+        resume: continue an unfinished file, if there is one.
 
     Raises:
-        UsageError: something unfinished is there and `resume` was not asked for, or it was made
-            otherwise; another process is at it; or the file can't be written.
+        UsageError: there is an unfinished file and not `resume`, or it has other settings;
+            another process is writing it; or it can't be written.
     """
     folder = partial_folder(out)
     with _named_errors(out):
         folder.mkdir(exist_ok=True)
         with _alone(folder):
-            if not resume:
-                _refuse_to_lose(folder, rows)
+            if not resume and _has_rows(folder, rows):
+                raise UsageError(
+                    f"{folder} holds answers of an interrupted run. Resume it: add --resume. To "
+                    f"start again without them: {_removal(folder)}"
+                )
             try:
                 with _rows_file(folder, rows, settings) as answers:
                     yield answers
@@ -131,13 +145,16 @@ def answer_file(
                     shutil.rmtree(folder, ignore_errors=True)
                 raise
             finished = rows.finish(folder / rows.name)
-            _flush(finished)
+            with finished.open("rb+") as file:
+                os.fsync(file.fileno())
             os.replace(finished, out)
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _rows_file(folder: Path, rows: Rows, settings: dict[str, Any]) -> Iterator[AnswerFile]:
+    from pawsure.data.checksums import write_checked_json
+
     if _has_rows(folder, rows):
         _check_settings(folder, settings)
     batch_size = settings["batch_size"]
@@ -145,29 +162,31 @@ def _rows_file(folder: Path, rows: Rows, settings: dict[str, Any]) -> Iterator[A
         (folder / rows.name).open("a+b") as file,
         (folder / _JOURNAL).open("a+b", buffering=0) as journal,
     ):
-        _keep_settings(folder, settings)
+        write_checked_json(folder / _STATE, settings)
         journal.seek(0)
-        notes = [line for line in journal.read().splitlines(keepends=True) if line.endswith(b"\n")]
-        kept = _kept(file, rows, batch_size, notes)
-        if kept.num_batches < len(notes):
+        lines = [line for line in journal.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        written = _sound_batches(file, lines)
+        if written.num_batches:
+            _read_rows(file, rows, batch_size, written)
+        if written.num_batches < len(lines):
             screen.note(
-                f"The answers in {folder} are damaged from row {kept.tally.total() + 1:,} on; "
+                f"The answers in {folder} are damaged from row {written.tally.total() + 1:,} on; "
                 "those pictures are answered again."
             )
-        file.truncate(kept.end)
-        journal.truncate(sum(map(len, notes[: kept.num_batches])))
-        yield AnswerFile(file, journal, rows, kept, batch_size)
+        file.truncate(written.end)
+        journal.truncate(sum(map(len, lines[: written.num_batches])))
+        yield AnswerFile(file, journal, rows, written, batch_size)
 
 
 def partial_folder(out: Path) -> Path:
-    """Where the rows of a file are while it is not finished."""
+    """The folder of an unfinished file."""
     return out.with_name(out.name + ".partial")
 
 
 def is_finished(out: Path) -> bool:
-    """Whether a file is there with nothing unfinished beside it.
+    """Whether a file exists and nothing unfinished is beside it.
 
-    A kill in the last moment may have left the folder without rows; it is taken away.
+    A kill in the last moment may have left the folder without rows; it is removed.
     """
     folder = partial_folder(out)
     if not out.is_file() or any(folder.glob("rows.*")):
@@ -176,94 +195,61 @@ def is_finished(out: Path) -> bool:
     return True
 
 
-class _Kept:
-    """What of an unfinished file is gone on with."""
-
-    def __init__(self) -> None:
-        self.end = 0
-        self.checksum = 0
-        self.num_batches = 0
-        self.tally: Counter[str] = Counter()
-        self.answered: np.ndarray | None = None
-
-
-def _kept(file: BinaryIO, rows: Rows, batch_size: int, notes: list[bytes]) -> _Kept:
-    """The rows of whole batches; of each path a hash, 8 bytes, is kept in memory."""
-    kept = _Kept()
-    kept.num_batches, kept.end, kept.checksum = _sound_batches(file, notes)
+def _sound_batches(file: BinaryIO, lines: list[bytes]) -> _Written:
+    """The batches that are as they were written."""
+    written = _Written()
     file.seek(0)
-    records = islice(rows.records(file), kept.num_batches * batch_size)
+    for line in lines:
+        number = line[: line.find(b" ")]
+        end = int(number) if number.isdigit() else 0
+        content = file.read(max(0, end - written.end))
+        checksum = zlib.crc32(content, written.checksum)
+        if not content or line != _journal_line(written.end + len(content), checksum):
+            break
+        written.end, written.checksum = end, checksum
+        written.num_batches += 1
+    return written
+
+
+def _read_rows(file: BinaryIO, rows: Rows, batch_size: int, written: _Written) -> None:
+    """Count the answers of the sound batches, and keep 8 bytes of each path."""
 
     def marks() -> Iterator[int]:
-        for record in records:
-            kept.tally[record.answer] += 1
-            yield _mark(record)
+        for record in islice(rows.records(file), written.num_batches * batch_size):
+            written.tally[record.answer] += 1
+            yield hash(record.path)
 
-    answered = np.fromiter(marks(), dtype=np.int64)
-    kept.answered = answered if len(answered) else None
-    return kept
-
-
-def _sound_batches(file: BinaryIO, notes: list[bytes]) -> tuple[int, int, int]:
-    """How many batches are as they were written, where they end, and their checksum."""
     file.seek(0)
-    end = checksum = 0
-    for number, note in enumerate(notes):
-        told = note[: note.find(b" ")]
-        there = int(told) if told.isdigit() else 0
-        content = file.read(max(0, there - end))
-        found = zlib.crc32(content, checksum)
-        if not content or note != _noted(end + len(content), found):
-            return number, end, checksum
-        end, checksum = there, found
-    return len(notes), end, checksum
+    written.answered = np.fromiter(marks(), dtype=np.int64)
 
 
-def _noted(end: int, checksum: int) -> bytes:
-    """A line of the journal: where a batch ends, and the CRC-32 of all rows up to there."""
+def _journal_line(end: int, checksum: int) -> bytes:
+    """Where a batch ends, and the CRC-32 of all rows up to there."""
     return b"%d %08x\n" % (end, checksum)
 
 
-def _mark(record: Record) -> int:
-    return hash(record.path)
-
-
 def _has_rows(folder: Path, rows: Rows) -> bool:
-    """Whether there is more than a header in an unfinished file."""
+    """Whether an unfinished file has more than a header."""
     return any(path.stat().st_size > len(rows.header()) for path in folder.glob("rows.*"))
 
 
-def _refuse_to_lose(folder: Path, rows: Rows) -> None:
-    if _has_rows(folder, rows):
-        raise UsageError(
-            f"{folder} holds answers of a run that was cut off. Go on with it: add --resume. To "
-            f"start again without them: {_removal(folder)}"
-        )
-
-
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Refuse to go on with what was begun otherwise."""
-    from pawsure.data.sealed import read_sealed
+    """Refuse to resume with other settings."""
+    from pawsure.data.checksums import read_checked_json
 
-    begun = read_sealed(folder / _STATE)
+    begun = read_checked_json(folder / _STATE)
     if begun is None:
         raise UsageError(
-            f"{folder / _STATE}, which says what the answers beside it came from, is missing or "
-            f"damaged. Start again: {_removal(folder)}"
+            f"{folder / _STATE}, the settings of the interrupted run, is missing or damaged. Start "
+            f"again: {_removal(folder)}"
         )
-    for name, told in _DIFFERENT.items():
+    for name, title in _DIFFERENT.items():
         if begun.get(name) != settings[name]:
             raise UsageError(
-                f"{folder} was begun with {told}: {_short(begun.get(name))}, not "
+                f"{folder} was begun with {title}: {_short(begun.get(name))}, not "
                 f"{_short(settings[name])}. Give the same again, or start again without its "
                 f"answers: {_removal(folder)}"
             )
-
-
-def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:
-    from pawsure.data.sealed import write_sealed
-
-    write_sealed(folder / _STATE, settings)
 
 
 @contextmanager
@@ -282,21 +268,16 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _named_errors(out: Path) -> Iterator[None]:
-    """Say of a file that can't be written why; what is written already stays."""
+    """Say why a file can't be written."""
     try:
         yield
     except OSError as exc:
         if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
             raise
         raise UsageError(
-            f"{out} can't be written: {exc.strerror}. Make room or choose another place; what was "
-            "answered so far is kept, and --resume goes on with it."
+            f"{out} can't be written: {exc.strerror}. Free some space or choose another place; the "
+            "answers so far are saved, and --resume continues them."
         ) from exc
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _removal(folder: Path) -> str:
@@ -304,7 +285,6 @@ def _removal(folder: Path) -> str:
 
 
 def _short(value: object) -> str:
-    """A setting in a message: long ones by their beginning."""
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    text = printable(text)
+    """A setting in a message, shortened."""
+    text = printable(", ".join(map(str, value)) if isinstance(value, list) else str(value))
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,4 +1,4 @@
-"""What one answer looks like in each kind of file, and how a file that was cut off is read back."""
+"""How answers are written to each kind of file, and how an interrupted file is read back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -17,35 +18,28 @@ _ROW_GROUP = 4096
 
 
 class Record(NamedTuple):
-    """One row of a file that was cut off.
-
-    Attributes:
-        path: of the picture.
-        answer: what was answered; empty where the picture could not be read.
-        end: where in the file the row ends, in bytes.
-    """
+    """One row of an interrupted file; `answer` is empty for an unreadable picture."""
 
     path: str
     answer: str
-    end: int
 
 
 class Rows(Protocol):
-    """A kind of file that answers are appended to, a row each."""
+    """A kind of file, which gets a row for each answer."""
 
     name: str
 
     def header(self) -> bytes:
-        """What the file begins with."""
+        """The beginning of the file."""
 
     def row(self, result: Answer | Failure) -> bytes:
         """One row."""
 
     def records(self, file: BinaryIO) -> Iterator[Record]:
-        """The rows of a file, as far as they are whole; read from its beginning."""
+        """The complete rows of a file, read from its beginning."""
 
     def finish(self, rows: Path) -> Path:
-        """Make of all rows the file that was asked for, in the same folder."""
+        """Turn the complete rows into the final file, in the same folder."""
 
 
 def columns(labels: Sequence[str]) -> list[str]:
@@ -75,13 +69,11 @@ class JsonRows:
         return f"{result.to_json()}\n".encode("ascii")
 
     def records(self, file: BinaryIO) -> Iterator[Record]:
-        """Lines up to the first that is not whole."""
-        end = 0
+        """Lines up to the first incomplete one."""
         for line in file:
-            end += len(line)
             try:
                 content = json.loads(line)
-                record = Record(content["path"], content.get("answer", ""), end)
+                record = Record(content["path"], content.get("answer", ""))
             except (ValueError, LookupError, TypeError, AttributeError):
                 return
             if not line.endswith(b"\n") or not isinstance(record.path, str):
@@ -89,16 +81,12 @@ class JsonRows:
             yield record
 
     def finish(self, rows: Path) -> Path:
-        """They are it."""
+        """The rows are the file."""
         return rows
 
 
 class CsvRows:
-    """A CSV file, RFC 4180, with a header.
-
-    Args:
-        labels: of the model.
-    """
+    """A CSV file, RFC 4180, with a header."""
 
     name = "rows.csv"
 
@@ -109,11 +97,11 @@ class CsvRows:
         self._writer = csv.writer(self._text)
 
     def header(self) -> bytes:
-        """The names of the columns."""
+        """The column names."""
         return self._line(self._columns)
 
     def row(self, result: Answer | Failure) -> bytes:
-        """A line; more where a path has line breaks."""
+        """A line; several if a path has line breaks."""
         if isinstance(result, Failure):
             return self._line(
                 [as_text(result.path or ""), *[""] * (len(self._columns) - 2), result.error]
@@ -130,24 +118,22 @@ class CsvRows:
         return line
 
     def records(self, file: BinaryIO) -> Iterator[Record]:
-        """Rows behind the header, up to the first that is not whole."""
-        end = 0
-        for row in _whole_rows(file):
-            end += len(row)
-            if row == self.header() and end == len(row):
+        """Rows after the header, up to the first incomplete one."""
+        for number, row in enumerate(_whole_rows(file)):
+            if number == 0 and row == self.header():
                 continue
             fields = next(csv.reader([row.decode("utf-8", "replace")]))
             if len(fields) != len(self._columns):
                 return
-            yield Record(from_text(fields[0]), fields[1], end)
+            yield Record(from_text(fields[0]), fields[1])
 
     def finish(self, rows: Path) -> Path:
-        """They are it."""
+        """The rows are the file."""
         return rows
 
 
 def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
-    """Rows of a CSV file: in a whole one, quotes come in pairs."""
+    """Rows of a CSV file: in a complete one, quotes come in pairs."""
     row = b""
     for line in file:
         row += line
@@ -159,17 +145,14 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
 class ParquetRows(JsonRows):
     """Lines of JSON that become a Parquet file in the end.
 
-    A Parquet file has its index at its end: cut off, it can't be read.
-
-    Args:
-        labels: of the model.
+    An interrupted Parquet file could not be read: its index is at its end.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._columns = columns(labels)
 
     def finish(self, rows: Path) -> Path:
-        """Write the Parquet file, a row group at a time; begun anew when it was cut off."""
+        """Write the Parquet file, a row group at a time."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -182,13 +165,7 @@ class ParquetRows(JsonRows):
             out.open("wb") as file,
             pq.ParquetWriter(file, schema) as table,
         ):
-            group = []
-            for line in lines:
-                group.append(_flat(json.loads(line)))
-                if len(group) == _ROW_GROUP:
-                    table.write_table(pa.Table.from_pylist(group, schema=schema))
-                    group.clear()
-            if group:
+            while group := [_flat(json.loads(line)) for line in islice(lines, _ROW_GROUP)]:
                 table.write_table(pa.Table.from_pylist(group, schema=schema))
         return out
 

@@ -1,29 +1,24 @@
-"""Answers on standard output: aligned lines for people, JSON for machines."""
+"""Answers on standard output: aligned lines or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from pawsure.cli import screen
 from pawsure.model.answer import Answer, Failure
 from pawsure.trust.rule import NEITHER
 from pawsure.wording import printable
 
-
-class WriteAnswer(Protocol):
-    """Takes one result at a time, in order."""
-
-    def __call__(self, result: Answer | Failure) -> None:
-        """Write it."""
+WriteAnswer = Callable[[Answer | Failure], None]
+"""Takes one result at a time, in order."""
 
 
 def text_lines(paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
-    """Aligned lines on standard output, for people; failures on standard error.
+    """Aligned lines on standard output; failures on standard error.
 
     Args:
-        paths: the first ones, to see how wide they are.
+        paths: some of the paths, which decide the width of the first column.
         labels: of the model.
     """
     path_width = min(60, max((len(str(path)) for path in paths), default=0))
@@ -40,7 +35,7 @@ def text_lines(paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
 
 
 def _how_sure(answer: Answer) -> str:
-    """What decided."""
+    """The probability, or why the answer is "neither"."""
     if answer.answer == NEITHER:
         return answer.message
     label = f" {answer.label}" if answer.answer != answer.label else ""
@@ -48,5 +43,5 @@ def _how_sure(answer: Answer) -> str:
 
 
 def json_lines(result: Answer | Failure) -> None:
-    """One JSON object a line on standard output."""
+    """One JSON object per line on standard output."""
     screen.answer(result.to_json())

@@ -1,7 +1,6 @@
-"""The command `pawsure`: its subcommands, and how errors leave it.
+"""The command `pawsure`: its subcommands, and how errors are shown.
 
-Only the subcommand that was asked for is loaded: to build all of them takes as long as an answer
-for a picture.
+Only the requested subcommand is loaded: building all of them takes as long as one prediction.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from pawsure.cli.exit_codes import exit_code
 from pawsure.errors import PawsureError, StorageError, storage_error
 
 COMMANDS = ("train", "evaluate", "predict", "audit", "compare", "export", "serve", "report")
-"""In the order of `--help`; each is the function of its name in the module of its name."""
+"""In the order of `--help`; each is a function in the module of the same name."""
 
 
 class _Commands(TyperGroup):
-    """Turns expected errors, ours and those of files and disks, into a message and a code."""
+    """Turns expected errors, ours and those of files and disks, into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # whoever read the answers has had enough; Typer ends quietly
+            raise  # the reader of the pipe has closed it; Typer ends quietly
         except Exception as error:
             known = error if isinstance(error, PawsureError) else storage_error(error)
             if known is None:
                 raise
-            _tell(known)
+            _show(known)
             raise typer.Exit(exit_code(known)) from error
 
 
@@ -54,11 +53,11 @@ def _pawsure(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Hold what stands before the command."""
+    """Options before the command."""
 
 
 def app_of(commands: Iterable[str] = COMMANDS) -> typer.Typer:
-    """The command with some of its subcommands."""
+    """The command with these subcommands."""
     app = typer.Typer(
         cls=_Commands,
         help="From labelled pictures to an image classifier that can be trusted.",
@@ -78,56 +77,55 @@ def main() -> None:
     """Run the command line; the console script `pawsure`."""
     _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
-        # A file name in an odd encoding must not end a run of a million pictures.
+        # A file name in another encoding must not end a run of a million pictures.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    asked = [word for word in sys.argv[1:2] if word in COMMANDS]
+    requested = [word for word in sys.argv[1:2] if word in COMMANDS]
     try:
-        app_of(asked or COMMANDS)()
+        app_of(requested or COMMANDS)()
         error = _flushed()
     except SystemExit:
         error = _flushed()
         if error is None:
             raise
-    except OSError as exc:  # of what is shown before a command begins, such as --help
+    except OSError as exc:  # of output before a command begins, such as --help
         exc.filename = exc.filename or screen.STANDARD_OUTPUT
         error = storage_error(exc)
         if error is None:
             raise
         error = _flushed() or error
     if error is not None:
-        _tell(error)
+        _show(error)
         sys.exit(exit_code(error))
 
 
 def _open_standard_streams() -> None:
-    """Give streams that are closed to nobody: `2>&-`, services, programs without a console.
+    """Open closed standard streams to the null device: `2>&-`, services, no console.
 
-    Else the next file that is opened takes a closed stream's place, and what libraries write to
-    descriptors 1 and 2 ends up in it.
+    Else the next file that is opened gets descriptor 1 or 2, and libraries write into it.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # processes inherit it, too
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # child processes inherit it
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
-def _tell(error: Exception) -> None:
-    """Name an error; the exit code says it as well, should nobody be able to read this."""
+def _show(error: Exception) -> None:
+    """Show an error, if standard error can be written; the exit code tells it too."""
     with suppress(OSError):
         screen.note(f"Error: {error}")
 
 
 def _flushed() -> StorageError | None:
-    """Have all answers leave; an error where they can't, as on a full disk."""
+    """Flush standard output; an error if that fails, as on a full disk."""
     try:
         sys.stdout.flush()
     except (AttributeError, ValueError, BrokenPipeError):
-        return None  # closed, or nobody reads
+        return None  # closed, or no reader
     except OSError as exc:
         # Otherwise Python tries to flush again at exit, and prints its own error.
         with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:

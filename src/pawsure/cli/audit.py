@@ -1,4 +1,4 @@
-"""`pawsure audit`: what is wrong with labelled pictures, before anything is learned from them."""
+"""`pawsure audit`: what is wrong with labelled pictures, before a model is trained on them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pawsure.cli import screen
-from pawsure.cli.labels import LabelsOption
-from pawsure.cli.settings import read_setting
+from pawsure.cli.options import (
+    BackboneSettingsOption,
+    DataArgument,
+    JsonOption,
+    LabelsOption,
+    as_words,
+    read_setting,
+)
 from pawsure.errors import UsageError
 from pawsure.progress_bars import terminal_progress
 from pawsure.wording import agreeing, count, printable
@@ -26,19 +32,17 @@ _SHOWN = 5
 
 
 def audit(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="Labelled pictures, as for 'pawsure train'.")
-    ],
+    data: DataArgument,
     out: Annotated[
-        Path | None, typer.Option(help="The folder to make for the page and the tables.")
+        Path | None, typer.Option(help="The folder to create for the page and the tables.")
     ] = None,
     apply: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write a manifest (.csv or .parquet) of the pictures that are left: without "
-            "unreadable and blank ones, and one of each group of copies. Near-copies with "
-            "different labels are all kept. No picture is touched.",
+            help="Write a manifest (.csv or .parquet) without unreadable and blank pictures and "
+            "with one of each group of copies. Near-copies with different labels all stay. No "
+            "picture is changed.",
         ),
     ] = None,
     leave_out: Annotated[
@@ -53,34 +57,28 @@ def audit(
         typer.Option(metavar="FILE", help="Judge labels by the embeddings of this model file."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Judge them by a network with these: imagenet or pets.")
+        str | None,
+        typer.Option(help="Judge labels by a network with these weights: imagenet or pets."),
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(min=32, help="Side that pictures are judged at; 224 by default."),
+        typer.Option(
+            min=32, help="Side length at which labels are judged, in pixels (default: 224)."
+        ),
     ] = None,
     labels: LabelsOption = None,
     backbone: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Judge them by a network in an ONNX file."),
+        str | None, typer.Option(metavar="FILE", help="Judge labels by a network in an ONNX file.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="What the file of --backbone does not say: scaling, output or image_size, as "
-            "for 'pawsure train'.",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    settings: BackboneSettingsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Find unreadable files, copies, leakage, wrong labels and pictures out of place.
+    """Find unreadable files, copies, leakage, wrong labels and outliers.
 
-    A page shows them side by side; tables hold a score and a flag for each check. Labels and
-    strangers are judged by a frozen network; no TensorFlow is loaded.
+    A page shows them side by side; tables have a score and a flag for each check. A frozen network
+    judges labels and outliers; TensorFlow is not loaded.
     """
-    from pawsure.audit.audit import audit as look
+    from pawsure.audit.audit import audit as run_audit
     from pawsure.audit.embeddings import find_network
     from pawsure.audit.page import write_page
     from pawsure.audit.table import (
@@ -94,18 +92,18 @@ def audit(
     from pawsure.data.files import atomic_folder
     from pawsure.data.sources import open_source
     from pawsure.model.onboard import check_model
+    from pawsure.training.run_folder import RunFolder
 
     chosen = [name.strip() for name in (leave_out or "").split(",") if name.strip()]
     if chosen and apply is None:
-        raise UsageError("--leave-out is for --apply FILE, which writes what is left.")
+        raise UsageError("--leave-out is for --apply FILE, which writes the manifest.")
     progress = terminal_progress()
     folder = _free_folder(out)
     if model is not None:
         check_model(model)
-    level = None if labels is None else labels.value
     check_cache()
     tell_notes(progress)
-    source = open_source(data, labels=level, progress=progress)
+    source = open_source(data, labels=labels, progress=progress)
     if apply is not None:
         check_manifest(apply, source, leave_out=chosen)
     encoder: Encoder | NoEncoder
@@ -114,49 +112,45 @@ def audit(
             raise UsageError("Give one of --backbone, --model and --weights.")
         encoder = _of_file(backbone, image_size, settings or [])
     elif settings:
-        raise UsageError("--set is for the file of --backbone.")
+        raise UsageError("--set describes the file of --backbone.")
     else:
         encoder = find_network(model=model, weights=weights, size_px=image_size, progress=progress)
-    found = look(source, encoder=encoder, progress=progress)
-    table = findings_table(found)
-    with atomic_folder(folder) as made:
-        write_table(table, made / TABLE)
-        write_table(table, made / CSV)
-        write_page(found, made / PAGE)
-        _write_summary(found, made / SUMMARY)
-    kept = None if apply is None else write_manifest(found, apply, leave_out=chosen)
+    result = run_audit(source, encoder=encoder, progress=progress)
+    table = findings_table(result)
+    with atomic_folder(folder) as unfinished:
+        write_table(table, unfinished / TABLE)
+        write_table(table, unfinished / CSV)
+        write_page(result, unfinished / PAGE)
+        RunFolder(unfinished).write_json(SUMMARY, _machine(result))
+    counts = None if apply is None else write_manifest(result, apply, leave_out=chosen)
     if as_json:
-        told = {"folder": str(folder), "manifest": None if apply is None else str(apply)}
-        screen.answer_json({**told, **_machine(found)})
+        places = {"folder": str(folder), "manifest": None if apply is None else str(apply)}
+        screen.answer_json({**places, **_machine(result)})
         return
-    _show(found)
-    screen.note(f"Pictures side by side: {folder / PAGE}; every score: {folder / CSV}")
-    if kept is None:
-        given = {
-            "--labels": level,
+    _show(result)
+    screen.note(f"Page: {folder / PAGE} (open it in a browser); all scores: {folder / CSV}")
+    number = int(left_out(result).sum())
+    if counts is not None:
+        screen.note(
+            f"{apply} lists {count(counts[0], 'picture')}; {counts[1]:,} "
+            f"{agreeing(counts[1], 'is', 'are')} left out."
+        )
+        screen.next_command("To train on them", "train", apply)
+    elif number and source.folder is not None:
+        options = {
+            "--labels": labels,
             "--model": model,
             "--weights": weights,
             "--image-size": image_size,
             "--backbone": backbone,
         }
-        words = [word for pair in given.items() if pair[1] is not None for word in pair]
-        words += [word for text in settings or [] for word in ("--set", text)]
-        number = int(left_out(found).sum())
-        if number and source.folder is not None:
-            screen.next_command(
-                f"To write a manifest without {count(number, 'picture')}",
-                *("audit", data, *words, "--apply", "clean.csv"),
-            )
-        else:
-            screen.next_command(
-                "To train on them", "train", data, *(["--labels", level] if level else [])
-            )
-    else:
-        screen.note(
-            f"{apply} lists {count(kept[0], 'picture')}; {kept[1]:,} "
-            f"{agreeing(kept[1], 'is', 'are')} left out."
+        words = as_words(options) + [word for text in settings or [] for word in ("--set", text)]
+        screen.next_command(
+            f"To write a manifest without {count(number, 'picture')}",
+            *("audit", data, *words, "--apply", "clean.csv"),
         )
-        screen.next_command("To train on them", "train", apply)
+    else:
+        screen.next_command("To train on them", "train", data, *as_words({"--labels": labels}))
 
 
 def _of_file(path: str, size_px: int | None, settings: list[str]) -> Encoder:
@@ -179,7 +173,7 @@ def _of_file(path: str, size_px: int | None, settings: list[str]) -> Encoder:
 
 
 def _free_folder(out: Path | None) -> Path:
-    """The folder to make, before minutes are spent."""
+    """The folder to create; checked before minutes are spent."""
     from pawsure.data.files import check_place
 
     number = 1
@@ -192,69 +186,53 @@ def _free_folder(out: Path | None) -> Path:
     return out
 
 
-def _machine(found: Audit) -> dict[str, object]:
-    summary = found.summary.to_dict()
-    passed_over = list(found.catalog.source.notes)
-    return {**summary, "not_looked": found.not_looked, "passed_over": passed_over}
+def _machine(result: Audit) -> dict[str, object]:
+    """The summary, JSON-ready."""
+    passed_over = list(result.catalog.source.notes)
+    extra = {"not_looked": result.not_looked, "passed_over": passed_over}
+    return {**result.summary.to_dict(), **extra}
 
 
-def _write_summary(found: Audit, path: Path) -> None:
-    import json
-
-    from pawsure.data.files import atomic_path
-
-    with atomic_path(path) as temporary:
-        text = json.dumps(_machine(found), indent=2, ensure_ascii=False) + "\n"
-        Path(temporary).write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-def _show(found: Audit) -> None:
-    """For people: what it means first, then the worst of each kind by name."""
-    summary = found.summary
+def _show(result: Audit) -> None:
+    """For people: the findings, then the worst pictures of each kind."""
+    summary = result.summary
     labels = ", ".join(f"{printable(n)} {c:,}" for n, c in list(summary.labels.items())[:8])
     more = f" and {len(summary.labels) - 8} more" if len(summary.labels) > 8 else ""
     screen.answer(f"{count(summary.pictures, 'picture')}: {labels}{more}")
     if not summary.has_findings:
-        screen.answer("  Nothing was found that needs looking at.")
+        screen.answer("  No problems found.")
     for sentence in summary.sentences():
         screen.answer(f"  {printable(sentence)}")
-    _show_leaks(found)
+    leakage = summary.leakage
+    if leakage.pairs:
+        screen.answer(f"Copies across splits{_part(sum(leakage.leaked.values()))}:")
+    for pair in leakage.pairs[:_SHOWN]:
+        screen.answer(printable(f"  {pair.held_out} ({pair.split}) is {pair.learned} (train)"))
     near = "" if summary.by_detail else "conflicting_near_copy"
     for check, title in (
         ("unreadable", "Unreadable"),
         ("conflicting_copy", "One file under different labels"),
         (near, "Near-copies with different labels"),
-        ("wrong_label", "Labels that look most wrong"),
-        ("out_of_place", "Farthest out of place"),
+        ("wrong_label", "Labels most likely wrong"),
+        ("out_of_place", "Strongest outliers"),
     ):
-        _show_worst(found, check, title)
+        _show_worst(result, check, title)
     if summary.embedded_by:
-        screen.note(f"Labels and strangers judged by {summary.embedded_by}.")
-    if found.not_looked:
-        screen.note(f"Labels and strangers were not looked at. {found.not_looked}")
+        screen.note(f"Labels and outliers judged by {summary.embedded_by}.")
+    if result.not_looked:
+        screen.note(f"Labels and outliers were not checked. {result.not_looked}")
 
 
-def _show_leaks(found: Audit) -> None:
-    pairs = found.summary.leakage.pairs
-    if not pairs:
+def _show_worst(result: Audit, check: str, title: str) -> None:
+    if check not in result.flags:
         return
-    total = sum(found.summary.leakage.leaked.values())
-    of = f" ({_SHOWN} of {total:,})" if total > _SHOWN else ""
-    screen.answer(f"Copies across splits{of}:")
-    for pair in pairs[:_SHOWN]:
-        told = f"  {pair.held_out} ({pair.split}) is {pair.learned} (train)"
-        screen.answer(printable(told))
-
-
-def _show_worst(found: Audit, check: str, title: str) -> None:
-    if check not in found.flags:
-        return
-    flag, score = found.flags[check], found.scores[check]
+    flag, score = result.flags[check], result.scores[check]
     rows = sorted(flag.nonzero()[0].tolist(), key=lambda row: (-score[row], row))
-    if not rows:
-        return
-    of = f" ({_SHOWN} of {len(rows):,})" if len(rows) > _SHOWN else ""
-    screen.answer(f"{title}{of}:")
+    if rows:
+        screen.answer(f"{title}{_part(len(rows))}:")
     for row in rows[:_SHOWN]:
-        why = f"  {found.reason[row]}"
-        screen.answer(printable(f"  {found.catalog.path[row]}{why}"))
+        screen.answer(printable(f"  {result.catalog.path[row]}  {result.reason[row]}"))
+
+
+def _part(total: int) -> str:
+    return f" ({_SHOWN} of {total:,})" if total > _SHOWN else ""

@@ -1,8 +1,9 @@
-"""`pawsure compare`: base models side by side on somebody's own pictures."""
+"""`pawsure compare`: backbones side by side on labelled pictures."""
 
 from __future__ import annotations
 
 import os
+import sys
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +13,18 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
-from pawsure.cli.labels import LabelsOption
-from pawsure.cli.settings import read_setting
+from pawsure.cli.options import (
+    BackboneSettingsOption,
+    DataArgument,
+    ImageSizeOption,
+    JsonOption,
+    LabelsOption,
+    as_words,
+    read_setting,
+)
 from pawsure.errors import UsageError
 from pawsure.extras import needing
-from pawsure.progress_bars import terminal_progress
+from pawsure.progress_bars import is_terminal, terminal_progress
 from pawsure.wording import count
 
 if TYPE_CHECKING:
@@ -35,51 +43,34 @@ class Judged(StrEnum):
 
 
 def compare(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="Labelled pictures, as for 'pawsure train'.")
-    ],
+    data: DataArgument,
     backbones: Annotated[
         str | None,
-        typer.Option(
-            metavar="A,B,C", help="Which to try, by name or ONNX file; else all names there are."
-        ),
+        typer.Option(metavar="A,B,C", help="Names and ONNX files to compare (default: all names)."),
     ] = None,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Also run all stages of the recipe with each.")
     ] = False,
     recipe: Annotated[
-        str, typer.Option(help="Gives image size, weights and split, and the stages to fine-tune.")
+        str, typer.Option(help="Gives image size, weights, split, and the stages to fine-tune.")
     ] = "default",
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the square that pictures are resized to.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Where they start: imagenet, or none.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides the split.")] = None,
+    image_size: ImageSizeOption = None,
+    weights: Annotated[str | None, typer.Option(help="Initial weights: imagenet, or none.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the split.")] = None,
     split: Annotated[
         Judged, typer.Option(help="Which pictures accuracies are measured on.")
     ] = Judged.VALIDATION,
     labels: LabelsOption = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="What ONNX files do not say themselves: scaling, output or image_size, as for "
-            "'pawsure train'.",
-        ),
-    ] = None,
+    settings: BackboneSettingsOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder to make for the table and the plot.")
+        Path | None, typer.Option(help="The folder to create for the table and the plot.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Compare base models on labelled pictures: accuracy, log loss, training time, speed, size.
+    """Compare backbones on labelled pictures: accuracy, log loss, training time, speed, size.
 
-    Each base model is run once over the pictures, and the best linear head is put on it. The most
-    accurate is recommended, and the fastest that is not significantly worse. Features are kept
-    for 'train'.
+    A linear probe is fitted on each backbone. The most accurate is recommended, and the fastest
+    that is not significantly worse. 'train' reuses the features.
     """
     given = {"image_size": image_size, "weights": weights, "seed": seed}
     comparison, folder = _compare(
@@ -89,9 +80,9 @@ def compare(
         out,
         backbones=_names(backbones),
         fine_tune=fine_tune,
-        split=split.value,
-        labels=None if labels is None else labels.value,
-        settings=dict(read_setting(text) for text in settings or []),
+        split=split,
+        labels=labels,
+        settings=dict(map(read_setting, settings or [])),
     )
     if as_json:
         screen.answer_json({"folder": str(folder), **comparison.to_dict()})
@@ -99,29 +90,30 @@ def compare(
     _show(comparison)
     screen.answer(f"\n{comparison.recommendation()}")
     for one in comparison.skipped:
-        is_file = one.backbone.lower().endswith(".onnx")  # what to do is short, and possible
-        reason = one.reason if is_file else f"{one.reason.partition('. ')[0].rstrip('.')}."
+        # The whole reason only where it is short and can be mended at once.
+        reason = one.reason if _is_onnx(one.backbone) else f"{one.reason.partition('. ')[0]}."
         screen.note(f"Skipped {one.title}: {reason}")
     screen.note(f"The table and the plot are in {folder}.")
     best = comparison.candidates[0].backbone
-    chosen: dict[str, object] = {
-        "--recipe": None if recipe == "default" else recipe,
-        "--image-size": image_size,
-        "--weights": weights,
-        "--labels": None if labels is None else labels.value,
-    }
-    if best.lower().endswith(".onnx"):  # it stays frozen; size and weights come from the file
-        chosen |= {"--recipe": "fast", "--image-size": None, "--weights": None}
-    elif find_spec("keras") is None and _trains_layers(recipe):
-        chosen["--recipe"] = "fast"
-    options = [word for pair in chosen.items() if pair[1] is not None for word in pair]
-    if best.lower().endswith(".onnx"):
-        options += [word for text in settings or [] for word in ("--set", text)]
-    screen.next_command("To train the most accurate", "train", data, "--backbone", best, *options)
+    options = {"--recipe": None if recipe == "default" else recipe, "--labels": labels}
+    words: list[object] = []
+    if _is_onnx(best):  # it stays frozen; size and weights come from the file
+        options["--recipe"] = "fast"
+        words = [word for text in settings or [] for word in ("--set", text)]
+    else:
+        if find_spec("keras") is None and _trains_layers(recipe):
+            options["--recipe"] = "fast"
+        words = as_words({"--image-size": image_size, "--weights": weights})
+    words = [*as_words(options), *words]
+    screen.next_command("To train the most accurate", "train", data, "--backbone", best, *words)
+
+
+def _is_onnx(backbone: str) -> bool:
+    return backbone.lower().endswith(".onnx")
 
 
 def _trains_layers(recipe: str) -> bool:
-    """Whether more than a head learns, which takes Keras."""
+    """Whether more than a head is trained, which takes Keras."""
     from pawsure.training.recipe import load_recipe
 
     return load_recipe(recipe).needs_keras
@@ -132,14 +124,14 @@ def _names(text: str | None) -> list[str] | None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise UsageError("--backbones takes names with commas in between, such as mobilenet_v2.")
+        raise UsageError("--backbones takes names separated by commas, such as mobilenet_v2.")
     return names
 
 
 def _compare(
     data: str, recipe_name: str, overrides: dict[str, Any], out: Path | None, **options: Any
 ) -> tuple[Comparison, Path]:
-    """Compare, and write what there is to look at."""
+    """Compare, and write the table and the plot."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
     from pawsure.data.sources import check_data
     from pawsure.training.recipe import load_recipe
@@ -152,8 +144,7 @@ def _compare(
         from pawsure.training.compare import compare_backbones
         from pawsure.training.compare_plot import comparison_svg
 
-        # Fine-tuning leaves its runs in the folder, so that is made first; else nothing is
-        # made before there is something to keep.
+        # Fine-tuning keeps its runs in the folder; else it is created with the results.
         folder = RunFolder.create(out, "compare") if options["fine_tune"] else None
         with without_chatter():
             comparison = compare_backbones(
@@ -175,26 +166,29 @@ def _show(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from pawsure.evaluation.headline import LEAST_TEST_PICTURES
     from pawsure.training.compare import SIGNIFICANT
 
+    few = f"Fewer than {LEAST_TEST_PICTURES} pictures: too few to rank models by accuracy.\n"
     tuned = any(one.fine_tuned is not None or one.note for one in comparison.candidates)
     table = Table(
         title=f"{count(comparison.num_pictures, 'picture')} (split: {comparison.split}), "
-        f"{comparison.num_train:,} learned from, {comparison.image_size} pixels",
-        caption="seconds: decoding, features and head, with nothing stored\n"
+        f"{comparison.num_train:,} for training, {comparison.image_size} pixels",
+        caption=(few if comparison.num_pictures < LEAST_TEST_PICTURES else "")
+        + "seconds: decoding, features and head, with nothing stored\n"
         "pictures/s: the model file on this machine, without decoding\n"
-        "★ none is better at both accuracy and speed\n"
+        "★ no other is both more accurate and faster\n"
         f"= not significantly worse than the most accurate (p ≥ {SIGNIFICANT})",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("")
-    table.add_column("base model")
+    table.add_column("backbone")
     if tuned:
-        table.add_column("linear head", justify="right")
+        table.add_column("linear probe", justify="right")
     table.add_column("fine-tuned" if tuned else "accuracy", justify="right")
-    table.add_column("95% interval", justify="right")
+    table.add_column("95% CI", justify="right")
     table.add_column("")
     table.add_column("log loss", justify="right")
     table.add_column("seconds", justify="right")
@@ -203,9 +197,8 @@ def _show(comparison: Comparison) -> None:
     for one in comparison.candidates:
         is_equal = comparison.p_value(one) >= SIGNIFICANT
         table.add_row(*_row(one, tuned, is_equal, comparison.image_size))
-    # Piped, a table is as wide as it needs to be; a terminal says how wide it is.
-    console = Console(width=None if _is_terminal() else 120)
-    console.print(table)
+    # In a pipe a table is as wide as it needs to be.
+    Console(width=None if is_terminal(sys.stdout) else 120).print(table)
     for one in comparison.candidates:
         if one.note:
             screen.note(f"{one.title} was not fine-tuned: {one.note}")
@@ -227,9 +220,3 @@ def _row(one: Candidate, tuned: bool, is_equal: bool, size_px: int) -> list[str]
         f"{one.pictures_per_s:,.0f}",
         f"{one.size_mb:.1f}",
     ]
-
-
-def _is_terminal() -> bool:
-    import sys
-
-    return sys.stdout.isatty()

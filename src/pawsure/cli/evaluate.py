@@ -11,14 +11,13 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.exit_codes import ExitCode
-from pawsure.cli.labels import LabelsOption, Level
+from pawsure.cli.options import DataArgument, JsonOption, LabelsOption, Level, ModelArgument
 from pawsure.wording import count, printable
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pawsure.data.catalog import Catalog
-    from pawsure.model.metadata import ModelMetadata
     from pawsure.model.predictor import Predictor
     from pawsure.progress import Progress
 
@@ -35,41 +34,36 @@ class Split(StrEnum):
 
 
 def evaluate(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model file, or the run folder that holds it.")
-    ],
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="Labelled pictures, as for 'pawsure train'.")
-    ],
+    model: ModelArgument,
+    data: DataArgument,
     split: Annotated[
-        Split, typer.Option(help="Which of them; 'all' suits pictures kept apart from training.")
-    ] = Split.TEST,
+        Split | None,
+        typer.Option(
+            help="Which of them (default: test for the model's own data and data with a test "
+            "split, all for others)."
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", help="Another model, to compare with on the same pictures."),
+        typer.Option(metavar="MODEL", help="Another model, to compare on the same pictures."),
     ] = None,
     labels: LabelsOption = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=PATH",
-            help="More labelled pictures, from elsewhere; figures are shown side by side. May be "
-            "given several times. A column 'source' of a manifest does the same.",
+            help="More labelled pictures, from another source; figures are shown side by side. "
+            "Repeatable. A manifest may have a column 'source' instead.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Measure a model on labelled pictures, with 95% intervals.
+    """Measure a model on labelled pictures, with 95% confidence intervals.
 
-    The split is drawn as in training, so that the test pictures of the same data are those
-    that training never saw.
+    The split is drawn as in training, so the test pictures of the model's own data are those
+    that were held out.
     """
-    from pawsure.cli.sources import (
-        column_of_sources,
-        measure_sources,
-        named_sources,
-        show_sources,
-    )
+    from pawsure.cli.sources import column_of_sources, measure_sources, named_sources, show_sources
     from pawsure.data.sources import check_data
     from pawsure.evaluation.evaluate import evaluate as evaluate_split
     from pawsure.evaluation.sources import KEPT
@@ -81,15 +75,17 @@ def evaluate(
     predictor = Predictor(model)
     other = None if against is None else Predictor(against)
     progress = terminal_progress()
-    catalog = _catalog(data, labels, split, predictor.metadata, progress)
-    seen = _seen(predictor, catalog)
+    grouped = _grouped(data, labels, progress)
+    catalog, seen = _split(grouped, predictor)
+    is_elsewhere = split is None and not ("test" in grouped.split or _has_seen(seen))
+    split = split or (Split.ALL if is_elsewhere else Split.TEST)
     figures = evaluate_split(
         predictor,
         catalog,
-        split=None if split is Split.ALL else split.value,
+        split=None if split is Split.ALL else split,
         against=other,
         seen=seen,
-        against_seen=None if other is None else _seen(other, catalog),
+        against_seen=None if other is None else _split(grouped, other)[1],
         source=column_of_sources(catalog),
         progress=progress,
     )
@@ -97,63 +93,63 @@ def evaluate(
         own = figures["sources"] or {Path(data).stem: {name: figures[name] for name in KEPT}}
         figures["sources"] = own | measure_sources(predictor, sources, progress)
     if as_json:
-        screen.answer_json(figures | {"split": split.value})
+        screen.answer_json(figures | {"split": split})
     else:
+        if is_elsewhere:
+            unknown = "; copies of its training pictures can't be detected" if seen is None else ""
+            screen.note(f"The model was trained on other data: measured on all pictures{unknown}.")
+        elif seen is None:
+            screen.note(
+                "No catalog of the run beside the model file: can't check whether the model was "
+                "trained on these pictures."
+            )
         _show_all(figures, split)
         if figures["sources"]:
             show_sources(figures["sources"])
         if against is not None:
             _show_comparison(figures["against"], against)
-        _tell_unreadable(figures["unreadable"])
-        if split is Split.TEST and seen is not None and not seen.any():
-            screen.note(
-                "The model has seen none of these data. To measure on all of them: --split all"
-            )
+        _show_unreadable(figures["unreadable"])
         screen.next_command("To use it", "predict", "PICTURES", "--model", model)
     if figures["unreadable"]:
         raise typer.Exit(ExitCode.SOME_PICTURES)
 
 
-def _catalog(
-    data: str,
-    labels: Level | None,
-    split: Split,
-    metadata: ModelMetadata,
-    progress: Progress,
-) -> Catalog:
-    """The pictures, split as the run that made the model would have split them."""
+def _grouped(data: str, labels: Level | None, progress: Progress) -> Catalog:
+    """The pictures with their copies grouped, and the splits that the data give."""
     from pawsure.copies.grouping import grouped_catalog
     from pawsure.data.sources import open_source
+
+    source = open_source(data, labels=labels, progress=progress)
+    return grouped_catalog(source, for_training=False, progress=progress).catalog
+
+
+def _split(catalog: Catalog, predictor: Predictor) -> tuple[Catalog, np.ndarray | None]:
+    """The pictures, split as the run that made a model would, and which of them it has seen.
+
+    Seen is "train", "validation" or "" for each picture, by the run's catalog beside the model
+    file, or because these are the data that the file names; None: not known.
+    """
+    from pawsure.data.saved_catalog import load_splits, seen_pictures
     from pawsure.data.split import assign_splits
 
-    level = None if labels is None else labels.value
-    source = open_source(data, labels=level, progress=progress)
-    catalog = grouped_catalog(source, for_training=False, progress=progress).catalog
-    if split is Split.ALL:
-        return catalog
-    recipe = tomllib.loads(metadata.recipe)
-    return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
+    recipe = tomllib.loads(predictor.metadata.recipe)
+    drawn = assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
+    trained_on = predictor.metadata.data_fingerprint
+    splits = load_splits(predictor.path.parent / "catalog.parquet", trained_on)
+    if splits is None and drawn.fingerprint == trained_on:
+        splits = {drawn.content[row]: drawn.split[row] for row in drawn.where()}
+    return drawn, None if splits is None else seen_pictures(drawn, splits)
 
 
-def _seen(predictor: Predictor, catalog: Catalog) -> np.ndarray | None:
-    """Which pictures the model was made from, by the run's catalog beside it; None: not known."""
-    from pawsure.data.recorded import recorded_splits, seen_pictures
-
-    file = predictor.path.parent / "catalog.parquet"
-    splits = recorded_splits(file, predictor.metadata.data_fingerprint)
-    return None if splits is None else seen_pictures(catalog, splits)
+def _has_seen(seen: np.ndarray | None) -> bool:
+    return seen is not None and bool((seen != "").any())
 
 
 def _show_all(figures: dict[str, Any], split: Split) -> None:
-    """The figures, those on pictures that the model has not seen first."""
+    """The figures, those on unseen pictures first."""
     seen, unseen = figures["seen"], figures["unseen"]
-    what = f"{_pictures(figures['n'])} (split: {split.value})"
-    if seen is None:
-        screen.note(
-            "There is no catalog of the run beside the model file: whether the model was trained "
-            "on these pictures can't be checked."
-        )
-    elif any(seen.values()):
+    what = f"{_pictures(figures['n'])} (split: {split})"
+    if seen and any(seen.values()):
         screen.answer(_seen_words(seen, figures["n"]))
     if unseen is None:
         _show(figures, what)
@@ -165,16 +161,13 @@ def _show_all(figures: dict[str, Any], split: Split) -> None:
 
 
 def _seen_words(seen: dict[str, int], n: int) -> str:
-    """A warning: how many pictures the model was made from."""
+    """A warning: how many pictures the model has seen."""
     train, validation = seen["train"], seen["validation"]
-    parts = [
-        f"was trained on {train:,} of these {_pictures(n)} or on copies of them" if train else "",
-        f"was selected and calibrated by {validation:,}"
-        + ("" if train else f" of these {_pictures(n)} or by copies of them")
-        if validation
-        else "",
-    ]
-    return f"Warning: the model {', and '.join(filter(None, parts))}. Figures on them are too good."
+    of = f" of these {_pictures(n)} or their copies"
+    parts = [f"trained on {train:,}{of}"] if train else []
+    if validation:
+        parts.append(f"selected and calibrated on {validation:,}{'' if train else of}")
+    return f"Warning: the model was {' and '.join(parts)}. Figures on them are too good."
 
 
 def _pictures(number: int) -> str:
@@ -185,9 +178,9 @@ def _show(figures: dict[str, Any], what: str) -> None:
     """A table for people."""
     from pawsure.evaluation.headline import LEAST_TEST_PICTURES
 
-    screen.answer(f"{what}, 95% intervals in brackets")
+    screen.answer(f"{what}, 95% confidence intervals in brackets")
     if figures["n"] < LEAST_TEST_PICTURES:
-        screen.answer(f"  Fewer than {LEAST_TEST_PICTURES} pictures: too few for precise figures.")
+        screen.answer(f"  Fewer than {LEAST_TEST_PICTURES} pictures: the figures are imprecise.")
     for name, title, form in (
         ("accuracy", "accuracy", ".1%"),
         ("log_loss", "log loss", ".3f"),
@@ -195,56 +188,46 @@ def _show(figures: dict[str, Any], what: str) -> None:
         ("calibration_error", "calibration error", ".1%"),
     ):
         chance = figures[name].get("by_chance")
-        expected = "" if chance is None else f"; {chance:{form}} if it were calibrated"
+        expected = "" if chance is None else f" ({chance:{form}} expected by chance if calibrated)"
         screen.answer(f"  {title:<18}{_with_interval(figures[name], form)}{expected}")
-    _show_answers(figures["answers"])
-    screen.answer("Of the pictures of each label, found (recall):")
+    answers = figures["answers"]
+    if answers["answered"]["value"] < 1:
+        for name in ("answered", "unsure", "neither"):
+            screen.answer(f"  {name:<18}{_with_interval(answers[name], '.1%')}")
+        if answers["error"] is not None:
+            screen.answer(f"  {'error if answered':<18}{_with_interval(answers['error'], '.2%')}")
+    screen.answer("Recall by label:")
     width = max(map(len, figures["labels"]))
     for label, own in figures["per_class"].items():
-        found = _with_interval(own["recall"], ".1%") if own["recall"] else "no pictures"
-        screen.answer(f"  {label:<{width}}  {found}  of {own['n']:,}{_mistaken(figures, label)}")
+        recall = _with_interval(own["recall"], ".1%") if own["recall"] else "no pictures"
+        screen.answer(f"  {label:<{width}}  {recall}  of {own['n']:,}{_mistaken(figures, label)}")
 
 
-def _show_answers(answers: dict[str, Any]) -> None:
-    """What the model's own thresholds make of the pictures."""
-    if answers["answered"]["value"] < 1:
-        for name, title in (
-            ("answered", "answered"),
-            ("unsure", "unsure"),
-            ("neither", "neither"),
-        ):
-            screen.answer(f"  {title:<18}{_with_interval(answers[name], '.1%')}")
-        if answers["error"] is not None:
-            screen.answer(f"  {'wrong if answered':<18}{_with_interval(answers['error'], '.2%')}")
-
-
-def _show_comparison(found: dict[str, Any], against: Path) -> None:
-    """Which of two models is better, if that can be told."""
-    accuracy, gain, loss = (
-        found[name] for name in ("accuracy", "difference", "log_loss_difference")
-    )
-    verdict = "no more than noise" if found["p_value"] >= 0.05 else "beyond noise"
+def _show_comparison(result: dict[str, Any], against: Path) -> None:
+    """Which of two models is better, if the pictures can tell."""
+    gain, loss = result["difference"], result["log_loss_difference"]
+    significant = "significant" if result["p_value"] < 0.05 else "not significant"
     screen.answer(
-        f"Against {printable(str(against))}, on the same pictures "
-        f"(its accuracy: {_with_interval(accuracy, '.1%')}):"
+        f"Compared with {printable(str(against))} on the same pictures (its accuracy: "
+        f"{_with_interval(result['accuracy'], '.1%')}):"
     )
     screen.answer(
-        f"  accuracy          {gain['value']:+.1%} [{gain['low']:+.1%}, {gain['high']:+.1%}], "
-        f"{verdict}: {found['only_this']:,} right only here, {found['only_other']:,} only there "
-        f"(McNemar p = {found['p_value']:.2g})"
+        f"  accuracy          {_with_interval(gain, '+.1%')}, {significant} (McNemar p = "
+        f"{result['p_value']:.2g}). Only this model right: {result['only_this']:,}; only the "
+        f"other: {result['only_other']:,}."
     )
     screen.answer(f"  log loss          {_with_interval(loss, '+.3f')}")
-    seen, unseen = found["seen"], found["unseen"]
+    seen, unseen = result["seen"], result["unseen"]
     if seen and any(seen.values()):
         screen.answer(
-            f"  Warning: it was trained on {seen['train']:,} of these pictures, and selected and "
-            f"calibrated by {seen['validation']:,}."
+            f"  Warning: the other was trained on {seen['train']:,} of these pictures, and "
+            f"selected and calibrated on {seen['validation']:,}."
         )
     if unseen:
-        gain = unseen["difference"]
         screen.answer(
-            f"  On {_pictures(unseen['n'])} that neither has seen: accuracy {gain['value']:+.1%} "
-            f"[{gain['low']:+.1%}, {gain['high']:+.1%}] (McNemar p = {unseen['p_value']:.2g})"
+            f"  On {_pictures(unseen['n'])} that neither has seen: accuracy "
+            f"{_with_interval(unseen['difference'], '+.1%')} (McNemar p = "
+            f"{unseen['p_value']:.2g})"
         )
 
 
@@ -253,19 +236,19 @@ def _with_interval(figure: dict[str, float], form: str) -> str:
 
 
 def _mistaken(figures: dict[str, Any], label: str) -> str:
-    """What pictures of a label were taken for, most often first."""
+    """What else pictures of a label were predicted as, most frequent first."""
     labels = figures["labels"]
     row = figures["confusion_matrix"][labels.index(label)]
     others = sorted(
-        ((count, other) for other, count in zip(labels, row, strict=True) if other != label),
+        ((number, other) for other, number in zip(labels, row, strict=True) if other != label),
         reverse=True,
     )
-    wrong = [f"{count:,} as {other}" for count, other in others[:3] if count]
-    return f"; taken {', '.join(wrong)}" if wrong else ""
+    wrong = [f"{number:,} as {other}" for number, other in others[:3] if number]
+    return f"; predicted {', '.join(wrong)}" if wrong else ""
 
 
-def _tell_unreadable(unreadable: list[dict[str, str]]) -> None:
+def _show_unreadable(unreadable: list[dict[str, str]]) -> None:
     for picture in unreadable[:20]:
         screen.note(f"{printable(picture['path'])}: {picture['error']}")
     if len(unreadable) > 20:
-        screen.note(f"… and {len(unreadable) - 20:,} more that could not be read; --json has all.")
+        screen.note(f"… and {len(unreadable) - 20:,} more could not be read; --json lists all.")

@@ -14,7 +14,7 @@ from pawsure.errors import PictureError, UsageError
 from pawsure.model.answer import Answer, Failure
 
 ENDING = ".evidence.jpg"
-"""No camera and no program names pictures so: none of the user's is ever written over."""
+"""No camera or program uses this name, so no picture of the user is overwritten."""
 
 INDEX = "index.csv"
 
@@ -23,15 +23,15 @@ _LONGEST_PX = 640
 
 
 class EvidenceFolder:
-    """Draws answers into a folder, one file each, and keeps track of which is of what.
+    """Saves the heat maps of answers, one file each, and lists which is of which picture.
 
     Args:
-        folder: is made if need be.
+        folder: created if it does not exist.
         searched: files and folders that the pictures come from.
 
     Raises:
-        UsageError: the folder is among those, so that the next run would take maps for
-            pictures, or can't be made.
+        UsageError: the folder is inside of those, so that the next run would take maps for
+            pictures, or can't be created.
     """
 
     def __init__(self, folder: Path, searched: Sequence[Path]) -> None:
@@ -42,10 +42,10 @@ class EvidenceFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{folder} can't be made: {error.strerror or error}.") from error
+            raise UsageError(f"{folder} can't be created: {error.strerror or error}.") from error
 
     def write(self, answer: Answer | Failure) -> None:
-        """Draw one answer; a picture that can't be read (any more) is left out."""
+        """Save one heat map; unreadable pictures are left out."""
         from pawsure.data.files import atomic_path
 
         if isinstance(answer, Failure) or answer.path is None:
@@ -60,7 +60,7 @@ class EvidenceFolder:
         self._index.append((answer.path, name))
 
     def write_index(self) -> None:
-        """Tell which file shows which picture."""
+        """Write which file shows which picture."""
         from pawsure.data.files import atomic_path
 
         with (
@@ -76,22 +76,18 @@ class EvidenceFolder:
         return len(self._index)
 
     def _name_for(self, path: str) -> str:
-        """The picture's own name where it is free; else with a mark of its whole path."""
+        """The picture's own name if it is free, else with a hash of its path."""
         stem = plain_name(Path(path).stem)
         digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
         names = (stem, *(f"{stem}-{digest[:length]}" for length in (8, 16, 64)))
         counted = (f"{stem}-{digest}-{turn}" for turn in range(2, len(self._taken) + 3))
         name = next(name for name in (*names, *counted) if name.casefold() not in self._taken)
-        self._taken.add(name.casefold())  # some file systems do not tell Rex from rex
+        self._taken.add(name.casefold())  # for file systems that ignore case
         return name + ENDING
 
 
 def plain_name(stem: str) -> str:
-    """A name that is one file in one folder wherever it is written.
-
-    Letters and digits of any script stay; what moves between folders, or what a system keeps
-    for itself, does not.
-    """
+    """A file name that every system takes: no separators, no reserved names."""
     name = re.sub(r"[^\w.()+ -]", "_", stem, flags=re.UNICODE)
     name = name.encode("utf-8", "replace").decode().strip(" .")[:_LONGEST_NAME]
     is_device = re.fullmatch(r"(?i:con|prn|aux|nul|com\d|lpt\d)(\..*)?", name)
@@ -99,14 +95,11 @@ def plain_name(stem: str) -> str:
 
 
 @contextmanager
-def evidence_folder(
-    folder: Path | None, searched: Sequence[Path]
-) -> Iterator[EvidenceFolder | None]:
-    """A folder to draw into, or None where none was asked for; closed by its index."""
-    drawn = None if folder is None else EvidenceFolder(folder, searched)
+def evidence_folder(folder: Path, searched: Sequence[Path]) -> Iterator[EvidenceFolder]:
+    """A folder for heat maps, which gets its index in the end."""
+    drawn = EvidenceFolder(folder, searched)
     yield drawn
-    if drawn is not None:
-        drawn.write_index()
+    drawn.write_index()
 
 
 def _refuse_inside(folder: Path, searched: Sequence[Path]) -> None:
@@ -115,8 +108,8 @@ def _refuse_inside(folder: Path, searched: Sequence[Path]) -> None:
         given = path.resolve()
         if given.is_dir() and (place == given or given in place.parents):
             raise UsageError(
-                f"--evidence {folder} lies inside {path}, which is searched for pictures: the "
-                "next run would answer for its own maps. Name a folder outside of it."
+                f"--evidence {folder} is inside {path}: the next run would classify the heat maps. "
+                "Choose a folder outside of it."
             )
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--evidence {folder} is a file; name a folder to draw into.")
+        raise UsageError(f"--evidence {folder} is a file; name a folder.")

@@ -1,4 +1,4 @@
-"""What the process tells the shell: one table from errors to exit codes."""
+"""The table from errors to exit codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pawsure.errors import DataError, ModelFileError, PictureError, UsageError
 
 
 class ExitCode(IntEnum):
-    """How a command ended."""
+    """Exit codes of all commands."""
 
     ALL_ANSWERED = 0
     UNEXPECTED = 1
@@ -16,10 +16,10 @@ class ExitCode(IntEnum):
     SOME_PICTURES = 3
     DATA = 4
     MODEL_FILE = 5
-    STOPPED = 130  # by Ctrl+C: 128 + SIGINT, as shells have it
+    STOPPED = 130  # by Ctrl+C: 128 + SIGINT, as in shells
 
 
-# The branches of the tree in pawsure/errors.py; no class stands under two of them.
+# The branches of the tree in pawsure/errors.py; no class is in two of them.
 EXIT_CODES: dict[type[Exception], ExitCode] = {
     UsageError: ExitCode.USAGE,
     PictureError: ExitCode.SOME_PICTURES,
@@ -29,7 +29,7 @@ EXIT_CODES: dict[type[Exception], ExitCode] = {
 
 
 def exit_code(error: Exception) -> ExitCode:
-    """The code that says what kind of error ended a command."""
+    """The exit code of an error."""
     for kind, code in EXIT_CODES.items():
         if isinstance(error, kind):
             return code

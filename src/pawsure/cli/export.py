@@ -1,4 +1,4 @@
-"""`pawsure export`: a model file for somewhere else, checked picture by picture."""
+"""`pawsure export`: a model in another format, checked picture by picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.chatter import without_chatter
-from pawsure.cli.labels import LabelsOption, Level
+from pawsure.cli.options import JsonOption, LabelsOption, Level, ModelArgument, read_share
 from pawsure.errors import DataError, SourceError, UsageError
 from pawsure.extras import needing
 from pawsure.progress_bars import terminal_progress
@@ -30,51 +30,50 @@ _SAMPLE = "sample"
 
 
 def export(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model file, or the run folder that holds it.")
-    ],
+    model: ModelArgument,
     to: Annotated[
         str,
         typer.Option(
             metavar="FORMAT",
-            help="int8 (a model file a third as large), two-looks (one that looks twice: fewer "
-            "mistakes, twice the time), litert (phones and small boards), "
-            "saved-model (TensorFlow), browser (a page that needs no server of ours).",
+            help="int8 (a model file a third as large), two-looks (test-time augmentation: fewer "
+            "mistakes, twice the time), litert (phones and small boards), saved-model "
+            "(TensorFlow), browser (a web page that needs no server).",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="PATH", help="The folder to make; must not exist.")],
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="The folder to create; it must not exist.")
+    ],
     precision: Annotated[
         str | None,
-        typer.Option(help="Of litert: float32, float16 (the default) or int8."),
+        typer.Option(help="For litert: float32, float16 (the default) or int8."),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="DATA",
-            help="What the model was trained on; by default what its run folder names.",
+            metavar="DATA", help="The training data (default: those that the run folder names)."
         ),
     ] = None,
     max_changed: Annotated[
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="Pictures that may get another label than from MODEL: 0.1%, for int8 2%.",
+            help="Largest share of pictures that may get another label (default: 0.1%; int8: 2%).",
         ),
     ] = None,
     runtime: Annotated[
         Path | None,
         typer.Option(
-            help="Of browser: the npm package onnxruntime-web, a file or a folder; by default npm "
-            "fetches it, once.",
+            help="For browser: the npm package onnxruntime-web, a file or a folder (default: "
+            "downloaded by npm, once).",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the pictures that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for selecting pictures.")] = 0,
     labels: LabelsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Export a model, and compare it with MODEL on real pictures before it is written."""
+    """Export a model; it is written only if it agrees with MODEL on pictures."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is loaded
-    changed = None if max_changed is None else _share(max_changed)
+    changed = None if max_changed is None else read_share("--max-changed", max_changed)
     from pawsure.data.sources import check_data
     from pawsure.export.choices import FITTED, check_choice, check_free, needs_tensorflow
     from pawsure.model.predictor import Predictor
@@ -82,7 +81,7 @@ def export(
     check_choice(to, precision)
     check_free(out)
     if runtime is not None and to != "browser":
-        raise UsageError(f"Only browser takes a --runtime; '{to}' needs none.")
+        raise UsageError(f"--runtime is for --to browser; got --to {to}.")
     if data is not None:
         check_data(data)
     predictor = Predictor(model)
@@ -122,7 +121,7 @@ def _show(result: ExportResult, model_file: Path) -> None:
 
     before = model_file.stat().st_size
     screen.answer(
-        f"{result.model}: {result.num_bytes / 1e6:.2f} MB, the model file {before / 1e6:.2f} MB."
+        f"{result.model}: {result.num_bytes / 1e6:.2f} MB (the model file: {before / 1e6:.2f} MB)."
     )
     screen.answer(agreement_sentence(result.agreement))
     if result.accuracy:
@@ -137,60 +136,40 @@ def _catalog(
     needs_labels: bool,
     progress: Progress,
 ) -> Catalog:
-    """The pictures of the run, split as it split them.
-
-    Where they are not at hand and any picture will do, the drawn sample.
-    """
+    """The pictures of the run with its splits; else, if any pictures will do, the drawn sample."""
     from pawsure.copies.grouping import grouped_catalog
     from pawsure.data.catalog import build_catalog
     from pawsure.data.layouts import OUTER
-    from pawsure.data.recorded import recorded_catalog
+    from pawsure.data.saved_catalog import load_catalog
     from pawsure.data.sources import open_source
     from pawsure.data.split import assign_splits
 
     run_folder = model_file.parent
     try:
         named = data or _recorded_data(model_file)
-        # For pictures that the run recorded it is all one which folder names the label.
+        # Recorded pictures have recorded labels, whatever the level.
         source = open_source(named, labels=OUTER, progress=progress)
     except SourceError as exc:
         if data is not None:
             raise
         if needs_labels:
-            raise DataError(
-                f"{exc} This is fitted on training pictures: say where they are with --data DATA."
-            ) from exc
-        progress.say(f"{exc} It is compared on drawn pictures; for others give --data DATA.")
+            raise DataError(f"{exc} This export needs the training pictures: --data DATA.") from exc
+        progress.say(f"{exc} Comparing on drawn pictures; --data DATA takes others.")
         return build_catalog(_SAMPLE, progress=progress)
-    recorded = recorded_catalog(run_folder / "catalog.parquet", source)
+    recorded = load_catalog(run_folder / "catalog.parquet", source)
     if recorded is not None:
         return recorded
     recipe = tomllib.loads(metadata.recipe)
-    source = open_source(named, labels=None if labels is None else labels.value)
+    source = open_source(named, labels=labels)
     catalog = grouped_catalog(source, progress=progress).catalog
     return assign_splits(catalog, seed=recipe.get("seed", 0), **recipe.get("split", {}))
 
 
 def _recorded_data(model_file: Path) -> str:
-    """What metrics.json says that the run was on.
-
-    Raises:
-        SourceError: there is no such file, or it does not say.
-    """
+    """The data that metrics.json names; SourceError if it names none."""
     try:
         text = (model_file.parent / "metrics.json").read_text("utf-8")
         data = json.loads(text)["data"]
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise SourceError(f"Nothing beside {model_file} says what it was trained on.") from exc
+        raise SourceError(f"No training data recorded for {model_file}.") from exc
     return str(data)
-
-
-def _share(text: str) -> float:
-    """A share of one, written as such or with a percent sign."""
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise UsageError(f"--max-changed is a share such as 0.5% or 0.005; got '{text}'.")
-    return share

@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ import typer
 
 from pawsure.cli import screen
 from pawsure.cli.exit_codes import ExitCode
+from pawsure.cli.options import ModelOption
 from pawsure.errors import UsageError
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.wording import agreeing, count
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from pawsure.cli.evidence_files import EvidenceFolder
     from pawsure.model.predictor import Predictor
 
-
-_MEASURED = 1_000  # pictures whose names are looked at to line up columns
-_BATCH_SIZE = 8  # that of pawsure.model.predictor, which would take long to import for it
-_STEPS = 16  # pictures a step of the bar: a step takes as long as a hundredth of an answer
+_ALIGNED = 1_000  # pictures whose names decide the width of the first column
+_BATCH_SIZE = 8  # that of pawsure.model.predictor, whose import takes long
+_STEPS = 16  # pictures a step of the bar: a step costs a hundredth of an answer
 
 EXAMPLE = "Example: pawsure predict photos/ --model runs/pets/model.onnx"
 
@@ -37,55 +37,53 @@ EXAMPLE = "Example: pawsure predict photos/ --model runs/pets/model.onnx"
 def predict(
     paths: Annotated[
         list[Path],
-        # One that may not be read is answered for like any other that can't be.
-        typer.Argument(
-            metavar="PATH…", readable=False, help="Pictures, and folders to search for pictures."
-        ),
+        # Typer need not check: unreadable pictures are reported one by one.
+        typer.Argument(metavar="PATH…", readable=False, help="Pictures, and folders of pictures."),
     ],
-    model: Annotated[
-        Path | None, typer.Option(help="A model file, or the run folder that holds one.")
-    ] = None,
+    model: ModelOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, for machines.")
+        bool, typer.Option("--json", help="Print one JSON object per line.")
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write a CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file.")] = None,
     jsonl: Annotated[
-        Path | None, typer.Option(help="Write a file with one JSON object a line.")
+        Path | None, typer.Option(help="Write a file with one JSON object per line.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a file of a run that was cut off.")
+        bool,
+        typer.Option(
+            "--resume", help="Resume an interrupted run with --csv, --parquet or --jsonl."
+        ),
     ] = False,
     evidence: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Draw into this folder what in each picture spoke for its answer."
-        ),
+        Path | None, typer.Option(metavar="DIR", help="Save heat maps here.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a forward pass.")] = _BATCH_SIZE,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pictures per forward pass.")
+    ] = _BATCH_SIZE,
 ) -> None:
-    """Say what is in pictures.
+    """Classify pictures: a label, 'unsure' or 'neither' for each.
 
-    Exit code: 0 when all were answered, 3 when some could not be read.
+    Exit code 0: all were answered; 3: some could not be read.
     """
     kind, file = _destination(as_json, {"csv": csv, "parquet": parquet, "jsonl": jsonl})
     if resume:
         _check_resumable(file, evidence)
 
     from pawsure.data.listing import count_pictures, iter_pictures
-    from pawsure.data.passed_over import PassedOver
+    from pawsure.data.skipped import Skipped
     from pawsure.model.onboard import ON_BOARD, check_model
     from pawsure.model.predictor import load
 
     check_model(model)
-    passed = PassedOver()
-    total = count_pictures(paths, passed)
-    # A pass of its own on each core answers most; for a single picture all cores share one.
+    skipped = Skipped()
+    total = count_pictures(paths, skipped)
+    # One pass on each core is fastest; for a single picture all cores share one pass.
     predictor = load(model, threads=None if total == 1 else 1)
     if evidence is not None and not predictor.tells_places:
         raise UsageError(
-            f"{predictor.path.name} has no heat maps: its network gives one set of features for "
-            "the whole picture. Leave --evidence out."
+            f"{predictor.path.name} has no heat maps: its network pools the features of the whole "
+            "picture. Leave --evidence out."
         )
     if resume and file is not None and _finished(file):
         return
@@ -111,15 +109,19 @@ def predict(
                 if number % _STEPS == 0:
                     progress.advance(_STEPS)
     except KeyboardInterrupt:
-        _tell_stopped(tally.total(), total, file)
+        screen.note(f"Stopped: {tally.total():,} of {count(total, 'picture')} answered.")
+        if file is not None and tally:
+            screen.note(
+                "The answers so far are saved. To continue, repeat the command with --resume."
+            )
         raise typer.Exit(ExitCode.STOPPED) from None
     if drawn is not None:
         screen.note(
             f"{count(len(drawn), 'heat map')} {agreeing(len(drawn), 'is', 'are')} in {evidence}: "
-            "warm for the answer, blue against."
+            "warm areas support the label, blue areas oppose it."
         )
-    passed.locked.clear()  # each of them has a row with its error
-    for sentence in passed.sentences():
+    skipped.unsearchable.clear()  # each has a row with its error
+    for sentence in skipped.sentences():
         screen.note(sentence)
     if not as_json:
         _close(tally, model or Path(ON_BOARD[0]), file, paths)
@@ -128,17 +130,17 @@ def predict(
 
 
 def _destination(as_json: bool, files: dict[str, Path | None]) -> tuple[str, Path | None]:
-    """The option that says where answers go, and the file that it names, if it does."""
+    """The option that says where answers go, and its file, if it has one."""
     given = [(f"--{name}", file) for name, file in files.items() if file is not None]
     options = ["--json"] * as_json + [option for option, _ in given]
     if len(options) > 1:
-        raise UsageError(f"Choose one of {', '.join(options)}: answers go to one place.")
+        raise UsageError(f"Choose one of {', '.join(options)}.")
     if not given:
         return "".join(options), None
     option, file = given[0]
     if not file.absolute().parent.is_dir():
         raise UsageError(
-            f"There is no folder {file.parent} to write {file.name} into. Make it first."
+            f"There is no folder {file.parent} to write {file.name} to. Create it first."
         )
     if file.is_dir():
         raise UsageError(f"{file} is a folder. Name a file to write answers to.")
@@ -148,26 +150,22 @@ def _destination(as_json: bool, files: dict[str, Path | None]) -> tuple[str, Pat
 def _check_resumable(file: Path | None, evidence: Path | None) -> None:
     if file is None:
         raise UsageError(
-            "--resume goes on with a file: name the one that was cut off by --csv, --parquet or "
-            "--jsonl."
+            "--resume needs the file of the interrupted run: add --csv, --parquet or --jsonl."
         )
     if evidence is not None:
         raise UsageError(
-            "--resume goes on with tables, not with heat maps. Leave --evidence out, or start "
-            "again without --resume."
+            "--resume does not resume heat maps. Leave --evidence out, or start again without "
+            "--resume."
         )
 
 
 def _finished(file: Path) -> bool:
-    """Whether there is nothing to go on with, which is told."""
+    """Whether there is nothing to resume, which is reported."""
     from pawsure.cli.answer_files import is_finished
 
     finished = is_finished(file)
     if finished:
-        screen.note(
-            f"{file} is finished, and nothing unfinished lies beside it. Without --resume it is "
-            "written anew."
-        )
+        screen.note(f"{file} is finished. Without --resume it is written again.")
     return finished
 
 
@@ -200,7 +198,7 @@ def _answers(
 ) -> Iterator[AnswerFile | _Screen]:
     """Where answers go."""
     if file is None:
-        yield _Screen(_written_out(kind, paths, predictor.labels))
+        yield _Screen(_writer(kind, paths, predictor.labels))
         return
     from pawsure.cli.answer_files import answer_file
     from pawsure.cli.answer_rows import columns
@@ -216,14 +214,13 @@ def _answers(
         yield answers
 
 
-def _written_out(kind: str, paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
+def _writer(kind: str, paths: Sequence[Path], labels: Sequence[str]) -> WriteAnswer:
     from pawsure.cli.answer_text import json_lines, text_lines
+    from pawsure.data.listing import iter_pictures
 
     if kind == "--json":
         return json_lines
-    from pawsure.data.listing import iter_pictures
-
-    return text_lines(list(islice(iter_pictures(paths), _MEASURED)), labels)
+    return text_lines(list(islice(iter_pictures(paths), _ALIGNED)), labels)
 
 
 def _rows(kind: str, labels: Sequence[str]) -> Rows:
@@ -242,19 +239,18 @@ def _digest(path: Path) -> str:
 
 
 def _bar_is_of_use(file: Path | None) -> bool:
-    """Answers on a screen show by themselves how far it is."""
+    """Answers on a screen are their own progress."""
     return sys.stderr.isatty() and (file is not None or not sys.stdout.isatty())
 
 
-@contextmanager
-def _drawing(folder: Path | None, paths: Sequence[Path]) -> Iterator[EvidenceFolder | None]:
+def _drawing(
+    folder: Path | None, paths: Sequence[Path]
+) -> AbstractContextManager[EvidenceFolder | None]:
     if folder is None:
-        yield None
-        return
+        return nullcontext()
     from pawsure.cli.evidence_files import evidence_folder
 
-    with evidence_folder(folder, paths) as drawn:
-        yield drawn
+    return evidence_folder(folder, paths)
 
 
 @contextmanager
@@ -272,17 +268,12 @@ def _counted(total: int, *, shown: bool) -> Iterator[Progress]:
         progress.finish()
 
 
-def _tell_stopped(done: int, total: int, file: Path | None) -> None:
-    screen.note(f"Stopped: {done:,} of {count(total, 'picture')} answered.")
-    if file is not None and done:
-        screen.note("What there is is kept. To go on, give the same command with --resume.")
-
-
 def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: list[Path]) -> None:
-    """Say what there was, and what to do next."""
+    """Sum up, and show the next command."""
     failed = tally[""]
-    counts = ", ".join(f"{count} {answer}" for answer, count in tally.most_common() if answer)
-    screen.note(f"{count(tally.total(), 'picture')}: {counts or 'none answered'}{_unread(failed)}")
+    counts = ", ".join(f"{number:,} {answer}" for answer, number in tally.most_common() if answer)
+    unread = f"; {failed:,} could not be read" if failed else ""
+    screen.note(f"{count(tally.total(), 'picture')}: {counts or 'none answered'}{unread}")
     if table is None:
         named = paths if len(paths) <= 3 else ["PICTURES"]
         chosen = ["--model", model] if model else []
@@ -290,7 +281,3 @@ def _close(tally: Counter[str], model: Path | None, table: Path | None, paths: l
         return
     screen.note(f"The answers are in {table}.")
     screen.next_command("To measure the model", "evaluate", model or "MODEL", "LABELLED-PICTURES")
-
-
-def _unread(failed: int) -> str:
-    return f"; {failed:,} could not be read" if failed else ""

@@ -1,4 +1,4 @@
-"""`pawsure report`: the page of a run, made anew."""
+"""`pawsure report`: write the report of a run again."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Annotated
 import typer
 
 from pawsure.cli import screen
+from pawsure.cli.options import JsonOption
 
 EXAMPLE = "Example: pawsure report runs/mine"
 
 
 def report(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="The run folder that 'pawsure train' has left.")
+        Path, typer.Argument(metavar="RUN", help="The run folder that 'pawsure train' wrote.")
     ],
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Where its pictures are now, if they have moved."),
+        typer.Option(metavar="DATA", help="Where the pictures are, if they have moved."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write the report of a run: one page, to be opened in any browser.
+    """Write the report of a run: one HTML page.
 
-    Every run ends with one; this makes it anew, after an upgrade or where the data have moved.
+    Every run writes one; this writes it again, after an upgrade or if the data have moved.
     """
     from pawsure.progress_bars import terminal_progress
     from pawsure.report.build import write_report
@@ -34,5 +35,5 @@ def report(
         screen.answer_json({"report": str(path), "bytes": path.stat().st_size})
         return
     screen.answer(str(path))
-    screen.note(f"{path.stat().st_size / 1e6:.1f} MB, in one file; open it in a browser.")
+    screen.note(f"One file, {path.stat().st_size / 1e6:.1f} MB; open it in a browser.")
     screen.next_command("To use the model", "predict", "PICTURES", "--model", run)

@@ -1,4 +1,4 @@
-"""What a person or a program reads: answers on standard output, the rest on standard error."""
+"""Output: answers on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import shlex
 import sys
 from typing import Any
 
-STANDARD_OUTPUT = "Standard output"
-"""What errors call it."""
+STANDARD_OUTPUT = "Standard output"  # its name in errors
 
 
 def answer(line: str) -> None:
-    """Show a line of what was asked for; safe to pipe."""
+    """Print a line of the result; safe to pipe."""
     try:
         print(line)
     except OSError as exc:
@@ -21,26 +20,25 @@ def answer(line: str) -> None:
 
 
 def answer_json(content: dict[str, Any]) -> None:
-    """Show one object as one line of JSON."""
+    """Print one object as one line of JSON."""
     answer(json.dumps(content))
 
 
 def note(line: str) -> None:
-    """Tell a person something beside the answer."""
+    """Print a line for people."""
     print(line, file=sys.stderr)
 
 
 def next_command(why: str, *words: object) -> None:
-    """Close with the command that most people want next.
+    """Print the command that most people want next.
 
     Args:
-        why: what it is for, such as "To use it".
-        words: the command after `pawsure`; quoted where a shell needs it. Words in capitals
-            stand for what only the reader knows.
+        why: its purpose, such as "To use it".
+        words: the command after `pawsure`. Words in capitals are placeholders.
     """
     note(f"{why}: {command(*words)}")
 
 
 def command(*words: object) -> str:
-    """A command of ours as it is typed into a shell; `words` come after `pawsure`."""
+    """A pawsure command, quoted for a shell; `words` come after `pawsure`."""
     return f"pawsure {shlex.join(str(word) for word in words)}"

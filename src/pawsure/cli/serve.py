@@ -1,14 +1,16 @@
-"""`pawsure serve`: a page and an API over one model file."""
+"""`pawsure serve`: a web page and an API for one model file."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pawsure.cli import screen
+from pawsure.cli.options import ModelOption
 from pawsure.errors import MissingExtraError, UsageError
 
 EXAMPLE = "Example: pawsure serve --model runs/pets/model.onnx"
@@ -18,59 +20,61 @@ _MEBIBYTE = 1024 * 1024
 
 
 def serve(
-    model: Annotated[
-        Path | None, typer.Option(help="A model file, or the run folder that holds one.")
-    ] = None,
+    model: ModelOption = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 is every one of this machine's.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is all addresses of this machine.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8000,
     name: Annotated[
-        str | None, typer.Option(help="What the model is called; else by its file.")
+        str | None, typer.Option(help="Name of the model in the API (default: from its path).")
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar="PAWSURE_TOKEN", help="Clients must show it as a bearer token."),
+        typer.Option(envvar="PAWSURE_TOKEN", help="Bearer token that clients must send."),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Answer to this host name too, such as one that a proxy passes on "
-            "(*.example.org for all under it). Repeatable.",
+            help="Also accept this host name, such as one that a proxy forwards "
+            "(*.example.org for all subdomains). Repeatable.",
         ),
     ] = None,
     root_path: Annotated[
         str,
-        typer.Option(metavar="PATH", help="Prefix under which a proxy serves this, as /pets."),
+        typer.Option(metavar="PATH", help="Path prefix behind a proxy, such as /pets."),
     ] = "",
     cors: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ORIGIN",
-            help="Let pages of this origin ask, such as https://example.org (* for all). "
-            "Repeatable; without it, browsers let no other site's page read an answer.",
+            help="Let pages of this origin use the API, such as https://example.org (* for all). "
+            "Repeatable. Without it, browsers block other sites.",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures a forward pass.")] = 4,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures per forward pass.")] = 4,
     max_waiting: Annotated[
-        int, typer.Option(min=1, help="Most pictures taken on at once; others get a 503.")
+        int, typer.Option(min=1, help="Most pictures in the queue; further requests get a 503.")
     ] = 256,
-    max_megabytes: Annotated[int, typer.Option(min=1, help="Of one picture's file.")] = 20,
-    max_megapixels: Annotated[int, typer.Option(min=1, help="Of one picture.")] = 50,
+    max_megabytes: Annotated[int, typer.Option(min=1, help="Largest picture file, in MiB.")] = 20,
+    max_megapixels: Annotated[
+        int, typer.Option(min=1, help="Largest picture, in megapixels.")
+    ] = 50,
     threads: Annotated[
         int,
         typer.Option(
             min=1,
-            help="CPU threads of one forward pass. With 1, as many passes at once as cores: most "
-            "answers a second. More are for one client at a time and a large network.",
+            help="CPU threads per forward pass. 1 answers most pictures a second, with one pass on "
+            "each core; more suit a single client and a large network.",
         ),
     ] = 1,
-    log_requests: Annotated[bool, typer.Option(help="A line for each request.")] = False,
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests", help="Log a line for each request.")
+    ] = False,
 ) -> None:
-    """Answer over HTTP, with a page for people and an API for programs.
+    """Serve a model over HTTP: a web page and an API.
 
-    Only this machine can ask, unless --host says otherwise.
+    Only this machine can connect, unless --host is set.
     """
     from pawsure.model.onboard import check_model
 
@@ -112,27 +116,22 @@ def serve(
 
 
 def _announce(address: str, host: str, token: str | None, *, open_to_all: bool) -> None:
-    screen.note(f"The page is at {address}, what programs may ask at {address}/docs.")
+    screen.note(f"Page: {address}  API: {address}/docs")
     if open_to_all:
-        screen.note(f"Whoever reaches {host} may ask: there is no --token.")
+        screen.note(f"Warning: everybody who can reach {host} can use it; --token restricts this.")
     shown = "" if token is None else "-H 'Authorization: Bearer TOKEN' "
-    screen.note(f"To ask it: curl {shown}-F pictures=@PICTURE {address}/v1/predict")
-    screen.note("Ctrl+C ends it.")
+    screen.note(f"To use the API: curl {shown}-F pictures=@PICTURE {address}/v1/predict")
+    screen.note("Stop with Ctrl+C.")
 
 
 def _name_of(path: Path) -> str:
-    """The run folder's name for a model.onnx, else the file's; made fit for an address."""
+    """The run folder's name for a model.onnx, else the file's; made fit for a URL."""
     path = path.resolve()
-    named = path.parent.name if path.name == "model.onnx" else path.stem
-    kept = "".join(letter if _fits(letter) else "-" for letter in named)
-    return kept.strip("-.") or "model"
+    name = path.parent.name if path.name == "model.onnx" else path.stem
+    return re.sub(r"[^a-zA-Z0-9._-]", "-", name).strip("-.") or "model"
 
 
 def _checked_name(name: str) -> str:
-    if not all(map(_fits, name)) or not name.strip("."):
-        raise UsageError("--name stands in addresses: letters, digits, '-', '_' and '.' only.")
+    if not re.fullmatch(r"[a-zA-Z0-9._-]+", name) or not name.strip("."):
+        raise UsageError("--name is part of URLs: only letters, digits, '-', '_' and '.'.")
     return name
-
-
-def _fits(letter: str) -> bool:
-    return letter.isascii() and (letter.isalnum() or letter in "-_.")

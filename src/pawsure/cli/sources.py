@@ -22,24 +22,24 @@ def named_sources(given: list[str], data: str) -> dict[str, str]:
     Raises:
         typer.BadParameter: one is not NAME=PATH, or a name comes twice.
     """
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for each in given:
-        name, equals, path = each.partition("=")
-        if not (name.strip() and equals and path):
+        name, _, path = (part.strip() for part in each.partition("="))
+        if not (name and path):
             raise typer.BadParameter(
                 f"'{each}' is not NAME=PATH. Write --source web=PATH for labelled pictures from "
-                f"elsewhere; pictures of {data} can be told apart by a column 'source' of a "
-                "manifest.",
+                f"another source; to tell apart pictures of {data}, list them in a manifest with "
+                "a column 'source'.",
                 param_hint="--source",
             )
-        if name.strip() in found:
-            raise typer.BadParameter(f"'{name.strip()}' is named twice.", param_hint="--source")
-        found[name.strip()] = path
-    return found
+        if name in sources:
+            raise typer.BadParameter(f"'{name}' is named twice.", param_hint="--source")
+        sources[name] = path
+    return sources
 
 
 def column_of_sources(catalog: Catalog) -> np.ndarray | None:
-    """What a manifest says of each picture in its column `source`; None: it has none."""
+    """The column `source` of a manifest, object (N,) of str; None if there is none."""
     named: dict[str, str] = getattr(catalog.source, "source_of", {})
     if not named:
         return None
@@ -49,7 +49,7 @@ def column_of_sources(catalog: Catalog) -> np.ndarray | None:
 def measure_sources(
     predictor: Predictor, sources: dict[str, str], progress: Progress
 ) -> dict[str, dict[str, Any]]:
-    """Figures of every labelled picture of each source."""
+    """Figures of each source, on all its pictures."""
     return {
         name: source_figures(
             predict(
@@ -62,10 +62,10 @@ def measure_sources(
 
 
 def show_sources(sources: dict[str, dict[str, Any]]) -> None:
-    """A table, and what of it is more than noise."""
-    screen.answer("By source, 95% intervals in brackets:")
+    """A table, and which differences are significant."""
+    screen.answer("By source, 95% confidence intervals in brackets:")
     width = max(len("source"), *(len(printable(name)) for name in sources))
-    columns = ("pictures", "accuracy", "no label", "wrong if answered")
+    columns = ("pictures", "accuracy", "no label", "error if answered")
     screen.answer(
         f"  {'source':<{width}}  {columns[0]:>8}  "
         + "  ".join(f"{column:<22}" for column in columns[1:]).rstrip()

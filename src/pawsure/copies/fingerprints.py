@@ -18,12 +18,12 @@ from functools import cache
 
 import numpy as np
 
-from pawsure.data.images import DEFAULT_LIMITS, WAY_IN_VERSION, Limits, read
+from pawsure.data.images import DEFAULT_LIMITS, PREPROCESSING_VERSION, Limits, read
 
 THUMBNAIL_PX = 40
 """Side of a thumbnail. Photographs of 200 pixels are decoded at a quarter for it."""
 
-THUMBNAILS_VERSION = f"grey-{THUMBNAIL_PX}-{WAY_IN_VERSION}"
+THUMBNAILS_VERSION = f"grey-{THUMBNAIL_PX}-{PREPROCESSING_VERSION}"
 """Changes when the same bytes give another thumbnail."""
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # luma, ITU-R BT.601

@@ -13,10 +13,10 @@ from pawsure.data.catalog import Catalog
 from pawsure.wording import agreeing, count
 
 LEAST_PICTURES = 100
-"""Of one label, below which figures about it are loose: of 20 test pictures, 1 is 5%."""
+"""Of one label, below which figures about it are imprecise: of 20 test pictures, 1 is 5%."""
 
 UNBALANCED = 3.0
-"""Pictures of the most frequent label for each of the rarest, from which it is worth saying."""
+"""Pictures of the most frequent label for each of the rarest, from which it is reported."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,10 +78,15 @@ class AuditSummary:
         return [
             *self._about_leakage(),
             *self._about_copies(),
+            *self._about_conflicts(),
             *self._about_labels(),
             *self._about_balance(),
             *self._about_files(),
         ]
+
+    def warnings(self) -> list[str]:
+        """The sentences that a training run always shows: leakage and conflicting labels."""
+        return [*self._about_leakage(), *self._about_conflicts()]
 
     @property
     def has_findings(self) -> bool:
@@ -89,6 +94,7 @@ class AuditSummary:
         return bool(
             self._about_leakage()
             or self._about_copies()
+            or self._about_conflicts()
             or self._about_labels()
             or self._about_files()
         )
@@ -110,9 +116,9 @@ class AuditSummary:
         for one in self.owed:
             gain = one.with_copies - one.without_copies
             said.append(
-                f"A linear classifier owes them {gain * 100:.1f} points of its {one.split} "
-                f"accuracy ({one.with_copies:.1%} with copies, {one.without_copies:.1%} without "
-                f"them); a network that learns by heart up to {one.at_most * 100:.1f}."
+                f"They raise the {one.split} accuracy of a linear classifier by {gain * 100:.1f} "
+                f"points ({one.with_copies:.1%} with copies, {one.without_copies:.1%} without), "
+                f"that of a network that memorizes them by up to {one.at_most * 100:.1f}."
             )
         return said
 
@@ -120,9 +126,9 @@ class AuditSummary:
         said = []
         if self.too_alike:
             said.append(
-                f"Pictures of '{self.too_alike}' are so alike that near-copies can't be told from "
-                "different pictures; only exact copies are kept together when a split is drawn. "
-                "If they are frames of a few films, give splits yourself, by film."
+                f"Pictures of '{self.too_alike}' are too similar to detect near-copies; only exact "
+                "copies stay on the same side of a split. If they are frames of a few films, "
+                "define the splits yourself, by film."
             )
         if self.exact_copies or self.near_copies:
             said.append(
@@ -131,27 +137,26 @@ class AuditSummary:
                 f"{count(self.copy_groups, 'group')}. Copies stay on "
                 "the same side of a split."
             )
+        return said
+
+    def _about_conflicts(self) -> list[str]:
+        said = []
         if self.conflicting_groups:
             said.append(
-                f"{count(self.conflicting_groups, 'file is', 'files are')} there under more than "
-                "one label: at least one of these labels is wrong."
+                f"{count(self.conflicting_groups, 'file has', 'files have')} more than one label: "
+                "at least one of the labels is wrong."
             )
-        return [*said, *self._about_near_conflicts()]
-
-    def _about_near_conflicts(self) -> list[str]:
         number = self.conflicting_near_groups
-        if not number:
-            return []
-        have = f"{count(number, 'group')} of near-copies {'has' if number == 1 else 'have'}"
-        if self.by_detail:
-            return [
-                f"Labels differ by a detail: {have} more than one label, as with a camera that "
-                "does not move. That is no mistake: all are kept, on the same side of a split."
-            ]
-        return [
-            f"{have} more than one label. Look at them: a label is wrong, or the labels differ "
-            "by a detail."
-        ]
+        if number:
+            have = f"{count(number, 'group')} of near-copies {'has' if number == 1 else 'have'}"
+            said.append(
+                f"Labels differ by a detail: {have} more than one label, as with a fixed camera. "
+                "All are kept, on the same side of a split."
+                if self.by_detail
+                else f"{have} more than one label. Check them: a label is wrong, or the labels "
+                "differ by a detail."
+            )
+        return said
 
     def _about_labels(self) -> list[str]:
         said = []
@@ -159,20 +164,19 @@ class AuditSummary:
         if suspects:
             said.append(
                 f"Labels: {count(suspects, 'picture')} "
-                f"{agreeing(suspects, 'looks', 'look')} like another label than the given "
-                f"one ({suspects / max(1, sum(self.labels.values())):.1%}); "
+                f"{agreeing(suspects, 'seems', 'seem')} mislabelled "
+                f"({suspects / max(1, sum(self.labels.values())):.1%}); "
                 + (
                     "labels that differ by a detail are hard to judge."
                     if self.by_detail
-                    else "worth a look before training."
+                    else "check them before training."
                 )
             )
-        strangers = self.flagged.get("out_of_place", 0)
-        if strangers:
+        outliers = self.flagged.get("out_of_place", 0)
+        if outliers:
             said.append(
-                f"Out of place: {count(strangers, 'picture')} "
-                f"{agreeing(strangers, 'is', 'are')} far from all others and may show none of "
-                "the labels."
+                f"Outliers: {count(outliers, 'picture')} {agreeing(outliers, 'is', 'are')} far "
+                "from all others and may show none of the labels."
             )
         return said
 
@@ -184,17 +188,17 @@ class AuditSummary:
             if counts[most] >= UNBALANCED * counts[least]:
                 said.append(
                     f"Balance: {counts[most]:,} of '{most}' but {counts[least]:,} of '{least}'. "
-                    f"Always saying '{most}' would be right "
-                    f"{counts[most] / sum(counts.values()):.0%} of the time: judge by the accuracy "
-                    "of each label, not by the whole."
+                    f"Always answering '{most}' would be "
+                    f"{counts[most] / sum(counts.values()):.0%} accurate: judge by the accuracy of "
+                    "each label."
                 )
         small = [name for name, count in self.labels.items() if count < LEAST_PICTURES]
         if small:
             named = ", ".join(f"'{name}' {self.labels[name]:,}" for name in small[:5])
             more = f" and {len(small) - 5} more" if len(small) > 5 else ""
             said.append(
-                f"Few pictures: {named}{more}. Below {LEAST_PICTURES} of a label, a test "
-                "split of it is too small to tell much."
+                f"Few pictures: {named}{more}. Fewer than {LEAST_PICTURES} pictures of a label: "
+                "its test figures are imprecise."
             )
         return said
 
@@ -211,28 +215,28 @@ class AuditSummary:
 
 _FILE_CHECKS = {
     "misnamed": (
-        "is not of the format that its name says; it is read by what it is",
-        "are not of the format that their names say; they are read by what they are",
+        "has the extension of another format; its content decides",
+        "have the extension of another format; their content decides",
     ),
     "animated": (
-        "is animated; only its first frame is seen",
-        "are animated; only the first frame of each is seen",
+        "is animated; only its first frame is used",
+        "are animated; only the first frame of each is used",
     ),
     "tiny": (
-        "is so small that it must be blown up, and teaches little",
-        "are so small that they must be blown up, and teach little",
+        "is so small that it must be enlarged, and teaches little",
+        "are so small that they must be enlarged, and teach little",
     ),
     "huge": (
         "is so large that reading it takes seconds",
         "are so large that reading each takes seconds",
     ),
     "blank": (
-        "is of nearly one colour: nothing can be learned from it",
-        "are of nearly one colour: nothing can be learned from them",
+        "is almost a single colour; nothing can be learned from it",
+        "are almost a single colour; nothing can be learned from them",
     ),
     "extreme_aspect": (
-        "is more than three times as long as wide; made square, it is distorted",
-        "are more than three times as long as wide; made square, they are distorted",
+        "is more than three times as long as wide, and gets distorted when made square",
+        "are more than three times as long as wide, and get distorted when made square",
     ),
 }
 """What a check says of one picture, and of more."""

@@ -1,1 +1,1 @@
-"""Where pictures come from, and the one way in to all that uses them."""
+"""Where pictures come from, and the one preprocessing for all that uses them."""

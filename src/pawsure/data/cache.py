@@ -1,7 +1,6 @@
-"""Where pawsure keeps what can be made again: stored features, drawn and fetched data.
+"""The cache: what can be computed again, such as features, and drawn and downloaded data.
 
-A cache that can't be written is no reason to stop: what belongs there goes to a temporary folder,
-which is removed when the process ends, and `notes` says so once.
+If it can't be written, a temporary folder takes its place for the process, with a note.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class _Temporary:
-    """The temporary folder of this process, made when it is first needed."""
+    """The temporary folder of this process, created when it is first needed."""
 
     def __init__(self) -> None:
         self.folder: tempfile.TemporaryDirectory[str] | None = None
@@ -46,10 +45,10 @@ class _Temporary:
             )
         return Path(self.folder.name)
 
-    def be_cache(self, instead_of: Path, reason: OSError) -> Path:
+    def become_cache(self, instead_of: Path, reason: OSError) -> Path:
         folder = self.open(instead_of, reason)
         self.is_cache = True
-        os.environ[VARIABLE] = str(folder)  # for the processes that this one starts
+        os.environ[VARIABLE] = str(folder)  # also for the processes that this one starts
         return folder
 
 
@@ -61,30 +60,18 @@ def cache_dir() -> Path:
 
     Returns:
         `PAWSURE_CACHE` if that is set, else `pawsure` under `XDG_CACHE_HOME` (the XDG Base
-        Directory Specification), else `~/.cache/pawsure`; where that turned out not to be
-        writable, a temporary folder.
+        Directory Specification), else `~/.cache/pawsure`; if that could not be written, a
+        temporary folder.
     """
-    if _temporary.is_cache and _temporary.folder is not None:
-        return Path(_temporary.folder.name)
-    return _chosen()
-
-
-def _chosen() -> Path:
-    chosen = os.environ.get(VARIABLE)
-    if chosen:
-        return _expanded(Path(chosen)).absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
+    base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification has relative paths ignored.
-    if base and Path(base).is_absolute():
-        return Path(base) / "pawsure"
-    return _expanded(Path("~/.cache/pawsure"))
-
-
-def _expanded(path: Path) -> Path:
+    default = Path(base, "pawsure") if os.path.isabs(base) else Path("~/.cache/pawsure")
+    folder = Path(os.environ.get(VARIABLE) or default)
     try:
-        return path.expanduser()
+        return folder.expanduser().absolute()
     except RuntimeError:  # a user without a home folder, as in some containers
-        return _temporary.be_cache(path, OSError(errno.ENOENT, "there is no home folder"))
+        reason = OSError(errno.ENOENT, "there is no home folder")
+        return _temporary.become_cache(folder, reason)
 
 
 def in_cache(write: Callable[[], Result]) -> Result:
@@ -100,7 +87,7 @@ def in_cache(write: Callable[[], Result]) -> Result:
     except OSError as exc:
         if _temporary.is_cache:
             raise
-        _temporary.be_cache(_chosen(), exc)
+        _temporary.become_cache(cache_dir(), exc)
         return write()
 
 
@@ -108,8 +95,7 @@ def check_cache(least_bytes: int = LEAST_BYTES) -> None:
     """Make sure that `cache_dir` is a folder that can be written, a temporary one if need be.
 
     Args:
-        least_bytes: that must be free; where the temporary folder has no more room than the
-            cache, the cache stays.
+        least_bytes: that must be free; unless the temporary folder has no more room.
     """
 
     def touch() -> None:
@@ -121,7 +107,7 @@ def check_cache(least_bytes: int = LEAST_BYTES) -> None:
         if free < least_bytes and free < shutil.disk_usage(tempfile.gettempdir()).free:
             raise OSError(errno.ENOSPC, f"only {free / 1e6:,.0f} MB are free", str(folder))
 
-    with suppress(OSError):  # even the temporary one: whoever writes there will say so
+    with suppress(OSError):  # even the temporary one: whoever writes there will report it
         in_cache(touch)
 
 
@@ -141,6 +127,6 @@ def overflow_of(folder: Path, reason: OSError | None = None) -> Path | None:
 
 
 def tell_notes(progress: Progress) -> None:
-    """Say what has become of the cache, each thing once."""
+    """Report what became of the cache, each thing once."""
     while _temporary.notes:
         progress.say(_temporary.notes.pop(0))

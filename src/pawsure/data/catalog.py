@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,37 +17,35 @@ from pawsure.data.files import atomic_path
 from pawsure.data.images import DEFAULT_LIMITS, Limits, examine
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.data.sources import open_source
-from pawsure.data.tables import read_schema, write_table
+from pawsure.data.tables import write_table
 from pawsure.errors import DataError, ManifestError, PictureError, SourceError
 from pawsure.progress import NO_PROGRESS, Progress
+from pawsure.wording import count
 
 if TYPE_CHECKING:
     import pyarrow
 
-_MOST_NAMED = 5
-_PICTURES_A_TASK = 64  # reading one takes 0.1 ms: too little to hand over one by one
-
-_Part = TypeVar("_Part")
-
+_MAX_NAMED = 5
+_PICTURES_A_TASK = 64  # reading one takes 0.1 ms: too little for a task of its own
 
 Visit: TypeAlias = Callable[[str, bytes], None]
 """Takes the content hash and the bytes of a picture, from several threads at once; raises
 `PictureError` if it finds that the picture can't be used."""
 
-_FINGERPRINT = "pawsure.fingerprint"
-"""Where a catalog's Parquet file says what it holds, in its metadata."""
+FINGERPRINT = "pawsure.fingerprint"
+"""The key of `Catalog.fingerprint` in the metadata of a Parquet file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalog:
-    """N pictures, one in each row of parallel arrays.
+    """N pictures, as parallel arrays.
 
     Attributes:
         source: where they come from.
         labels: the K class names, sorted.
-        path: object (N,) of str, as the source names them.
+        path: object (N,) of str, as the source lists them.
         label: int64 (N,), index into `labels`; -1 for those that have none.
-        content: object (N,) of str, SHA-256 of the bytes in hex; empty if they can't be had.
+        content: object (N,) of str, SHA-256 of the bytes in hex; empty if they can't be read.
         num_bytes: int64 (N,).
         width: int64 (N,), in pixels, once turned upright; 0 if unknown.
         height: int64 (N,), the same.
@@ -80,74 +77,63 @@ class Catalog:
         """The bytes of one picture; safe to call from many threads.
 
         Raises:
-            PictureError: it is gone, too large, can't be read, or is not what it was when the
-                catalog was made.
+            PictureError: it is missing, too large, can't be read, or was changed since the catalog
+                was built.
         """
         data = self.source.read(self.path[index])
-        # Else another picture's features would be kept, and measured, under this one's name.
+        # Else another picture's features would be stored, and measured, under this one's name.
         if hashlib.sha256(data).hexdigest() != self.content[index]:
-            raise PictureError("it was changed or replaced after pawsure first looked at it")
+            raise PictureError("it was changed or replaced after pawsure first read it")
         return data
 
     def where(self, split: str | None = None) -> np.ndarray:
-        """int64, the rows of a split that can be used, in order; all splits for None."""
+        """int64, the indices of a split's pictures that can be used, in order; None: of all."""
         usable = self.problem == ""
         return np.flatnonzero(usable if split is None else usable & (self.split == split))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many pictures of each label each split has."""
-        return {
-            split: dict(
-                zip(
-                    self.labels,
-                    np.bincount(self.label[self.where(split)], minlength=len(self.labels)).tolist(),
-                    strict=True,
-                )
-            )
-            for split in SPLITS
-        }
+        counts = {}
+        for split in SPLITS:
+            numbers = np.bincount(self.label[self.where(split)], minlength=len(self.labels))
+            counts[split] = dict(zip(self.labels, numbers.tolist(), strict=True))
+        return counts
 
     def problems(self) -> dict[str, str]:
         """Why which picture can't be used: path to reason."""
-        rows = np.flatnonzero(self.problem != "")
-        return {self.path[row]: self.problem[row] for row in rows}
+        unusable = self.problem != ""
+        return dict(zip(self.path[unusable], self.problem[unusable], strict=True))
 
     def problem_lines(self) -> list[str]:
         """The same for people: of many pictures with one reason, the first few and a count."""
-        together: dict[str, list[str]] = {}
+        by_reason: dict[str, list[str]] = {}
         for path, reason in self.problems().items():
-            together.setdefault(reason, []).append(path)
+            by_reason.setdefault(reason, []).append(path)
         lines = []
-        for reason, paths in together.items():
-            lines += [f"Left out {as_text(path)}: {reason}" for path in paths[:_MOST_NAMED]]
-            if len(paths) > _MOST_NAMED:
-                lines.append(f"Left out {len(paths) - _MOST_NAMED:,} more: {reason}")
+        for reason, paths in by_reason.items():
+            lines += [f"Left out {as_text(path)}: {reason}" for path in paths[:_MAX_NAMED]]
+            if len(paths) > _MAX_NAMED:
+                lines.append(f"Left out {len(paths) - _MAX_NAMED:,} more: {reason}")
         return lines
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 in hex over what is learned from: contents, labels and splits.
-
-        Neither names nor the order of files count.
-        """
+        """SHA-256 in hex over contents, labels and splits; names and the order do not count."""
         lines = sorted(
-            f"{self.content[row]} {self.split[row]} {self.labels[self.label[row]]}\n"
-            for row in self.where()
+            f"{self.content[index]} {self.split[index]} {self.labels[self.label[index]]}\n"
+            for index in self.where()
         )
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
     def with_problems(self, problems: Mapping[int, str]) -> Catalog:
-        """A catalog in which more pictures can't be used: row to reason."""
+        """A catalog in which more pictures can't be used: index to reason."""
         problem, split = self.problem.copy(), self.split.copy()
-        for row, reason in problems.items():
-            problem[row], split[row] = reason, ""
+        for index, reason in problems.items():
+            problem[index], split[index] = reason, ""
         return replace(self, problem=problem, split=split)
 
     def table(self) -> pyarrow.Table:
-        """All columns, labels by name (null where there is none).
-
-        Names that are no valid Unicode are as `pawsure.data.file_names.as_text` writes them.
-        """
+        """All columns as `pawsure.data.file_names.as_text`, labels by name (null where none)."""
         import pyarrow
 
         names = [self.labels[label] if label >= 0 else None for label in self.label]
@@ -168,27 +154,13 @@ class Catalog:
 
     def to_parquet(self, path: str | Path) -> None:
         """Write `table` as a Parquet file that appears whole or not at all."""
+        metadata = {FINGERPRINT: self.fingerprint}
         with atomic_path(path) as temporary:
-            told = {_FINGERPRINT: self.fingerprint}
-            table = self.table().replace_schema_metadata(told)
-            write_table(table, temporary)
+            write_table(self.table().replace_schema_metadata(metadata), temporary)
 
 
-def recorded_fingerprint(path: str | Path) -> str | None:
-    """The fingerprint of the catalog that was written to a Parquet file.
-
-    Returns:
-        None if there is no such file, or it does not say.
-    """
-    if not Path(path).is_file():
-        return None
-    told = read_schema(path).metadata or {}
-    fingerprint = told.get(_FINGERPRINT.encode())
-    return None if fingerprint is None else str(fingerprint, "ascii")
-
-
-class _Look(NamedTuple):
-    """What reading one picture told."""
+class _Columns(NamedTuple):
+    """What a catalog says of one picture, by reading it."""
 
     content: str = ""
     num_bytes: int = 0
@@ -207,23 +179,19 @@ def build_catalog(
     progress: Progress = NO_PROGRESS,
     visit: Visit | None = None,
 ) -> Catalog:
-    """Look at every picture once, and list what there is.
-
-    Every file is read, hashed and let go; a few are in memory at a time. What can't be read
-    is kept as a row with a `problem`.
+    """Read every picture once, and list them; a few are in memory at a time.
 
     Args:
         data: see `open_source`; or a source that is open already.
-        for_training: whether to insist on what training needs, by `check_trainable`.
+        for_training: whether to call `check_trainable`.
         workers: threads; one for each core by default.
-        limits: that every picture must keep.
+        limits: for every picture.
         progress: told of every picture.
-        visit: is given what every picture that can be read is made of, so that nobody else has
-            to read it again.
+        visit: called with every picture that can be read, so that nobody has to read it again.
 
     Returns:
-        A catalog whose splits are those that the source gives, if it does; see
-        `pawsure.data.split.assign_splits` for the rest.
+        A catalog with the splits that the source gives; see `pawsure.data.split.assign_splits`
+        for the rest. Pictures that can't be read have a `problem`.
 
     Raises:
         SourceError: there is no such data, or they hold no labelled pictures.
@@ -238,8 +206,8 @@ def build_catalog(
     entries = source.entries
     if not entries:
         raise SourceError(f"{source.name} holds no pictures.")
-    looks = _look_at_all(source, limits, workers or available_cores(), progress, visit)
-    catalog = _from_looks(source, entries, looks)
+    columns = _read_all(source, limits, workers or available_cores(), progress, visit)
+    catalog = _catalog(source, entries, columns)
     _check_some_readable(catalog)
     if for_training:
         check_trainable(catalog)
@@ -260,42 +228,34 @@ def check_trainable(catalog: Catalog) -> None:
             "something else, in a folder of their own."
         )
     for label, name in enumerate(catalog.labels):
-        _check_enough(catalog, label, name)
-        _check_in_train(catalog, label, name)
+        indices = np.flatnonzero(catalog.label == label)
+        is_usable = catalog.problem[indices] == ""
+        _check_enough(catalog, name, indices[is_usable], indices[~is_usable])
+        splits = set(catalog.split[indices[is_usable]].tolist())
+        if not splits & {"train", ""}:
+            raise DataError(
+                f"'{name}' is seen only in the {' and '.join(sorted(splits))} split of "
+                f"{catalog.source.name}, so it can't be learned. Put pictures of it into the train "
+                "split, or take it out."
+            )
 
 
-def _check_enough(catalog: Catalog, label: int, name: str) -> None:
-    rows = np.flatnonzero(catalog.label == label)
-    usable = rows[catalog.problem[rows] == ""]
+def _check_enough(catalog: Catalog, name: str, usable: np.ndarray, unusable: np.ndarray) -> None:
     different = len(set(catalog.group[usable].tolist()))
     if different >= 2:
         return
-    unusable = rows[catalog.problem[rows] != ""]
-    told = [f"'{name}' has {_count(different, 'different picture')} that can be read"]
+    unread = ""
     if len(unusable):
         first = unusable[0]
-        told.append(
+        unread = (
             f" ({len(unusable):,} can't be; the first, {catalog.path[first]}: "
             f"{catalog.problem[first]})"
         )
-    told.append(". At least 2 are needed, to learn from one and measure on the other: add ")
-    told.append(f"pictures, or leave '{name}' out.")
-    raise DataError("".join(told))
-
-
-def _check_in_train(catalog: Catalog, label: int, name: str) -> None:
-    rows = catalog.where()
-    splits = set(catalog.split[rows[catalog.label[rows] == label]].tolist())
-    if not splits & {"train", ""}:
-        raise DataError(
-            f"'{name}' is seen only in the {' and '.join(sorted(splits))} split of "
-            f"{catalog.source.name}, so it can't be learned. Put pictures of it into the train "
-            "split, or take it out."
-        )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+    raise DataError(
+        f"'{name}' has {count(different, 'different picture')} that can be read{unread}. At least "
+        f"2 are needed, to learn from one and measure on the other: add pictures, or leave "
+        f"'{name}' out."
+    )
 
 
 def _check_some_readable(catalog: Catalog) -> None:
@@ -314,82 +274,69 @@ def _check_some_readable(catalog: Catalog) -> None:
     )
 
 
-def _look_at_all(
+def _read_all(
     source: Source, limits: Limits, workers: int, progress: Progress, visit: Visit | None
-) -> Iterator[_Look]:
-    def look_at_some(entries: Sequence[Entry]) -> list[_Look]:
-        return [_look_at(source, entry, limits, visit) for entry in entries]
+) -> Iterator[_Columns]:
+    entries = source.entries
+    tasks = (
+        entries[start : start + _PICTURES_A_TASK]
+        for start in range(0, len(entries), _PICTURES_A_TASK)
+    )
 
-    progress.start("Looking at pictures", len(source.entries))
+    def read_some(entries: Sequence[Entry]) -> list[_Columns]:
+        return [_read_one(source, entry, limits, visit) for entry in entries]
+
+    progress.start("Reading pictures", len(entries))
     try:
-        tasks = _in_parts(iter(source.entries), _PICTURES_A_TASK)
-        for looks in in_order(look_at_some, tasks, workers=workers, ahead=2 * workers):
-            yield from looks
-            progress.advance(len(looks))
+        for columns in in_order(read_some, tasks, workers=workers, ahead=2 * workers):
+            yield from columns
+            progress.advance(len(columns))
     finally:
         progress.finish()
 
 
-def _in_parts(items: Iterator[_Part], size: int) -> Iterator[list[_Part]]:
-    while part := list(islice(items, size)):
-        yield part
-
-
-def _look_at(source: Source, entry: Entry, limits: Limits, visit: Visit | None) -> _Look:
+def _read_one(source: Source, entry: Entry, limits: Limits, visit: Visit | None) -> _Columns:
     if entry.problem:
-        return _Look(problem=entry.problem)
+        return _Columns(problem=entry.problem)
     try:
         data = source.read(entry.path)
     except PictureError as exc:
-        return _Look(problem=exc.reason)
+        return _Columns(problem=exc.reason)
     content = hashlib.sha256(data).hexdigest()
     try:
         info = examine(data, limits=limits)
         if visit is not None:
             visit(content, data)
     except PictureError as exc:
-        return _Look(content=content, num_bytes=len(data), problem=exc.reason)
-    return _Look(content, len(data), info.width, info.height, info.format)
+        return _Columns(content=content, num_bytes=len(data), problem=exc.reason)
+    return _Columns(content, len(data), info.width, info.height, info.format)
 
 
-def _from_looks(source: Source, entries: Sequence[Entry], looks: Iterator[_Look]) -> Catalog:
-    columns = list(zip(*looks, strict=True))
-    content, num_bytes, width, height, format, problem = columns
+def _catalog(source: Source, entries: Sequence[Entry], columns: Iterator[_Columns]) -> Catalog:
+    content, num_bytes, width, height, format, problem = zip(*columns, strict=True)
     labels = tuple(sorted({entry.label for entry in entries if entry.label is not None}))
     index = {label: number for number, label in enumerate(labels)} | {None: -1}
     splits = [
-        "" if said else entry.split or "" for entry, said in zip(entries, problem, strict=True)
+        "" if reason else entry.split or "" for entry, reason in zip(entries, problem, strict=True)
     ]
+    # In order of appearance; what could not be read is like nothing else.
+    groups: dict[str | int, int] = {}
+    group = [groups.setdefault(key or at, len(groups)) for at, key in enumerate(content)]
     return Catalog(
         source=source,
         labels=labels,
-        path=_objects([entry.path for entry in entries]),
+        path=np.array([entry.path for entry in entries], dtype=object),
         label=np.array([index[entry.label] for entry in entries], dtype=np.int64),
-        content=_objects(content),
+        content=np.array(content, dtype=object),
         num_bytes=np.array(num_bytes, dtype=np.int64),
         width=np.array(width, dtype=np.int64),
         height=np.array(height, dtype=np.int64),
-        format=_objects(format),
-        problem=_objects(problem),
-        group=_groups(content),
-        split=_objects(splits),
+        format=np.array(format, dtype=object),
+        problem=np.array(problem, dtype=object),
+        group=np.array(group, dtype=np.int64),
+        split=np.array(splits, dtype=object),
     )
 
 
-def _groups(content: Sequence[str]) -> np.ndarray:
-    """Numbers in order of appearance; what could not be read is like nothing else."""
-    numbers: dict[str | int, int] = {}
-    return np.array(
-        [numbers.setdefault(key or row, len(numbers)) for row, key in enumerate(content)],
-        dtype=np.int64,
-    )
-
-
-def _objects(values: Sequence[str]) -> np.ndarray:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
-def _unicode(values: Sequence[str | None] | np.ndarray) -> list[str | None]:
+def _unicode(values: Iterable[str | None]) -> list[str | None]:
     return [None if value is None else as_text(value) for value in values]

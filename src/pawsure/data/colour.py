@@ -1,4 +1,4 @@
-"""Every kind of pixel that Pillow knows, as 8-bit RGB."""
+"""Every kind of pixel that Pillow has, as 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import numpy as np
 from PIL import Image
 
 BACKGROUND = (255, 255, 255)
-"""RGB that see-through pictures are laid on: white, as on the pages they were made for."""
+"""RGB that shows through transparency: white, as on the pages such pictures were made for."""
 
-_SIXTEEN_BIT_MODES = frozenset(["I;16", "I;16L", "I;16B", "I;16N"])
+_DEEP_MODES = frozenset(["I;16", "I;16L", "I;16B", "I;16N", "I", "F"])
 _USUAL_BITS = (8, 10, 12, 14, 16)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Give the picture in mode RGB; the same object if it is that already.
+    """The picture in mode RGB; the same object if it is that already.
 
-    Alpha, a see-through palette entry or a see-through colour lets `BACKGROUND` show. CMYK
-    takes the plain formula (1 - ink) * (1 - black). Colour profiles are not applied, as in
-    the loaders of Keras and torchvision: networks were trained without.
+    Transparency shows `BACKGROUND`. CMYK takes the plain formula (1 - ink) * (1 - black). Colour
+    profiles are not applied, as in the loaders of Keras and torchvision.
 
     Args:
         image: a loaded picture of any mode.
@@ -27,12 +26,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     # These two state their range, and Pillow brings it to 16 bits.
     states_range = image.format in ("PPM", "JPEG2000")
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return _sixteen_bit_grey(image, bits=16 if states_range else None)
-    if image.mode == "I":
-        return _grey(to_levels(np.asarray(image), bits=16 if states_range else None))
-    if image.mode == "F":
-        return _grey(to_levels(np.asarray(image)))
+    if image.mode in _DEEP_MODES:
+        values = np.asarray(image)
+        levels = to_levels(values, bits=16 if states_range and image.mode != "F" else None)
+        grey = Image.fromarray(levels).convert("RGB")
+        transparent = image.info.get("transparency")
+        if image.mode.startswith("I;") and isinstance(transparent, int):
+            grey.paste(BACKGROUND, mask=Image.fromarray(values == transparent))
+        return grey
     if image.has_transparency_data:
         return _on_background(image)
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -43,9 +44,9 @@ def to_levels(values: np.ndarray, *, bits: int | None = None) -> np.ndarray:
 
     Args:
         values: of any shape; unsigned, signed or floating.
-        bits: how many of unsigned samples are used; None where the format does not say. Then
-            the range is the smallest usual one that all values fit: of whole numbers 8, 10, 12,
-            14 or 16 bits, of floats 0…1 or 0…255; else they are stretched, smallest to largest.
+        bits: used of unsigned samples; None where the format does not say. Then the range is the
+            smallest usual one that all values fit: of integers 8, 10, 12, 14 or 16 bits, of floats
+            0…1 or 0…255; else they are stretched, smallest to largest.
 
     Returns:
         uint8, the same shape.
@@ -73,25 +74,11 @@ def _bits_used(low: int, high: int, itemsize: int) -> int:
     return next(bits for bits in _USUAL_BITS if high < 1 << bits)
 
 
-def _sixteen_bit_grey(image: Image.Image, *, bits: int | None) -> Image.Image:
-    values = np.asarray(image)
-    grey = _grey(to_levels(values, bits=bits))
-    see_through = image.info.get("transparency")
-    if isinstance(see_through, int):
-        grey.paste(BACKGROUND, mask=Image.fromarray(values == see_through))
-    return grey
-
-
-def _grey(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(values).convert("RGB")
-
-
 def _on_background(image: Image.Image) -> Image.Image:
     # From the premultiplied modes, Pillow only converts in two steps.
-    straight = image.convert("LA") if image.mode == "La" else image
-    seen = straight.convert("RGBA")
-    below = Image.new("RGBA", seen.size, (*BACKGROUND, 255))
-    return Image.alpha_composite(below, seen).convert("RGB")
+    straight = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    below = Image.new("RGBA", straight.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(below, straight).convert("RGB")
 
 
 def _from_floats(values: np.ndarray) -> np.ndarray:

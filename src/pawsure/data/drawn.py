@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from pawsure.data.cache import cache_dir, in_cache
+from pawsure.data.checksums import read_checked_json, write_checked_json
 from pawsure.data.files import atomic_folder
-from pawsure.data.sealed import read_sealed, write_sealed
 from pawsure.errors import SourceError
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.sample.draw import KINDS, Kind, draw_picture
@@ -25,13 +25,13 @@ def drawn_sample(progress: Progress) -> Path:
     def drawn() -> Path:
         folder = cache_dir() / "sample" / _version()
         described = folder.with_name(f"{folder.name}.json")
-        if folder.is_dir() and read_sealed(described) != _digests(folder):
+        if folder.is_dir() and read_checked_json(described) != _digests(folder):
             progress.say(f"The drawn sample in {folder} is damaged or unchecked; drawing it again.")
             shutil.rmtree(folder)
         if not folder.is_dir():
             with atomic_folder(folder) as temporary:
                 draw_sample(temporary)
-                write_sealed(described, _digests(temporary))
+                write_checked_json(described, _digests(temporary))
         return folder
 
     return in_cache(drawn)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _BYTE_AS_TEXT = re.compile(r"\\udc([89a-f][0-9a-f])")
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte
 
 
 def as_text(name: str) -> str:
@@ -28,23 +29,20 @@ def as_text(name: str) -> str:
 
 
 def from_text(text: str) -> str:
-    """The name that `as_text` wrote, which the file system takes."""
+    """The name that `as_text` wrote, as the file system has it."""
     if "\\udc" not in text:
         return text
     return _BYTE_AS_TEXT.sub(lambda match: chr(0xDC00 + int(match[1], 16)), text)
 
 
 def native_path(path: str | Path) -> str | bytes:
-    """What a native library takes for a file: its path, or all its bytes.
-
-    ONNX Runtime opens no path that is not UTF-8.
-    """
+    """What ONNX Runtime takes, which opens no path that is not UTF-8: a path or a file's bytes."""
     path = os.fspath(path)
     return path if as_text(path) == path else Path(path).read_bytes()
 
 
 def readable(name: str) -> str:
-    r"""A name with bytes that are not UTF-8 taken for Windows-1252, which they nearly always are.
+    r"""A name with bytes that are not UTF-8 read as Windows-1252, which they nearly always are.
 
     Example:
         >>> readable("k\udce4tze")
@@ -53,7 +51,7 @@ def readable(name: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        data = os.fsencode(name) if _is_escaped(name) else name.encode("utf-8", "replace")
+        data = name.encode("utf-8", "replace") if _NO_BYTE.search(name) else os.fsencode(name)
         try:
             return data.decode("cp1252")
         except UnicodeDecodeError:
@@ -66,14 +64,7 @@ def as_label(name: str) -> str:
     """A label as it is compared: as people read it, wherever it was written.
 
     Letters with accents are one character each (Macs take them apart). Blanks around the name
-    do not count; line breaks and what else moves a cursor are blanks.
+    do not count; line breaks and other control characters are blanks.
     """
     name = unicodedata.normalize("NFC", readable(name))
     return " ".join(_CONTROL.sub(" ", name).split())
-
-
-def _is_escaped(name: str) -> bool:
-    """Whether all its lone surrogates stand for bytes."""
-    return not any(
-        "\ud800" <= letter < "\udc80" or "\udcff" < letter <= "\udfff" for letter in name
-    )

@@ -14,15 +14,13 @@ from pawsure.errors import StorageError
 
 
 def check_place(path: str | Path) -> None:
-    """Make sure that a new file or folder can be made, before minutes are spent on it.
-
-    Nothing is left behind.
+    """Make sure that a new file or folder can be created, before minutes are spent on it.
 
     Args:
-        path: of what is to be made; folders above it may be missing.
+        path: of what is to be created; folders above it may be missing.
 
     Raises:
-        StorageError: it can't be made.
+        StorageError: it can't be created.
     """
     folder = Path(path).parent
     while not folder.exists() and folder != folder.parent:
@@ -32,7 +30,7 @@ def check_place(path: str | Path) -> None:
             pass
     except FileNotFoundError as exc:  # the folder is there, but has no name any more
         raise StorageError(
-            f"{path} can't be made: the folder that pawsure was started in is gone. Change to "
+            f"{path} can't be created: the folder that pawsure was started in is gone. Change to "
             "one that exists."
         ) from exc
     except OSError as exc:
@@ -42,11 +40,10 @@ def check_place(path: str | Path) -> None:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which takes its place if all goes well.
+    """Give a temporary path beside `path`, with its suffix, and rename it if all goes well.
 
-    The temporary path has the same suffix, as some writers choose their format by it. What
-    was written is flushed to the disk before the rename, so that a power cut leaves the old
-    file or the new one. After an error, `path` is as it was and nothing lies beside it.
+    The file is flushed to the disk before the rename, so that a power cut leaves the old file or
+    the new one. After an error, `path` is as it was and nothing is beside it.
 
     Args:
         path: the file to write; one that exists is replaced. Its folder must exist.
@@ -63,7 +60,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = _beside(path)
     try:
         yield temporary
-        _flush(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as exc:
         with suppress(OSError):
@@ -78,13 +76,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Give a new, empty folder beside `path`, which is renamed to it if all goes well.
+    """Give a new, empty folder beside `path`, and rename it if all goes well.
 
-    When another process made `path` in the meantime, that one stays and ours is dropped:
-    two runs that fill the same cache both find it filled.
+    If another process created `path` in the meantime, that one stays: two runs that fill the same
+    cache both find it filled.
 
     Args:
-        path: the folder to make. Folders above it are made.
+        path: the folder to create, with those above it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,11 +108,6 @@ def _beside(path: Path) -> Path:
     """A hidden name in the same folder, so in the same file system, that nobody else takes."""
     # Long names are cut: most file systems take 255 bytes.
     return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{path.suffix}")
-
-
-def _flush(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:

@@ -8,117 +8,33 @@ import zlib
 from pathlib import PurePath
 
 READABLE_SUFFIXES = frozenset(
-    # fmt: off
-    [
-        ".apng",
-        ".avif",
-        ".bmp",
-        ".cur",
-        ".dds",
-        ".dib",
-        ".gif",
-        ".icns",
-        ".ico",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpf",
-        ".jpg",
-        ".jpx",
-        ".mpo",
-        ".pbm",
-        ".pcx",
-        ".pfm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".psd",
-        ".qoi",
-        ".sgi",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-    # fmt: on
+    """
+    .apng .avif .bmp .cur .dds .dib .gif .icns .ico .j2k .jfif .jp2 .jpe .jpeg .jpf .jpg .jpx .mpo
+    .pbm .pcx .pfm .pgm .png .pnm .ppm .psd .qoi .sgi .tga .tif .tiff .webp
+    """.split()  # noqa: SIM905
 )
 """Suffixes of pictures that can be read, in lower case."""
 
-OTHER_PICTURE_SUFFIXES = frozenset(
-    # fmt: off
-    [
-        ".3fr",
-        ".arw",
-        ".avci",
-        ".cr2",
-        ".cr3",
-        ".crw",
-        ".dcr",
-        ".dng",
-        ".eps",
-        ".erf",
-        ".fits",
-        ".gpr",
-        ".heic",
-        ".heics",
-        ".heif",
-        ".hif",
-        ".iiq",
-        ".im",
-        ".jxl",
-        ".kdc",
-        ".mef",
-        ".mos",
-        ".mrw",
-        ".nef",
-        ".nrw",
-        ".orf",
-        ".pef",
-        ".raf",
-        ".raw",
-        ".rw2",
-        ".rwl",
-        ".sr2",
-        ".srf",
-        ".srw",
-        ".svg",
-        ".wmf",
-        ".x3f",
-        ".xbm",
-        ".xpm",
-    ]
-    # fmt: on
+PICTURE_SUFFIXES = READABLE_SUFFIXES | frozenset(
+    """
+    .3fr .arw .avci .cr2 .cr3 .crw .dcr .dng .eps .erf .fits .gpr .heic .heics .heif .hif .iiq .im
+    .jxl .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .svg .wmf .x3f
+    .xbm .xpm
+    """.split()  # noqa: SIM905
 )
-"""Suffixes of pictures that can't; they are named as unreadable, not passed over in silence."""
-
-PICTURE_SUFFIXES = READABLE_SUFFIXES | OTHER_PICTURE_SUFFIXES
-"""Files with these suffixes are taken for pictures when a folder is searched."""
+"""Files that a search of folders takes for pictures; those that can't be read are reported."""
 
 VIDEO_SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".avi",
-        ".insv",
-        ".lrv",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpg",
-        ".mts",
-        ".webm",
-    ]
+    ".3gp .avi .insv .lrv .m2ts .m4v .mkv .mov .mp4 .mpg .mts .webm".split()  # noqa: SIM905
 )
-"""What cameras write beside pictures; counted when a folder is searched, and passed over."""
+"""What cameras write beside pictures; a search of folders counts and skips them."""
 
 # What people feed to picture tools by mistake: how it begins, and what to say of it.
 _NOT_A_PICTURE = (
-    (b"<!doctype html", "not a picture but a web page; was it saved from a refused download?"),
-    (b"<html", "not a picture but a web page; was it saved from a refused download?"),
+    (
+        (b"<!doctype html", b"<html"),
+        "not a picture but a web page; was it saved from a refused download?",
+    ),
     (b"<svg", "an SVG drawing, which has no pixels; save it as PNG"),
     (b"<?xml", "not a picture but XML; if it is a drawing, save it as PNG"),
     (b"%pdf", "not a picture but a PDF document; save its pages as PNG"),
@@ -134,16 +50,11 @@ _HEIF_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
+    ((b"GIF87a", b"GIF89a"), "GIF"),
     (b"BM", "BMP"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
+    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
     (b"8BPS", "PSD"),
-    (b"\0\0\0\x0cjP  ", "JPEG2000"),
-    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    ((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "JPEG2000"),
     (b"\0\0\1\0", "ICO"),
     (b"icns", "ICNS"),
     (b"qoif", "QOI"),
@@ -158,17 +69,14 @@ _TGA_DEPTHS = frozenset([1, 8, 16, 24, 32])
 
 # Drawings, which Pillow would hand to Ghostscript or to Windows.
 _DRAWINGS = (
-    (b"%!PS", "an EPS drawing"),
-    (b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
-    (b"\xd7\xcd\xc6\x9a", "a WMF or EMF drawing"),
-    (b"\x01\0\0\0", "a WMF or EMF drawing"),
+    ((b"%!PS", b"\xc5\xd0\xd3\xc6"), "an EPS drawing"),
+    ((b"\xd7\xcd\xc6\x9a", b"\x01\0\0\0"), "a WMF or EMF drawing"),
 )
 _SPOKEN = {"JPEG2000": "JPEG 2000", "WEBP": "WebP"}
 
 _PNG_END = b"IEND\xaeB`\x82"  # the last chunk's name and checksum, the same in every file
 _PNG_SIZE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR(.{8})", re.DOTALL)
 _JPEG_2000_SIZE = re.compile(rb"ihdr(.{8})", re.DOTALL)
-_JPEG_END = b"\xff\xd9"
 
 
 def is_picture_name(path: str | PurePath) -> bool:
@@ -177,16 +85,13 @@ def is_picture_name(path: str | PurePath) -> bool:
 
 
 def format_of(data: bytes) -> str | None:
-    """Pillow's name of a file's format, by its first bytes; None for what is not read.
+    """Pillow's name of a file's format, by its first 64 bytes; None for what is not read.
 
     Pillow itself would ask every format that it knows, some of which parse a whole file in
     Python before they find that it is none of theirs.
-
-    Args:
-        data: a whole file, or at least its first 64 bytes.
     """
-    for start, name in _SIGNATURES:
-        if data.startswith(start):
+    for starts, name in _SIGNATURES:
+        if data.startswith(starts):
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
@@ -227,21 +132,17 @@ def _is_tga(data: bytes) -> bool:
 
 
 def why_unknown(data: bytes) -> str:
-    """Say in a few words what bytes are that no reader takes.
-
-    Args:
-        data: a whole file, or at least its first 64 bytes.
-    """
+    """What a file is that no reader takes, by its first 64 bytes."""
     if not data:
         return "the file is empty"
     beginning = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for start, reason in _NOT_A_PICTURE:
-        if beginning.startswith(start):
+    for starts, reason in _NOT_A_PICTURE:
+        if beginning.startswith(starts):
             return reason
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "a HEIC picture, which can't be read here; save it as JPEG"
-    for start, what in _DRAWINGS:
-        if data.startswith(start):
+    for starts, what in _DRAWINGS:
+        if data.startswith(starts):
             return f"{what}, which has no pixels; save it as PNG"
     if looks_like := format_of(data):
         spoken = _SPOKEN.get(looks_like, looks_like)
@@ -254,22 +155,14 @@ def why_unknown(data: bytes) -> str:
 
 
 def ends_whole(data: bytes, format: str) -> bool:
-    """Whether a file's last bytes show that it is not cut short.
+    """Whether a JPEG ends in its mark, or the checksum of every chunk of a PNG is right.
 
-    False means "can't tell from here": only JPEG and PNG, nearly all of what there is, end
-    in a mark of their own, and even those may have something appended.
-
-    Args:
-        data: the whole file.
-        format: Pillow's name of it.
+    False means "can't tell from here": something may be appended.
     """
     if format == "JPEG":
-        return data.endswith(_JPEG_END)
-    return format == "PNG" and data.endswith(_PNG_END) and _checksums_are_right(data)
-
-
-def _checksums_are_right(data: bytes) -> bool:
-    """Of every chunk of a PNG."""
+        return data.endswith(b"\xff\xd9")
+    if format != "PNG" or not data.endswith(_PNG_END):
+        return False
     at = 8
     view = memoryview(data)
     while at + 12 <= len(data):
@@ -283,10 +176,7 @@ def _checksums_are_right(data: bytes) -> bool:
 def sizes_in_icon(data: bytes) -> list[tuple[int, int]]:
     """(width, height) of the PNG and JPEG 2000 pictures inside an ICO, CUR or ICNS file.
 
-    Such a file states sizes of its own, which need not be true, so limits go by these.
-
-    Args:
-        data: a whole file of any kind; gives an empty list for other kinds.
+    What such a file itself says of sizes need not be true. Empty for other files.
     """
     if not data.startswith((b"\0\0\1\0", b"\0\0\2\0", b"icns")):
         return []

@@ -1,8 +1,7 @@
 """How much work a file makes before its first pixel, counted before Pillow does it.
 
-Pillow parses headers in Python, piece by piece, and meanwhile nobody else in the process gets
-on. A file of 4 MB can have a million pieces. So they are counted here, by as many steps as are
-allowed at most; what has more is refused. No program writes such files for pictures.
+Pillow parses headers in Python, piece by piece, holding the lock of the interpreter. A file of
+4 MB can have a million pieces; no program writes such files for pictures, so they are refused.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ import math
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 from pawsure.errors import PictureError
@@ -22,93 +23,67 @@ MAX_PASSES = 500
 """Scans of one JPEG, each of which goes over all of its pixels; usual are 1 to 15."""
 
 _TEXT_BYTES = 16 * 1024 * 1024
-_NETPBM_HEAD = 64 * 1024
+_NETPBM_HEADER_BYTES = 64 * 1024
 _TOKENS = re.compile(rb"#[^\r\n]*|[^\s#]+")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COMPRESSED_CHUNKS = (b"zTXt", b"iTXt", b"iCCP")
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
-def count_pieces(data: bytes, format: str, *, most: int | None = None) -> int:
-    """How many steps Pillow takes in Python to open and load a file.
+def count_pieces(data: bytes, format: str, *, most: int = MAX_PIECES) -> int:
+    """How many steps Pillow takes in Python to open and load a file, up to `most` + 1.
 
-    Args:
-        data: the whole file.
-        format: of `pawsure.data.formats.format_of`; for JPEG see `jpeg_start`.
-        most: counting ends behind it; None: more than `MAX_PIECES` is an error.
+    For JPEG see `jpeg_header`.
 
     Raises:
-        PictureError: there are more than `MAX_PIECES`, or the header never ends.
+        PictureError: the header never ends.
     """
-    walk = _WALKS.get(format)
-    if walk is None:
-        return 0
     pieces = 0
-    try:
-        for pieces, _ in enumerate(walk(data)):  # noqa: B007
-            if pieces > (MAX_PIECES if most is None else most):
-                if most is None:
-                    raise _too_many()
-                break
-    except (struct.error, IndexError):  # cut short, which Pillow tells better
-        pass
+    with suppress(struct.error, IndexError):  # cut short, which Pillow explains better
+        for _ in islice(_WALKS[format](data) if format in _WALKS else (), most + 1):
+            pieces += 1
     return pieces
 
 
-def count_packed_texts(data: bytes) -> int:
-    """How many chunks of a PNG unfold to up to a megabyte each."""
-    try:
-        return sum(data[at + 4 : at + 8] in _PACKED_TEXTS for at in _png_chunks(data))
-    except struct.error:
-        return 0
+def count_compressed_chunks(data: bytes) -> int:
+    """How many chunks of a PNG decompress to up to a megabyte each."""
+    return sum(data[at + 4 : at + 8] in _COMPRESSED_CHUNKS for at in _png_chunks(data))
 
 
-_PACKED_TEXTS = (b"zTXt", b"iTXt", b"iCCP")
-
-
-class JpegStart(NamedTuple):
+class JpegHeader(NamedTuple):
     """What there is before the pixels of a JPEG.
 
     Attributes:
         pieces: segments, and bytes that belong to none.
         scan: where the first scan begins; -1 if there is none.
         passes: scans, as many as there may be.
-        restarts: how many marks its only scan has, from which decoding can go on after
+        restarts: how many restart markers its only scan has, from which decoding can go on after
             damage; None without them.
-        frame: where the segment is that tells of sizes and colours; -1 if there is none.
+        frame: where the segment with sizes and colours is; -1 if there is none.
     """
 
-    pieces: int
-    scan: int
-    passes: int
+    pieces: int = 0
+    scan: int = -1
+    passes: int = 1
     restarts: int | None = None
     frame: int = -1
 
 
-def jpeg_start(data: bytes, *, most: int | None = None) -> JpegStart:
-    """Go through the segments of a JPEG up to its first scan.
-
-    Args:
-        data: the whole file.
-        most: counting ends behind so many; None: more than `MAX_PIECES` is an error.
+def jpeg_header(data: bytes, *, most: int = MAX_PIECES) -> JpegHeader:
+    """Go through the segments of a JPEG up to its first scan, or `most` + 1 of them.
 
     Raises:
-        PictureError: there are more than `MAX_PIECES`, or more scans than `MAX_PASSES`.
+        PictureError: there are more scans than `MAX_PASSES`.
     """
     at, end, pieces, frame, interval = 2, len(data) - 4, 0, -1, 0
-    while at < end:
+    while at < end and pieces <= most:
         pieces += 1
-        if pieces > (MAX_PIECES if most is None else most):
-            if most is None:
-                raise _too_many()
-            break
         marker = data[at + 1]
         if data[at] != 0xFF or marker == 0xFF or marker == 0x00:
             at += 1
         elif marker == 0xDA:
-            restarts = (
-                _restarts(data, frame, interval)
-                if interval and 0 < frame < len(data) - 10
-                else None
-            )
-            return JpegStart(pieces, at, _passes(data, at, frame), restarts, frame)
+            restarts = _restarts(data, frame, interval)
+            return JpegHeader(pieces, at, _passes(data, at, frame), restarts, frame)
         elif marker == 0xD9:
             break
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # these have no length
@@ -117,9 +92,9 @@ def jpeg_start(data: bytes, *, most: int | None = None) -> JpegStart:
             if marker in _FRAMES:
                 frame = at
             elif marker == 0xDD:
-                interval = data[at + 4] << 8 | data[at + 5] if at + 5 < len(data) else 0
-            at += 2 + max(2, data[at + 2] << 8 | data[at + 3])
-    return JpegStart(pieces, -1, 1)
+                interval = int.from_bytes(data[at + 4 : at + 6])
+            at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
+    return JpegHeader(pieces)
 
 
 def _passes(data: bytes, scan: int, frame: int) -> int:
@@ -131,12 +106,14 @@ def _passes(data: bytes, scan: int, frame: int) -> int:
         return 1  # all colours at once, so libjpeg reads no second scan
     passes = data.count(b"\xff\xda", scan)
     if passes > MAX_PASSES:
-        raise PictureError(f"a JPEG of {passes:,} passes over its pixels; save it anew")
+        raise PictureError(f"a JPEG of {passes:,} passes over its pixels; save it again")
     return passes
 
 
 def _restarts(data: bytes, frame: int, interval: int) -> int | None:
-    """Marks between every so many units, the squares that colours share."""
+    """Markers between every `interval` units, the squares that colours share."""
+    if not interval or frame < 0 or len(data) < frame + 11:
+        return None
     height, width, colours = struct.unpack_from(">HHB", data, frame + 5)
     factors = data[frame + 11 : frame + 11 + 3 * colours : 3]
     if not height or not factors:
@@ -147,17 +124,11 @@ def _restarts(data: bytes, frame: int, interval: int) -> int | None:
     return math.ceil(units / interval) - 1
 
 
-_FRAMES = frozenset([*range(0xC0, 0xD0)]) - {0xC4, 0xC8, 0xCC}
-
-
-def _too_many() -> PictureError:
-    return PictureError(f"its header is cut into more than {MAX_PIECES:,} pieces; save it anew")
-
-
-def _png_chunks(data: bytes) -> Iterator[int]:
-    at = 8
-    while at < len(data):
+def _png_chunks(data: bytes, at: int = len(_PNG_SIGNATURE)) -> Iterator[int]:
+    while at + 8 <= len(data):
         yield at
+        if data[at + 4 : at + 8] == b"IEND":
+            break
         at += 12 + struct.unpack_from(">I", data, at)[0]
 
 
@@ -190,15 +161,10 @@ def _icns_blocks(data: bytes) -> Iterator[int]:
 
 
 def _png_within(data: bytes) -> Iterator[int]:
-    start = data.find(b"\x89PNG\r\n\x1a\n")
+    start = data.find(_PNG_SIGNATURE)
     while start >= 0:
-        at = start + 8
-        while at + 8 <= len(data):
-            yield at
-            if data[at + 4 : at + 8] == b"IEND":
-                break
-            at += 12 + struct.unpack_from(">I", data, at)[0]
-        start = data.find(b"\x89PNG\r\n\x1a\n", start + 8)
+        yield from _png_chunks(data, start + len(_PNG_SIGNATURE))
+        start = data.find(_PNG_SIGNATURE, start + len(_PNG_SIGNATURE))
 
 
 def _jpeg_2000_boxes(data: bytes) -> Iterator[int]:
@@ -221,13 +187,13 @@ def _jpeg_2000_boxes(data: bytes) -> Iterator[int]:
 def _netpbm_tokens(data: bytes) -> Iterator[int]:
     wanted = 3 if data[1:2] in b"14" else 4
     found = 0
-    for token in _TOKENS.finditer(data, 0, _NETPBM_HEAD):
+    for token in _TOKENS.finditer(data, 0, _NETPBM_HEADER_BYTES):
         found += not token[0].startswith(b"#")
         if found == wanted:
             break
     else:
-        if len(data) >= _NETPBM_HEAD:
-            raise PictureError("its header does not end; save it anew")
+        if len(data) >= _NETPBM_HEADER_BYTES:
+            raise PictureError("its header does not end; save it again")
     if data[1:2] in b"123" and len(data) > _TEXT_BYTES:
         raise PictureError(
             f"a picture written as text, of more than {_TEXT_BYTES:,} bytes; save it as PNG"

@@ -1,4 +1,4 @@
-"""Labels and splits, told from where pictures lie and what they are called.
+"""Labels and splits by the folders that pictures are in and their names.
 
 cat/1.jpg                folders are labels; what is deeper inside belongs to them too
 train/cat/1.jpg          folders of splits, each with folders of labels
@@ -6,9 +6,9 @@ train/train/cat/1.jpg    the same, as archives have it that were packed twice
 cat/train/1.jpg          folders of labels, each with folders of splits
 cat.1.jpg                names begin with the label and end with a number
 train/cat.1.jpg          folders of splits with such names
-anything/cat/1.jpg       any of these inside one folder of any name, as archives have it
+anything/cat/1.jpg       any of these inside one folder of any name (a wrapper), as archives have it
 
-site1/cat/1.jpg, site2/cat/2.jpg: which folder names the label? That is asked, not guessed.
+In site1/cat/1.jpg, site2/cat/2.jpg either folder could be the label: pawsure asks.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pawsure.data.entries import Entry
+from pawsure.data.entries import Entry, check_spelling
 from pawsure.data.file_names import as_label, as_text
-from pawsure.data.labels import check_spelling
-from pawsure.data.passed_over import PassedOver
+from pawsure.data.skipped import Skipped
 from pawsure.data.split_names import UNLABELLED, meaning, split_named
 from pawsure.errors import SourceError, UsageError
+from pawsure.wording import count
 
 LAYOUTS = (
     "a folder for each label (cat/1.jpg), folders train, validation and test with such folders "
@@ -34,14 +34,14 @@ OUTER, INNER, PARENT = "outer", "inner", "parent"
 
 LEVELS = (OUTER, INNER, PARENT)
 """Which folder may name the label, wrappers and splits not counted: the first, the second, or
-the one that the picture lies in."""
+the one that the picture is in."""
 
-_STRAY = "has no label: it lies in no label's folder"
+_STRAY = "has no label: it is in no label's folder"
 
 # "cat.0", "great_pyrenees_12", "Cat (3)": a label without digits, then a number.
 _LABEL_AND_NUMBER = re.compile(r"(?P<label>\D*[^\W\d_])[ ._-]*\(?\d+\)?")
 
-# How cameras, phones and programs begin the names of pictures; nothing is on all of these.
+# How cameras, phones and programs begin the names of pictures.
 _NO_LABELS = frozenset(
     """
     img image images imag dsc dscn dscf sdc sam hpim cimg kic pict pic pics picture photo photos
@@ -51,10 +51,10 @@ _NO_LABELS = frozenset(
     """.split()  # noqa: SIM905
 )
 
-# 2021, 2021-05, 20210503, …: when, not what.
+# 2021, 2021-05, 20210503, …
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
 
-# Folders that are numbered and no more: fold1, images_002, New folder (3).
+# Numbered folders: fold1, images_002, New folder (3).
 _PART = re.compile(
     r"(fold|part|batch|shard|chunk|subset|volume|disc|images?|imgs?|photos?|pictures?|files?"
     r"|folder)[ _.-]*\(?\d+\)?|(new|untitled) folder( \(?\d+\)?)?",
@@ -62,19 +62,22 @@ _PART = re.compile(
 )
 
 # 100APPLE, 101CANON, 102_0503: the folders of a camera's card (DCF, JEITA CP-3461, 3.3.1).
-_OF_A_CAMERA = re.compile(r"[1-9]\d\d(?=\w*[A-Z_])[A-Z0-9_]{5}", re.IGNORECASE)
+_CAMERA_FOLDER = re.compile(r"[1-9]\d\d(?=\w*[A-Z_])[A-Z0-9_]{5}", re.IGNORECASE)
 
-_NO_LABEL_FOLDERS = ((_DATE, "dates"), (_PART, "parts"), (_OF_A_CAMERA, "a camera's folders"))
+_NO_CONTENT = frozenset(
+    "images imgs pictures photos data dataset unknown all test_folder".split()  # noqa: SIM905
+)
+_NO_LABEL_FOLDERS = ((_DATE, "dates"), (_PART, "parts"), (_CAMERA_FOLDER, "a camera's folders"))
 
+# This share of pictures in inner folders of the same names is no chance.
 _MOST = 0.9
-"""Of pictures: so many in inner folders of the same names are a plan, not chance."""
 
 _Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a picture lies once wrappers and splits are taken off."""
+    """A path without wrappers and splits, and its split."""
 
     parts: _Parts
     split: str | None = None
@@ -85,22 +88,22 @@ def labelled(
     *,
     where: str,
     level: str | None = None,
-    passed: PassedOver | None = None,
+    skipped: Skipped | None = None,
 ) -> list[Entry]:
-    """Tell label and split of every picture from its path.
+    """Find label and split of every picture by its path.
 
     Args:
-        paths: of pictures, relative to the place that was named, with forward slashes.
-        where: that place, for messages.
+        paths: of pictures, relative to the folder or archive, with forward slashes.
+        where: the folder or archive, for messages.
         level: one of `LEVELS`; None finds it out, and refuses to guess.
-        passed: what a search found besides pictures; told of those that nobody has labelled,
-            which get no entry.
+        skipped: what a search found besides pictures; test pictures without labels, which get no
+            entry, are added.
 
     Returns:
-        An entry for every path, sorted by path. Those that fit into no label say so.
+        An entry for every path, sorted by path. Those without a label have it as their problem.
 
     Raises:
-        SourceError: there are no pictures, they lie in none of `LAYOUTS`, or several folders
+        SourceError: there are no pictures, they are in none of `LAYOUTS`, or several folders
             could name the label.
         UsageError: there is no such level.
     """
@@ -110,26 +113,29 @@ def labelled(
     if not found:
         raise SourceError(f"{where} holds no pictures. Pawsure takes {LAYOUTS}.")
     places = _places(found, where)
-    passed = PassedOver() if passed is None else passed
+    skipped = skipped or Skipped()
     if level is None:
         _refuse_to_guess(places.values(), where)
-        _refuse_class_files(found, passed.classes, where)
+        _refuse_class_files(found, skipped.class_files, where)
     labels = _labels(places, level)
-    places = _without_unlabelled(places, labels, passed)
-    _tell_of_blanks(places.values(), passed)
+    places = _without_unlabelled(places, labels, skipped)
+    _note_blanks(places.values(), skipped)
     entries = [
-        Entry(path, labels[path], place.split)
-        if labels[path]
-        else Entry(path, None, place.split, _STRAY)
+        Entry(path, labels[path], place.split, "" if labels[path] else _STRAY)
         for path, place in places.items()
     ]
-    _check_some_labels(entries, where, found)
+    if not any(entry.label for entry in entries):
+        raise SourceError(
+            f"{where} holds {len(found)} pictures, but nothing says what is on them (first: "
+            f"{as_text(next(iter(found)))}). Pawsure takes {LAYOUTS}, or a CSV or Parquet file "
+            "with the columns path and label."
+        )
     check_spelling(entries, where)
     return entries
 
 
 def _parts(path: str) -> _Parts:
-    """Archives may hold names such as '../x' or '/x'; nothing is unpacked, so they mean 'x'."""
+    # Archives may hold names such as '../x' or '/x'; nothing is unpacked, so they mean 'x'.
     return tuple(part for part in path.split("/") if part not in ("", ".", ".."))
 
 
@@ -139,26 +145,21 @@ def _places(found: Mapping[str, _Parts], where: str) -> dict[str, _Place]:
     inside = {path: _below(parts, depth) for path, parts in found.items()}
     if _are_splits(inside.values(), where):
         return _in_splits(inside)
+    places = {path: _Place(parts) for path, parts in inside.items()}
     if _hold_splits(inside.values()):
-        return {
-            path: _Place((parts[0], *parts[2:]), split_named(parts[1]))
-            if len(parts) > 2
-            else _Place(parts)
-            for path, parts in inside.items()
-        }
-    return {path: _Place(parts) for path, parts in inside.items()}
+        for path, parts in inside.items():
+            if len(parts) > 2:
+                places[path] = _Place((parts[0], *parts[2:]), split_named(parts[1]))
+    return places
 
 
 def _below(parts: _Parts, depth: int) -> _Parts:
-    """What is left of a path below wrappers; a file beside one of them is its name alone."""
+    """A path without wrappers; of a file beside one of them, its name."""
     return parts[depth:] if len(parts) > depth else parts[-1:]
 
 
 def _depth_of_wrappers(paths: Sequence[_Parts]) -> int:
-    """How many folders hold nothing but one folder that holds folders.
-
-    A picture beside such a folder (a preview, a logo) makes it no label.
-    """
+    """How many folders on top hold nothing but one folder, and perhaps a few stray pictures."""
     depth = 0
     while True:
         inside = [parts for parts in paths if len(parts) > depth + 1]
@@ -170,7 +171,7 @@ def _depth_of_wrappers(paths: Sequence[_Parts]) -> int:
 
 
 def _wraps(inside: Sequence[_Parts], total: int, depth: int) -> bool:
-    """Whether a folder is there for the folders in it, not for what is beside it or in itself."""
+    """Whether nearly all pictures are in folders in a folder, not beside it or in itself."""
     deeper = [parts for parts in inside if len(parts) > depth + 2]
     if len(deeper) == total:
         return True
@@ -180,7 +181,7 @@ def _wraps(inside: Sequence[_Parts], total: int, depth: int) -> bool:
 
 
 def _is_a_folder_of_names(paths: Sequence[_Parts], depth: int) -> bool:
-    """Whether all there is are cat.1.jpg, dog.1.jpg, … in one folder, as an archive has it."""
+    """Whether all pictures are cat.1.jpg, dog.1.jpg, … in one folder."""
     inside = [parts for parts in paths if len(parts) > depth]
     folders = {parts[depth] for parts in inside}
     if len(folders) > 1 or any(len(parts) != depth + 2 for parts in inside):
@@ -189,13 +190,9 @@ def _is_a_folder_of_names(paths: Sequence[_Parts], depth: int) -> bool:
     return split_named(*folders) is None and None not in labels and len(labels) > 1
 
 
-def _folders(paths: Iterable[_Parts]) -> set[str]:
-    return {parts[0] for parts in paths if len(parts) > 1}
-
-
 def _are_splits(inside: Iterable[_Parts], where: str) -> bool:
     """Whether the outer folders are splits."""
-    folders = _folders(inside)
+    folders = {parts[0] for parts in inside if len(parts) > 1}
     splits = {folder for folder in folders if split_named(folder)}
     others = sorted(folder for folder in folders if meaning(folder) is None)
     # One such name among others may be a label: of trains, say.
@@ -221,7 +218,7 @@ def _hold_splits(inside: Iterable[_Parts]) -> bool:
 
 
 def _in_splits(inside: Mapping[str, _Parts]) -> dict[str, _Place]:
-    """Paths below the folders of splits, without what is wrapped around each of these."""
+    """Paths below the folders of splits, without wrappers inside these."""
     of_folder: dict[str, list[_Parts]] = {}
     for parts in inside.values():
         if len(parts) > 1:
@@ -236,7 +233,7 @@ def _in_splits(inside: Mapping[str, _Parts]) -> dict[str, _Place]:
 
 
 def _depth_in_split(paths: Sequence[_Parts]) -> int:
-    """How many folders in a split's folder do no more than repeat it, or say "images"."""
+    """How many folders in a split's folder only repeat its name, or are called "images"."""
     depth = 0
     while True:
         folders = {parts[depth] for parts in paths if len(parts) > depth + 1}
@@ -247,13 +244,11 @@ def _depth_in_split(paths: Sequence[_Parts]) -> int:
 
 
 def _says_nothing(folder: str) -> bool:
-    return meaning(folder) is not None or folder.lower() in (
-        "images", "imgs", "pictures", "photos", "data", "dataset", "unknown", "all", "test_folder",
-    )  # fmt: skip
+    return meaning(folder) is not None or folder.lower() in _NO_CONTENT
 
 
 def _refuse_to_guess(places: Iterable[_Place], where: str) -> None:
-    """Ask which folder names the label where both could."""
+    """Ask which folder names the label where several could."""
     paths = [place.parts for place in places if len(place.parts) > 1]
     outer = _listed({parts[0] for parts in paths})
     for depth, inner in ((0, INNER), (1, PARENT)):
@@ -267,11 +262,7 @@ def _refuse_to_guess(places: Iterable[_Place], where: str) -> None:
                 f"{_listed(names)}, or list the pictures in a CSV file with the columns path and "
                 "label."
             )
-    _refuse_other_order({as_label(parts[0]) for parts in paths}, where)
-
-
-def _refuse_other_order(folders: set[str], where: str) -> None:
-    """Refuse folders that say when or by what pictures were taken, not what is on them."""
+    folders = {as_label(parts[0]) for parts in paths}
     for form, what in _NO_LABEL_FOLDERS:
         if len(folders) > 1 and all(map(form.fullmatch, folders)):
             raise SourceError(
@@ -282,7 +273,7 @@ def _refuse_other_order(folders: set[str], where: str) -> None:
 
 
 def _refuse_class_files(paths: Iterable[str], classes: Sequence[str], where: str) -> None:
-    """Refuse folders of pictures whose labels are in files beside them: they are shards."""
+    """Refuse shards: folders of pictures whose labels are in files beside them."""
     stems = {path.rpartition(".")[0] for path in paths}
     labelled_by_file = [path for path in classes if path.rpartition(".")[0] in stems]
     if 2 * len(labelled_by_file) > len(stems):
@@ -294,7 +285,7 @@ def _refuse_class_files(paths: Iterable[str], classes: Sequence[str], where: str
 
 
 def _inner_folders(paths: Iterable[_Parts], depth: int) -> dict[_Parts, Counter[str]]:
-    """How many pictures each folder has in it, by the inner folders that they lie in."""
+    """How many pictures each folder has in it, by the inner folders that they are in."""
     holders: dict[_Parts, Counter[str]] = {}
     for parts in paths:
         if len(parts) > depth + 2:
@@ -308,8 +299,8 @@ def _names_that_repeat(
 ) -> set[str]:
     """Names of inner folders that could be the labels; none where the outer ones are.
 
-    They could where nearly all pictures lie in folders that several outer ones have, where one
-    outer folder has all that the others have, and (`alone`) where only one has any.
+    They could where nearly all pictures are in inner folders that several outer ones have, where
+    one outer folder has all that the others have, and (`alone`) where only one has any.
     """
     counts = sum(holders.values(), Counter[str]())
     names = set(counts)
@@ -340,24 +331,18 @@ def _labels(places: Mapping[str, _Place], level: str | None) -> dict[str, str | 
         in_folders = sum(len(place.parts) > 1 for place in own.values())
         named = Counter(label for path in own if (label := by_name[path]))
         if all(map(split_named, named)):
-            named.clear()  # train_1.jpg, test_1.jpg: nothing says what is on them
-        # Folders or names, never both: what lies beside is neither.
-        if named.total() > in_folders:
-            found |= {
-                path: label if (label := _label_in_name(place.parts[-1])) in named else None
-                for path, place in own.items()
-            }
-        else:
-            found |= {path: _label_at(place.parts, OUTER) for path, place in own.items()}
+            named.clear()  # train_1.jpg, test_1.jpg
+        # Folders or names, never both.
+        by_names = named.total() > in_folders
+        for path, place in own.items():
+            label = _label_in_name(place.parts[-1]) if by_names else _label_at(place.parts, OUTER)
+            found[path] = label if label in named or not by_names else None
     return found
 
 
 def _label_at(parts: _Parts, level: str) -> str | None:
-    folders = parts[:-1]
-    if level == PARENT:
-        return as_label(folders[-1]) if folders else None
-    place = LEVELS.index(level)
-    return as_label(folders[place]) if len(folders) > place else None
+    folders = parts[-2:-1] if level == PARENT else parts[:-1][LEVELS.index(level) :]
+    return as_label(folders[0]) if folders else None
 
 
 def _label_in_name(name: str) -> str | None:
@@ -368,7 +353,7 @@ def _label_in_name(name: str) -> str | None:
 
 
 def _without_unlabelled(
-    places: dict[str, _Place], labels: Mapping[str, str | None], passed: PassedOver
+    places: dict[str, _Place], labels: Mapping[str, str | None], skipped: Skipped
 ) -> dict[str, _Place]:
     """Leave out test pictures that have no label."""
     learned = {labels[path] for path, place in places.items() if place.split == "train"}
@@ -377,11 +362,10 @@ def _without_unlabelled(
         told = {label for path in own if (label := labels[path]) and not _says_nothing(label)}
         if not own or (split == "test" and (told or not learned)) or told & learned:
             continue
-        instead = "; test pictures are set aside from the others" if split == "test" else ""
-        passed.say(
-            f"Passed over: {len(own):,} picture{'' if len(own) == 1 else 's'} without labels (the "
-            f"first: {as_text(own[0])})"
-            f"{instead}."
+        instead = "; test pictures are drawn from the others" if split == "test" else ""
+        pictures = count(len(own), "picture")
+        skipped.notes.append(
+            f"Skipped: {pictures} without labels (the first: {as_text(own[0])}){instead}."
         )
         places = {path: place for path, place in places.items() if place.split != split}
     return {
@@ -390,8 +374,8 @@ def _without_unlabelled(
     }
 
 
-def _tell_of_blanks(places: Iterable[_Place], passed: PassedOver) -> None:
-    """Say that folders are one label whose names differ in nothing but blanks."""
+def _note_blanks(places: Iterable[_Place], skipped: Skipped) -> None:
+    """Note folders that are one label, since their names differ only in blanks."""
     folders = {place.parts[0] for place in places if len(place.parts) > 1}
     of_label: dict[str, list[str]] = {}
     for folder in sorted(folders):
@@ -399,16 +383,7 @@ def _tell_of_blanks(places: Iterable[_Place], passed: PassedOver) -> None:
     for label, names in of_label.items():
         if len(names) > 1 and any(name.strip() != name for name in names):
             listed = " and ".join(f"'{as_text(name)}'" for name in names)
-            passed.say(f"The folders {listed} are one label, '{label}'.")
-
-
-def _check_some_labels(entries: Sequence[Entry], where: str, found: Mapping[str, _Parts]) -> None:
-    if not any(entry.label for entry in entries):
-        raise SourceError(
-            f"{where} holds {len(found)} pictures, but nothing says what is on them (first: "
-            f"{as_text(next(iter(found)))}). Pawsure takes {LAYOUTS}, or a CSV or Parquet file "
-            "with the columns path and label."
-        )
+            skipped.notes.append(f"The folders {listed} are one label, '{label}'.")
 
 
 def _listed(names: Iterable[str]) -> str:

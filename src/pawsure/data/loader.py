@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from pawsure.data.images import DEFAULT_LIMITS, Limits, Picture, read
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.errors import PictureError, UsageError
 
-# Few enough that a batch is shared evenly by threads, many enough that handing over
-# (0.05 ms) costs nothing beside decoding (1 ms a picture).
+# Few enough that threads share a batch evenly, many enough that a task's overhead (0.05 ms) costs
+# nothing beside decoding (1 ms a picture).
 _PICTURES_A_TASK = 8
 
 
@@ -21,9 +22,9 @@ class Batch:
     """Some pictures of a longer series.
 
     Attributes:
-        indices: int64 (B,), which of the series these are.
+        indices: int64 (B,), in the series.
         pictures: uint8 (B, S, S, 3), RGB.
-        problems: (index, reason) of those of this stretch that could not be read.
+        problems: (index, reason) of those that could not be read.
     """
 
     indices: np.ndarray
@@ -42,27 +43,26 @@ def load_batch(
     size_px: int,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Batch:
-    """Read, decode and resize some pictures, in the thread that asks.
+    """Read, decode and resize some pictures, in this thread.
 
     Args:
         read_bytes: gives picture i, most often its bytes, or raises `PictureError`.
-        indices: which pictures, in the order wanted.
+        indices: which pictures, in order.
         size_px: the side S.
-        limits: that every picture must keep.
+        limits: for every picture.
     """
     pictures = np.empty((len(indices), size_px, size_px, 3), dtype=np.uint8)
-    read_rows: list[int] = []
+    loaded: list[int] = []
     problems: list[tuple[int, str]] = []
     for index in map(int, indices):
         try:
-            pictures[len(read_rows)] = read(read_bytes(index), size_px=size_px, limits=limits)
+            pictures[len(loaded)] = read(read_bytes(index), size_px=size_px, limits=limits)
+            loaded.append(index)
         except PictureError as exc:
             problems.append((index, exc.reason))
-        else:
-            read_rows.append(index)
     return Batch(
-        indices=np.array(read_rows, dtype=np.int64),
-        pictures=pictures[: len(read_rows)],
+        indices=np.array(loaded, dtype=np.int64),
+        pictures=pictures[: len(loaded)],
         problems=problems,
     )
 
@@ -78,21 +78,20 @@ def iter_batches(
 ) -> Iterator[Batch]:
     """Read, decode and resize pictures by threads, in their order.
 
-    While one batch is used, the next one is made; memory holds about two, and the files of
-    the pictures that are just being decoded, however many pictures there are. The threads end
-    when the iterator does, or is closed.
+    While one batch is used, the next one is loaded; memory holds about two. The threads end when
+    the iterator does, or is closed.
 
     Args:
         read_bytes: gives the bytes of picture i, or raises `PictureError`; called from several
             threads.
-        indices: which pictures, in the order wanted.
+        indices: which pictures, in order.
         size_px: the side S.
         batch_size: pictures a batch; those that can't be read leave it smaller, down to none.
         workers: threads; one for each core by default.
-        limits: that every picture must keep.
+        limits: for every picture.
 
     Returns:
-        Batches that between them name every index once, in order.
+        Batches that together name every index once, in order.
 
     Raises:
         UsageError: `batch_size` or `workers` is below 1.
@@ -113,30 +112,20 @@ def iter_batches(
 def _batches(
     load: Callable[[np.ndarray], Batch], indices: np.ndarray, batch_size: int, workers: int
 ) -> Iterator[Batch]:
-    chunks = _chunks(indices, batch_size)
-    chunks_a_batch = -(-batch_size // _PICTURES_A_TASK)
-    loaded = in_order(load, chunks, workers=workers, ahead=max(chunks_a_batch, workers))
+    batches = [indices[at : at + batch_size] for at in range(0, len(indices), batch_size)]
+    tasks = [  # none is of two batches
+        [batch[at : at + _PICTURES_A_TASK] for at in range(0, len(batch), _PICTURES_A_TASK)]
+        for batch in batches
+    ]
+    ahead = max(-(-batch_size // _PICTURES_A_TASK), workers)
+    loaded = in_order(load, chain.from_iterable(tasks), workers=workers, ahead=ahead)
     try:
-        for first in range(0, len(chunks), chunks_a_batch):
-            last = min(first + chunks_a_batch, len(chunks))
-            yield _joined([next(loaded) for _ in range(first, last)])
+        for batch in tasks:
+            parts = [next(loaded) for _ in batch]
+            yield Batch(
+                indices=np.concatenate([part.indices for part in parts]),
+                pictures=np.concatenate([part.pictures for part in parts]),
+                problems=[problem for part in parts for problem in part.problems],
+            )
     finally:
         loaded.close()
-
-
-def _chunks(indices: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """What a thread does at a time; none is of two batches."""
-    batches = (indices[at : at + batch_size] for at in range(0, len(indices), batch_size))
-    return [
-        batch[at : at + _PICTURES_A_TASK]
-        for batch in batches
-        for at in range(0, len(batch), _PICTURES_A_TASK)
-    ]
-
-
-def _joined(parts: Sequence[Batch]) -> Batch:
-    return Batch(
-        indices=np.concatenate([part.indices for part in parts]),
-        pictures=np.concatenate([part.pictures for part in parts]),
-        problems=[problem for part in parts for problem in part.problems],
-    )

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pawsure.data.room import writing
-
 _PAUSE_S = 0.1
+_HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 
 if sys.platform == "win32":
     import msvcrt
@@ -26,43 +25,36 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-_TAKEN = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
+def _acquired(descriptor: int) -> bool:
+    """Take the lock; False if somebody else holds it."""
+    try:
+        _lock(descriptor)
+    except OSError as exc:
+        return exc.errno not in _HELD  # else the file system has no locks
+    return True
 
 
 @contextmanager
 def exclusive(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock that no other process or thread can hold, waiting for it if need be.
+    """Hold a lock between processes and threads, waiting for it if need be.
 
-    The system lets go of the lock when its holder ends, however it ends, so there are no
-    locks to be cleaned up. Where a file system knows no locks (some network ones), there is
-    none: what is guarded must be able to stand that, if only by noticing.
+    The system releases the lock when its holder ends, however it ends. Where a file system has no
+    locks (some network ones), nothing is locked: what is guarded must be able to notice that.
 
     Args:
-        path: a file to lock; made if it does not exist, and left there, since removing it
+        path: a file to lock; created if it does not exist, and left there, since removing it
             would let a third process lock another file of the same name.
-        waiting: called once if somebody else has it.
+        waiting: called once if somebody else holds it.
 
     Raises:
-        DownloadError: the file can't be made.
+        OSError: the file can't be created.
     """
-    with writing(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _wait_for(descriptor, waiting)
+        if not _acquired(descriptor):
+            waiting()
+            while not _acquired(descriptor):
+                time.sleep(_PAUSE_S)
         yield
     finally:
         os.close(descriptor)
-
-
-def _wait_for(descriptor: int, waiting: Callable[[], None]) -> None:
-    told = False
-    while True:
-        try:
-            return _lock(descriptor)
-        except OSError as exc:
-            if exc.errno not in _TAKEN:
-                return None
-        if not told:
-            waiting()
-            told = True
-        time.sleep(_PAUSE_S)

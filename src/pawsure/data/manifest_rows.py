@@ -19,11 +19,15 @@ COLUMNS = (*NEEDED, "split", "source")
 _SAMPLE = 1 << 16  # characters
 _SEPARATORS = (",", ";", "\t", "|")
 
-_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """(line of a CSV file or row of a Parquet file, from 1; the columns that count, as text).
+    """Line of a CSV file or row of a Parquet file, from 1, and the known columns as text.
 
     Raises:
         ManifestError: it can't be read, or lacks a column.
@@ -43,26 +47,22 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         with open(path, encoding=_encoding(path), errors="surrogateescape", newline="") as file:
             start, first = 0, file.readline()
-            told = _told_separator(first)
-            if told:
+            stated = _stated_separator(first)
+            if stated:
                 start, first = file.tell(), file.readline()
             if not first.strip():
                 raise ManifestError(f"{path} is empty. Its first line must be: path,label")
-            separator = told or _separator(first)
-            # Some write a blank behind every separator, before the quotes too.
+            separator = stated or _separator(first)
+            # Some write a blank after every separator, before the quotes too.
             blanks = f'{separator} "' in first + file.read(_SAMPLE)
             file.seek(start)
             lines = csv.reader(file, delimiter=separator, skipinitialspace=blanks)
-            at = _positions(next(lines), path)
+            positions = _positions(next(lines), path)
             for cells in lines:
                 if any(cell.strip() for cell in cells):
-                    yield (
-                        lines.line_num + bool(told),
-                        {
-                            column: cells[place] if place < len(cells) else ""
-                            for column, place in at.items()
-                        },
-                    )
+                    cells += [""] * (max(positions.values()) + 1 - len(cells))
+                    row = {column: cells[at] for column, at in positions.items()}
+                    yield lines.line_num + bool(stated), row
     except (UnicodeError, csv.Error) as exc:
         raise ManifestError(
             f"{path} can't be read as CSV ({exc}). Save it as CSV in UTF-8."
@@ -72,10 +72,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8, or the UTF-16 that Excel calls "Unicode text"; told by the first bytes."""
+    """UTF-8, or the UTF-16 that Excel calls "Unicode text", by the first bytes."""
     with open(path, "rb") as file:
         start = file.read(64)
-    for mark, encoding in _MARKS:
+    for mark, encoding in _BYTE_ORDER_MARKS:
         if start.startswith(mark):
             return encoding
     zeros = [start[at::2].count(0) for at in (0, 1)]
@@ -84,8 +84,8 @@ def _encoding(path: Path) -> str:
     return "utf-8"
 
 
-def _told_separator(first: str) -> str:
-    """What a line `sep=;` says, which Excel takes and others write for it."""
+def _stated_separator(first: str) -> str:
+    """The separator in a line `sep=;`, as Excel understands it."""
     line = first.strip("\r\n\ufeff\"'")
     return line[4:5] if line.lower().startswith("sep=") else ""
 
@@ -102,20 +102,20 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
     try:
         names = read_schema(path).names
-        at = _positions(names, path)
-        table = read_table(path, columns=[names[place] for place in at.values()])
-        columns = {column: table.column(names[place]).to_pylist() for column, place in at.items()}
+        positions = _positions(names, path)
+        table = read_table(path, columns=[names[at] for at in positions.values()])
+        columns = [table.column(names[at]).to_pylist() for at in positions.values()]
     except (pyarrow.ArrowException, OSError, UnicodeError) as exc:
         raise ManifestError(
             f"{path} can't be read as Parquet ({exc}). It is damaged or was cut short; write "
-            "or copy it anew."
+            "or copy it again."
         ) from exc
-    for number, values in enumerate(zip(*columns.values(), strict=True), 1):
-        yield number, dict(zip(columns, values, strict=True))
+    for number, values in enumerate(zip(*columns, strict=True), 1):
+        yield number, dict(zip(positions, values, strict=True))
 
 
 def _positions(found: Sequence[str], path: Path) -> dict[str, int]:
-    """Where the columns that count are."""
+    """Where the known columns are."""
     names = [_name(column) for column in found]
     missing = [column for column in NEEDED if column not in names]
     if missing:

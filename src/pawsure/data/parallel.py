@@ -1,4 +1,4 @@
-"""Work by threads, with results in order and no more under way than memory allows."""
+"""Work by threads, with results in order and a bound on how much is in memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def in_order(
         function: must be safe to call from many threads.
         items: taken one at a time, as they are needed.
         workers: threads, at least 1.
-        ahead: items that may be under way or done beyond the one that is waited for.
+        ahead: items that may be started or done beyond the one that is waited for.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="pawsure")
     waiting: deque[Future[Result]] = deque()

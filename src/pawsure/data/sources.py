@@ -14,16 +14,16 @@ from pawsure.data.layouts import labelled
 from pawsure.data.listing import list_pictures as list_pictures
 from pawsure.data.listing import pictures_under
 from pawsure.data.manifests import CSV_SUFFIXES, PARQUET_SUFFIXES, ManifestSource
-from pawsure.data.passed_over import PassedOver
+from pawsure.data.skipped import Skipped
 from pawsure.data.zips import ZipSource
-from pawsure.errors import PictureError, SourceError
+from pawsure.errors import SourceError
 from pawsure.progress import NO_PROGRESS, Progress
 
 FETCHED_NAMES = ("cats-vs-dogs", "oxford-pets")
-"""The keys of `pawsure.data.named.DATA_SETS`, without what it takes to fetch them."""
+"""The keys of `pawsure.data.datasets.DATASETS`, which loads more."""
 
 NAMES = ("sample", *FETCHED_NAMES)
-"""Data sets that can be had by name."""
+"""Data sets by name."""
 
 FORMS = (
     "a folder with a folder for each label, a zip archive of one, a CSV or Parquet file with the "
@@ -34,11 +34,9 @@ FORMS = (
 class FolderSource:
     """A folder of labelled pictures, in any of the layouts.
 
-    Hidden files and files that are not named as pictures are passed over.
-
     Args:
         root: the folder.
-        limits: that its pictures must keep.
+        limits: for its pictures.
         name: what the user called it; the path by default.
         labels: which folder names the label; see `pawsure.data.layouts.labelled`.
 
@@ -55,29 +53,22 @@ class FolderSource:
         self.name = name or as_text(str(root))
         self.folder = root
         self._limits = limits
-        passed = PassedOver()
-        found = list(pictures_under(root, passed))
-        if "" in passed.locked:
-            raise SourceError(f"{self.name} can't be searched: {passed.locked['']}.")
+        skipped = Skipped()
+        found = list(pictures_under(root, skipped))
+        if "" in skipped.unsearchable:
+            raise SourceError(f"{self.name} can't be searched: {skipped.unsearchable['']}.")
         if not found and (archives := sorted(root.glob("*.zip"))):
             raise SourceError(
                 f"{self.name} holds no pictures, but archives. Name one: {archives[0]}."
             )
-        if not found and passed.locked:
-            raise SourceError(f"{self.name} holds no pictures. {passed.sentences()[-1]}")
-        self.entries = labelled(found, where=self.name, level=labels, passed=passed)
-        self.notes = passed.sentences()
+        if not found and skipped.unsearchable:
+            raise SourceError(f"{self.name} holds no pictures. {skipped.sentences()[-1]}")
+        self.entries = labelled(found, where=self.name, level=labels, skipped=skipped)
+        self.notes = skipped.sentences()
 
     def read(self, path: str) -> bytes:
-        """The bytes of one picture; safe to call from many threads.
-
-        Raises:
-            PictureError: it is missing, too large, or can't be read.
-        """
-        try:
-            return read_file(self.folder / path, limits=self._limits)
-        except PictureError as exc:
-            raise PictureError(exc.reason, name=path) from exc
+        """See `pawsure.data.entries.Source.read`."""
+        return read_file(self.folder / path, limits=self._limits, name=path)
 
 
 def open_source(
@@ -87,21 +78,21 @@ def open_source(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = NO_PROGRESS,
 ) -> Source:
-    """Find what DATA is, and list its pictures; none is read yet.
+    """Open whatever DATA is, and list its pictures; none is read yet.
 
     Args:
         data: a folder (of label folders, of train/validation/test folders, of names such as
             cat.0.jpg), a zip archive of one, a CSV or Parquet manifest (`path,label[,split]`,
             paths relative to it), or one of `NAMES`. What exists as a path is taken as that.
         labels: which folder names the label, "outer", "inner" or "parent"; None finds it out,
-            and refuses where several could. Manifests and data sets by name say it themselves.
-        limits: that every picture must keep.
-        progress: told of a data set that has to be fetched first, and of what is passed over.
+            and refuses where several could. Not used for manifests and data sets by name.
+        limits: for every picture.
+        progress: told of a data set that is downloaded first, and of what is skipped.
 
     Raises:
         SourceError: there is no such thing, it holds no labelled pictures, or several folders
             could name the label.
-        DownloadError: a data set that was named is not in the cache and can't be fetched.
+        DownloadError: a data set by name is not in the cache and can't be downloaded.
         ManifestError: a manifest lacks a column, or a row is malformed.
     """
     source = _opened(data, labels, limits, progress)
@@ -123,9 +114,9 @@ def _opened(data: str | Path, labels: str | None, limits: Limits, progress: Prog
 
         return FolderSource(drawn_sample(progress), limits=limits, name="sample")
     if str(data) in FETCHED_NAMES:
-        from pawsure.data.named import open_named  # TLS and all that, for nobody else
+        from pawsure.data.datasets import open_dataset  # loads TLS and more
 
-        return open_named(str(data), limits=limits, progress=progress)
+        return open_dataset(str(data), limits=limits, progress=progress)
     raise _not_there(data)
 
 

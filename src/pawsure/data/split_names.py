@@ -1,4 +1,4 @@
-"""What people call the folders of a split."""
+"""Usual names of folders of splits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _SPLITS = {
     "train": {"train", "training", "trn", "trainval"},
     "validation": {"val", "valid", "validation", "validate", "dev"},
     "test": {"test", "testing", "tst", "eval", "evaluation", "holdout", "heldout"},
+    UNLABELLED: {"pred", "predict", "prediction", "predictions", "unlabelled", "unlabeled"},
 }
-_UNLABELLED_WORDS = {"pred", "predict", "prediction", "predictions", "unlabelled", "unlabeled"}
 
 _COMPANIONS = frozenset(
     """
@@ -20,7 +20,7 @@ _COMPANIONS = frozenset(
     photos photo samples files final all
     """.split()  # noqa: SIM905
 )
-"""Words that stand beside that of a split: `training_set`, `seg_train`, `Test Images`."""
+"""Words beside that of a split: `training_set`, `seg_train`, `Test Images`."""
 
 _WORDS = re.compile(r"[^\W\d_]+")
 _TWO_WORDS = re.compile(r"(?<![^\W_])(train|hold|held)[-_ ]+(val|out)(?![^\W_])")
@@ -45,12 +45,10 @@ def meaning(name: str) -> str | None:
     """The same, or `UNLABELLED` for a folder of pictures that nobody has labelled."""
     lowered = _TWO_WORDS.sub(r"\1\2", name.lower())
     words = [_plain(word) for word in _WORDS.findall(lowered)]
-    telling = [word for word in words if word not in _COMPANIONS]
-    if len(telling) != 1:
+    words = [word for word in words if word not in _COMPANIONS]
+    if len(words) != 1:
         return None
-    if telling[0] in _UNLABELLED_WORDS:
-        return UNLABELLED
-    return next((split for split, spellings in _SPLITS.items() if telling[0] in spellings), None)
+    return next((split for split, spellings in _SPLITS.items() if words[0] in spellings), None)
 
 
 def _plain(word: str) -> str:

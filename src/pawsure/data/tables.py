@@ -1,4 +1,4 @@
-"""Parquet and CSV files through Python's own files: pyarrow opens no path that is not UTF-8."""
+"""Parquet and CSV files, opened by Python: pyarrow opens no path that is not UTF-8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the members of a zip archive are called, whatever system packed it.
+"""The names of the members of a zip archive, whatever system wrote it.
 
 The format wants UTF-8 with a flag, or code page 437 (APPNOTE, appendix D). Many archivers write
 their system's own encoding without a word, and some put backslashes between folders.
@@ -34,9 +34,8 @@ def named_members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipIn
 
 
 def _name(member: zipfile.ZipInfo, encoding: str) -> str:
-    told = _unicode_path(member)
-    if told:
-        return told
+    if unicode_path := _unicode_path(member):
+        return unicode_path
     if member.flag_bits & _IS_UTF8 or encoding == _ASSUMED:
         return member.filename
     return _raw(member).decode(encoding)
@@ -67,15 +66,12 @@ def _encoding(names: list[bytes]) -> str:
 
 
 def looks_misread(name: str) -> bool:
-    """Whether a name has what nobody writes: the lines and blocks of code page 437.
-
-    They come of names in an encoding that the archive does not tell, Chinese or Cyrillic mostly.
-    """
+    """Whether a name has lines and blocks of code page 437: it is in some unstated encoding."""
     return any("\u2500" <= letter <= "\u259f" for letter in name)
 
 
 def _unicode_path(member: zipfile.ZipInfo) -> str:
-    """The name that Info-ZIP adds in UTF-8, if it is that of this very member."""
+    """The name that Info-ZIP adds in UTF-8, if it belongs to this member."""
     extra = member.extra
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)

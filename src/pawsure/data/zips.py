@@ -1,4 +1,4 @@
-"""Pictures straight out of a zip archive; nothing is ever unpacked to disk."""
+"""Pictures read from a zip archive; nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from pathlib import Path
 
 from pawsure.data.file_names import as_text
 from pawsure.data.formats import is_picture_name
+from pawsure.data.ignored import first_ignored, is_hidden
 from pawsure.data.images import Limits, read_stream
 from pawsure.data.layouts import labelled
-from pawsure.data.litter import litter_in
-from pawsure.data.passed_over import PassedOver
+from pawsure.data.skipped import Skipped
 from pawsure.data.zip_names import looks_misread, named_members
 from pawsure.errors import PictureError, SourceError
 
-# Pictures hardly get smaller by zipping, so a hundredfold is no archive of photographs;
-# below a gigabyte it can't hurt.
-_MOST_GROWTH = 100
+_MAX_GROWTH = 100  # photographs hardly get smaller by zipping
 _HARMLESS_BYTES = 1 << 30
 
 _ENCRYPTED = 0x1  # bit of the general purpose flag (PKWARE APPNOTE, 4.4.4)
@@ -30,13 +28,13 @@ class ZipSource:
 
     Args:
         path: of the archive.
-        limits: that its pictures must keep.
+        limits: for its pictures.
         name: what the user called it; the path by default.
-        labels: which folder names the label; see `pawsure.data.layouts.labelled`.
+        labels: the level of `pawsure.data.layouts.labelled`.
 
     Raises:
-        SourceError: it is no archive, damaged, holds no labelled pictures, would grow beyond
-            any measure, or several folders could name the label.
+        SourceError: it is no archive, is damaged, holds no labelled pictures, claims to unpack to
+            a hundred times its size, or several folders could name the label.
     """
 
     kind = "zip"
@@ -47,25 +45,33 @@ class ZipSource:
     ) -> None:
         self.name = name or as_text(str(path))
         self._limits = limits
-        self._archive = _opened(path)
         self._lock = threading.Lock()
-        passed = PassedOver()
-        self._members = _pictures(named_members(self._archive), passed)
-        _check_growth(path, sum(member.file_size for member in self._members.values()))
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as exc:
+            raise SourceError(
+                f"{path} can't be opened as a zip archive ({exc}). It is damaged or was cut short; "
+                "copy or download it again."
+            ) from exc
+        skipped = Skipped()
+        self._members = _pictures(named_members(self._archive), skipped)
+        packed, unpacked = path.stat().st_size, sum(m.file_size for m in self._members.values())
+        if unpacked > max(_HARMLESS_BYTES, _MAX_GROWTH * packed):
+            raise SourceError(
+                f"{path} claims to hold {unpacked:,} bytes of pictures in {packed:,}: more than "
+                f"{_MAX_GROWTH} times as much, as no photographs do. Unpack it if you trust it, "
+                "and name the folder."
+            )
         if misread := next(filter(looks_misread, self._members), ""):
-            passed.say(
-                f"Names in {self.name} are in an encoding that it does not tell, and come out as "
+            skipped.notes.append(
+                f"Names in {self.name} are in an encoding that it does not state, and come out as "
                 f"'{as_text(misread)}'. Unpack it with the program that packed it."
             )
-        self.entries = labelled(self._members, where=self.name, level=labels, passed=passed)
-        self.notes = passed.sentences()
+        self.entries = labelled(self._members, where=self.name, level=labels, skipped=skipped)
+        self.notes = skipped.sentences()
 
     def read(self, path: str) -> bytes:
-        """The bytes of one picture; safe to call from many threads.
-
-        Raises:
-            PictureError: it is missing, encrypted, damaged or too large.
-        """
+        """See `pawsure.data.entries.Source.read`."""
         try:
             return self._read(self._members[path])
         except KeyError as exc:
@@ -73,11 +79,9 @@ class ZipSource:
         except PictureError as exc:
             raise PictureError(exc.reason, name=path) from exc
         except NotImplementedError as exc:
-            reason = (
-                "packed by a method that can't be unpacked here; pack it anew with another tool"
-            )
+            reason = "compressed by a method that can't be read; compress it with another tool"
             raise PictureError(reason, name=path) from exc
-        # Each of the packing methods has an error class of its own.
+        # Each of the compression methods has an error class of its own.
         except Exception as exc:
             raise PictureError(f"damaged inside the archive: {exc}", name=path) from exc
 
@@ -94,48 +98,27 @@ class ZipSource:
                 file.close()
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as exc:
-        raise SourceError(
-            f"{path} can't be opened as a zip archive ({exc}). It is damaged or was cut short; "
-            "copy or fetch it anew."
-        ) from exc
-
-
 def _pictures(
-    members: Iterable[tuple[str, zipfile.ZipInfo]], passed: PassedOver
+    members: Iterable[tuple[str, zipfile.ZipInfo]], skipped: Skipped
 ) -> dict[str, zipfile.ZipInfo]:
     """Those that are named as pictures, by their names."""
     pictures: dict[str, zipfile.ZipInfo] = {}
     folders: set[str] = set()
-    litter: set[str] = set()
+    system_folders: set[str] = set()
     for name, member in members:
         *inside, last = name.rstrip("/").split("/")
-        if found := litter_in((*inside, last)):
-            if found != last or member.is_dir():
-                litter.add(name.split(found)[0] + found)
+        if ignored := first_ignored((*inside, last)):
+            if (ignored != last or member.is_dir()) and not is_hidden(ignored):
+                system_folders.add(name.split(ignored)[0] + ignored)
         elif member.is_dir() or name.endswith("/"):
             folders.add(name.rstrip("/"))
         elif is_picture_name(last):
             pictures[name] = member
         else:
             folders.add("/".join(inside))
-            passed.add_file(name)
-    for path in litter:
-        passed.add_litter(path.rpartition("/")[2])
+            skipped.add_file(name)
+    skipped.system_folders.update(path.rpartition("/")[2] for path in system_folders)
     filled = {name[: at.start()] for name in pictures for at in re.finditer("/", name)}
     above = {name[: at.start()] for name in folders for at in re.finditer("/", name)}
-    passed.empty += sorted(folders - filled - above - {""})
+    skipped.empty += sorted(folders - filled - above - {""})
     return pictures
-
-
-def _check_growth(path: Path, unpacked: int) -> None:
-    packed = path.stat().st_size
-    if unpacked > max(_HARMLESS_BYTES, _MOST_GROWTH * packed):
-        raise SourceError(
-            f"{path} claims to hold {unpacked:,} bytes of pictures in {packed:,}: more than "
-            f"{_MOST_GROWTH} times as much, which no photographs do. Unpack it if you trust it, "
-            "and name the folder."
-        )

@@ -111,7 +111,11 @@ def _frozen_batch_norm(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Itera
         if stage.get("batch_norm") == "train" and stage.get("train_from") != "head"
     }
     if troubled and settings:
-        yield "Batch statistics of few pictures replace those of a million.", settings, ""
+        yield (
+            ("Batch normalization re-estimates its statistics from a small data set; freeze it."),
+            settings,
+            "",
+        )
 
 
 def _keep_best(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
@@ -121,11 +125,11 @@ def _keep_best(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
         return
     at = f"stages.{stage['name']}"
     if stage.get("keep") == "last" and seen.selected.loss > seen.best.loss:
-        why = f"The weights after epoch {seen.best.epoch} were better than those in the model file."
+        why = f"The weights of epoch {seen.best.epoch} were better than those in the model file."
         yield why, {f"{at}.keep": "best", f"{at}.patience": 2}, ""
     elif not stage.get("patience") and stage["name"] == seen.best.stage:
         wasted = seen.end.epoch - seen.best.epoch
-        yield f"The last {wasted} epochs were for nothing.", {f"{at}.patience": 2}, ""
+        yield f"The last {wasted} epochs did not help.", {f"{at}.patience": 2}, ""
 
 
 def _gentler(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
@@ -133,7 +137,11 @@ def _gentler(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found
         rate = _stage(recipe, gain.stage).get("learning_rate")
         if gain.verdict == "hurt" and rate:
             key = f"stages.{gain.stage}.learning_rate"
-            yield f"{gain.stage} undid what {gain.before} had learned.", {key: rate / 10}, ""
+            yield (
+                f"{gain.stage} made {gain.before} worse; its learning rate may be too high.",
+                {key: rate / 10},
+                "",
+            )
 
 
 def _lower_rate(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
@@ -143,7 +151,7 @@ def _lower_rate(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fo
         if "learning_rate" in stage and stage.get("optimizer") != "logistic"
     }
     if settings:
-        yield "Steps that are too large look like learning nothing.", settings, ""
+        yield "The learning rate may be too high.", settings, ""
 
 
 # What would make it better
@@ -152,7 +160,7 @@ def _lower_rate(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fo
 def _own_scaling(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     model = recipe.get("model", {})
     if not _is_file(recipe) and model.get("scaling") == "unit" and model.get("weights") != "none":
-        why = "The weights were trained on another range of pixel values than they are given."
+        why = "The pretrained weights expect a different pixel range."
         yield why, {"model.scaling": "backbone"}, ""
 
 
@@ -160,13 +168,13 @@ def _longer(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]
     stage = _stage(recipe, diagnosis.overfitting.end.stage)
     if diagnosis.still_improving and stage.get("epochs"):
         key = f"stages.{stage['name']}.epochs"
-        yield "It was still getting better when it ended.", {key: 2 * stage["epochs"]}, ""
+        yield "It was still improving when training ended.", {key: 2 * stage["epochs"]}, ""
 
 
 def _deeper(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     stages = () if _is_file(recipe) else _stages(recipe)
     if stages and all(stage.get("train_from") == "head" for stage in stages):
-        why = "Only the head learned; layers before it can learn what the pictures need."
+        why = "Only the head was trained; fine-tuning may help."
         yield why, {}, "pawsure train DATA"
 
 
@@ -175,14 +183,14 @@ def _larger_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterato
     larger = next((size for size in SIZES_PX if now and size > now), None)
     if larger and not _is_file(recipe):
         yield (
-            f"At {larger} pixels it would see more than at {now}.",
+            f"Larger pictures ({larger} pixels, now {now}) show more detail.",
             {"model.image_size": larger},
             "",
         )
 
 
 def _other_backbone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
-    yield "Another network may suit these pictures better.", {}, "pawsure compare DATA"
+    yield "Another backbone may suit these pictures better.", {}, "pawsure compare DATA"
 
 
 def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
@@ -197,18 +205,18 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Fou
         settings: dict[str, Any] = {f"{at}.augment": _AUGMENT}
         if stage.get("train_from") != "all":
             settings |= {f"{at}.views": 4}
-        yield "It has never seen a picture that was changed at random.", settings, ""
+        yield "It was trained without data augmentation.", settings, ""
 
 
 def _second_look(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     if recipe.get("model", {}).get("tta") is False:
-        why = "Looking twice, the second time at the enlarged middle, makes fewer mistakes."
+        why = "Test-time augmentation makes fewer mistakes, in twice the time."
         yield why, {}, "pawsure export RUN --to two-looks --out TWO-LOOKS"
 
 
 def _more_pictures(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     yield (
-        "More pictures than those it learned from help most of all.",
+        "More training pictures will help most.",
         {},
         "pawsure train MORE-DATA",
     )
@@ -220,12 +228,12 @@ def _larger_validation(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Itera
         return
     wanted = math.ceil(100 * share * precision.pictures_needed / precision.n) / 100
     if wanted <= _LARGEST_SHARE:
-        why = f"{precision.pictures_needed:,} validation pictures would show halved mistakes."
+        why = f"{precision.pictures_needed:,} validation pictures can detect half the error rate."
         yield why, {"split.validation": wanted}, ""
 
 
 def _head_alone(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Found]:
     gains = diagnosis.gains
     if gains and all(gain.verdict == "noise" for gain in gains) and diagnosis.precision.is_enough:
-        why = "The head alone is as good here, and takes seconds."
+        why = "The linear probe alone is as good here, and takes seconds."
         yield why, {}, "pawsure train DATA --recipe fast"

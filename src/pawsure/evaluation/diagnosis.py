@@ -31,7 +31,7 @@ from pawsure.evaluation.intervals import LEVEL, Interval, bootstrap, newcombe, w
 from pawsure.evaluation.metrics import correct, log_losses
 from pawsure.evaluation.power import pictures_to_tell, pictures_to_tell_half
 from pawsure.evaluation.selected import Selected, last_selected
-from pawsure.evaluation.verdict import sentences
+from pawsure.evaluation.verdict import sentences, verdict
 
 _RESAMPLES = 4000
 """Enough for the ends of the widest interval here, 99.5%: ten draws lie beyond each."""
@@ -96,7 +96,7 @@ def diagnose(
     )
     advised = suggest(diagnosis, recipe or {}, data=data, recipe_name=recipe_name, run=run)
     diagnosis = replace(diagnosis, next=advised)
-    return replace(diagnosis, sentences=sentences(diagnosis))
+    return replace(diagnosis, verdict=verdict(diagnosis), sentences=sentences(diagnosis))
 
 
 def _check(stages: Sequence[StageRecord]) -> None:

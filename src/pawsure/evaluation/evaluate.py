@@ -87,7 +87,7 @@ def evaluate(
         split: "train", "validation" or "test"; None takes every picture.
         against: another predictor, to be compared with on the same pictures.
         seen: object (N,), for each picture of the catalog whether the predictor was made from it:
-            "train", "validation" or "" (see `pawsure.data.recorded`); None: not known.
+            "train", "validation" or "" (see `pawsure.data.saved_catalog`); None: not known.
         against_seen: the same for the other predictor.
         source: object (rows of the catalog,) of str, where each picture comes from, if known.
         seed: of the bootstrap.

@@ -202,6 +202,7 @@ class Diagnosis:
         still_improving: whether validation was still getting better when the run ended.
         limit: what keeps the model from being better.
         next: what to try, most promising first.
+        verdict: one line: whether the run overfitted, and what limits the model.
         sentences: all of it in plain words.
     """
 
@@ -213,6 +214,7 @@ class Diagnosis:
     still_improving: bool
     limit: Limit
     next: tuple[Suggestion, ...] = ()
+    verdict: str = ""
     sentences: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:

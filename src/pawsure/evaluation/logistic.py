@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pawsure.evaluation.metrics import softmax
+
 _MEMORY = 8
 _MOST_STEPS = 100
 _SMALLEST_GAIN = 1e-5  # of the loss, relative: a probability in its third digit
@@ -63,8 +65,7 @@ def probabilities(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
         weights: float (F + 1, K), of `fit`.
     """
     logit = (features @ weights[:-1].astype(np.float32)).astype(np.float64) + weights[-1]
-    power = np.exp(logit - logit.max(axis=1, keepdims=True))
-    return np.asarray(power / power.sum(axis=1, keepdims=True))
+    return softmax(logit)
 
 
 def _minimum(objective: Objective, place: np.ndarray) -> np.ndarray:

@@ -13,6 +13,13 @@ import numpy as np
 from pawsure.errors import ShapeError
 
 
+def softmax(logit: np.ndarray) -> np.ndarray:
+    """Probabilities of logits (N, K): float64 (N, K), rows sum to 1."""
+    logit = np.asarray(logit, dtype=np.float64)
+    powers = np.exp(logit - logit.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
 def accuracy(probability: np.ndarray, label: np.ndarray) -> float:
     """Share of pictures whose most probable label is the true one, in [0, 1].
 

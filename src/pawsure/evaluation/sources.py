@@ -54,10 +54,10 @@ def by_source(
 
 
 def compare_sources(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Sentences on sources that fare worse than another one beyond noise.
+    """Sentences on sources that are significantly worse than another one.
 
-    Of each measure the pair that differs most is named. The intervals allow for the number of
-    pairs that were looked at (Bonferroni).
+    Of each measure the pair that differs most is named. The intervals are corrected for the
+    number of pairs (Bonferroni).
 
     Args:
         sources: `source_figures` by name.
@@ -81,7 +81,7 @@ def compare_sources(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 worst = gap, words.format(worse, *shares, better)
         if worst is not None:
             sentences.append(worst[1])
-    return sentences or ["No source differs from another beyond noise."]
+    return sentences or ["No significant differences between the sources."]
 
 
 def _share(count: tuple[int, int]) -> float:
@@ -104,14 +104,15 @@ def _wrong_answers(figures: Mapping[str, Any]) -> tuple[int, int]:
 
 
 _MEASURES = (
-    (_wrong, "Pictures of {0} are wrong more often than those of {3}: {1:.1%} against {2:.1%}."),
+    (_wrong, "Error rate: {0} is significantly worse than {3}, {1:.1%} against {2:.1%}."),
     (
         _unlabelled,
-        "Pictures of {0} get no label more often than those of {3}: {1:.1%} against {2:.1%}.",
+        'Pictures without a label ("unsure" or "neither"): {0} has significantly more than {3}, '
+        "{1:.1%} against {2:.1%}.",
     ),
     (
         _wrong_answers,
-        "Answers for pictures of {0} are wrong more often than for those of {3}: {1:.2%} against "
+        "Error rate among answered pictures: {0} is significantly worse than {3}, {1:.2%} against "
         "{2:.2%}.",
     ),
 )

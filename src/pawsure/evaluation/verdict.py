@@ -15,12 +15,19 @@ from pawsure.evaluation.findings import (
 from pawsure.evaluation.intervals import Interval
 from pawsure.evaluation.selected import Selected
 
-_MOST_ADVICE = 3
-"""Suggestions that are said; all of them are in `Diagnosis.next`."""
+
+def verdict(diagnosis: Diagnosis) -> str:
+    """One line: whether the run overfitted, and what limits the model."""
+    overfitting, selected = diagnosis.overfitting, diagnosis.selected
+    if overfitting.num_epochs == 1:
+        return _limit(diagnosis)
+    if overfitting.verdict == "no":
+        return f"No overfitting. {_limit(diagnosis)}"
+    return f"{_opening(overfitting)}.{_harm(overfitting, selected)} {_limit(diagnosis)}"
 
 
 def sentences(diagnosis: Diagnosis) -> list[str]:
-    """A line for each: which weights, overfitting, the gap, the gains, the limit, what to try."""
+    """A line each: which weights, overfitting, the gap, the gains, the limit."""
     return [
         *([diagnosis.selected.sentence()] if _is_a_choice(diagnosis) else []),
         _overfitting(diagnosis.overfitting, diagnosis.selected),
@@ -28,7 +35,6 @@ def sentences(diagnosis: Diagnosis) -> list[str]:
         *(_gain(gain, diagnosis.precision.n) for gain in diagnosis.gains),
         _limit(diagnosis),
         *_caveat(diagnosis),
-        *_next(diagnosis),
     ]
 
 
@@ -46,24 +52,22 @@ def _overfitting(seen: Overfitting, selected: Selected) -> str:
         )
     if seen.verdict == "no" and best == end:
         return (
-            "No overfitting: the validation loss was at its lowest, "
-            f"{best.loss:.3f}, when training ended."
+            f"No overfitting: the validation loss was lowest ({best.loss:.3f}) when training ended."
         )
     if seen.verdict == "no" and seen.interval is not None and seen.interval.low > 0:
         harm = " The model file has these weights." if seen.selected == end else ""
         return (
             f"No overfitting: the validation loss did not rise during {end.stage}, but ended at "
-            f"{end.loss:.3f}, above the {best.loss:.3f} {_at(best)}{_range(seen)}.{harm}"
+            f"{end.loss:.3f}, above {best.loss:.3f} {_at(best)}{_range(seen)}.{harm}"
         )
     if seen.verdict == "no":
         return (
-            f"No overfitting beyond noise: the validation loss ended {seen.rise:.3f} above its "
+            f"No significant overfitting: the validation loss ended {seen.rise:.3f} above its "
             f"best of {best.loss:.3f} {_at(best)}{_range(seen)}{_meanwhile(seen)}."
         )
-    since = f" from {_name(seen.since)} on" if seen.since else ""
-    opening = f"Overfitting{since}" if seen.verdict == "yes" else f"Perhaps overfitting{since}"
+    opening = _opening(seen)
     if not math.isfinite(seen.rise):
-        return f"{opening}: the validation loss became no number. Lower the learning rate."
+        return f"{opening}: the validation loss became infinite or NaN. Lower the learning rate."
     rest = (
         f"the validation loss ended {seen.rise:.3f} above its best of {best.loss:.3f} "
         f"{_at(best)}{_range(seen)}{_meanwhile(seen)}."
@@ -71,10 +75,15 @@ def _overfitting(seen: Overfitting, selected: Selected) -> str:
     return f"{opening}: {rest}{_harm(seen, selected)}"
 
 
+def _opening(seen: Overfitting) -> str:
+    since = f" from {_name(seen.since)} on" if seen.since else ""
+    return f"{'Overfitting' if seen.verdict == 'yes' else 'Possible overfitting'}{since}"
+
+
 def _range(seen: Overfitting) -> str:
     if seen.interval is None:
-        return ", with nothing kept of single pictures to tell noise by"
-    return f" (difference {_signed(seen.interval, '.3f')}, {seen.level:.1%} interval)"
+        return " (no interval: no figures of single pictures were kept)"
+    return f" (difference {_signed(seen.interval, '.3f')}; {seen.level:.1%} CI)"
 
 
 def _meanwhile(seen: Overfitting) -> str:
@@ -89,7 +98,7 @@ def _meanwhile(seen: Overfitting) -> str:
 def _harm(seen: Overfitting, selected: Selected) -> str:
     """What overfitting means for the model file."""
     if seen.selected == seen.best:
-        return " The model file has the weights of the best epoch, so it is not overfitted."
+        return " The model file is not affected: it has the weights of the best epoch."
     which = _name(seen.selected)
     if selected.share < 1:
         which += ", interpolated"
@@ -100,48 +109,44 @@ def _harm(seen: Overfitting, selected: Selected) -> str:
 
 
 def _gap(gap: Gap) -> str:
-    accuracies = (
-        f"{gap.train_accuracy:.1%} on training pictures and "
-        f"{gap.validation_accuracy:.1%} on validation pictures"
+    figures = (
+        f"Accuracy {gap.train_accuracy:.1%} on training and {gap.validation_accuracy:.1%} on "
+        f"validation pictures: a gap of {_points(gap.value)}"
     )
     if gap.interval is None:
         return (
-            f"Right {accuracies}: a gap of {_points(gap.value)}, by the training accuracy while "
-            "learning, which is measured on pictures and weights that keep changing."
+            f"{figures}. The training accuracy was measured during training, while pictures and "
+            "weights kept changing."
         )
     size = (
-        "no larger than noise"
+        "not statistically significant"
         if gap.interval.low <= 0
-        else f"at least {_points(gap.interval.low)} of it no noise"
+        else f"at least {_points(gap.interval.low)} are statistically significant"
     )
-    return (
-        f"Right {accuracies}: a gap of {_points(gap.value)} "
-        f"({_signed_points(gap.interval)}), {size}."
-    )
+    return f"{figures} ({_signed_points(gap.interval)}); {size}."
 
 
 def _gain(gain: StageGain, n: int) -> str:
     counts = (
-        f"{gain.only_after} of {n:,} validation pictures newly right, "
-        f"{gain.only_before} newly wrong"
+        f"{gain.only_after} of {n:,} predictions fixed, {gain.only_before} broken "
+        f"(McNemar p = {gain.p_value:.2g})"
     )
-    test = f"McNemar p = {gain.p_value:.2g}"
     change = f"{100 * gain.difference:+.1f} points ({_signed_points(gain.interval)})"
     if not gain.is_selected:
         return (
             f"{gain.stage} was discarded, because its validation loss was no lower than that of "
-            f"{gain.before}: {change}; {counts} ({test})."
+            f"{gain.before}: {change}; {counts}."
         )
     if gain.verdict != "noise":
-        return f"{gain.stage} {gain.verdict}: {change} over {gain.before}; {counts} ({test})."
+        return f"{gain.stage} {gain.verdict}: {change} over {gain.before}; {counts}."
     needed = (
-        f" To tell such a difference would take about {gain.pictures_needed:,} pictures."
+        f" Detecting this difference takes about {gain.pictures_needed:,} pictures."
         if gain.pictures_needed
         else ""
     )
     return (
-        f"{gain.stage} brought no more than noise over {gain.before}: {change}; {counts} "
-        f"({test}).{_surer(gain)}{needed}"
+        f"{gain.stage} gave no significant gain over {gain.before}: {change}; {counts}."
+        f"{_surer(gain)}{needed}"
     )
 
 
@@ -154,8 +159,8 @@ def _surer(gain: StageGain) -> str:
     else:
         return ""
     return (
-        f" Its probabilities are {word} beyond noise, though: log loss "
-        f"{gain.loss_difference:+.3f} ({_signed(gain.loss_interval, '.3f')})."
+        f" Its log loss is significantly {word}: {gain.loss_difference:+.3f} (95% CI "
+        f"{_signed(gain.loss_interval, '.3f')})."
     )
 
 
@@ -169,22 +174,18 @@ def _limit(diagnosis: Diagnosis) -> str:
             )
         case "training-pictures":
             return (
-                "What limits it is what it learns from: it is wrong on "
-                f"{1 - gap.train_accuracy:.1%} of its own training pictures, and on "
-                f"{_points(gap.value)} more of others. More pictures, or the same ones changed "
-                "at random, would help most."
+                f"Limited by data: {1 - gap.train_accuracy:.1%} training error, "
+                f"{_points(gap.value)} worse on validation. More training pictures, or data "
+                "augmentation, will help most."
             )
         case "validation-pictures":
             return _too_few(precision)
     improving = (
-        " It was still getting better when training ended."
+        "It was still improving when training ended."
         if diagnosis.still_improving
-        else " Longer training alone would not change that."
+        else "More epochs alone will not help."
     )
-    return (
-        "What limits it is how well it fits: it is wrong on "
-        f"{1 - gap.train_accuracy:.1%} of the very pictures that it learned from.{improving}"
-    )
+    return f"Underfitting: {1 - gap.train_accuracy:.1%} training error. {improving}"
 
 
 def _caveat(diagnosis: Diagnosis) -> list[str]:
@@ -195,14 +196,10 @@ def _caveat(diagnosis: Diagnosis) -> list[str]:
 def _too_few(precision: Precision) -> str:
     mistakes = "1 mistake" if precision.mistakes == 1 else f"{precision.mistakes} mistakes"
     return (
-        f"The validation set is too small to tell: {mistakes} on {precision.n:,} pictures "
-        f"({_percent(precision.interval)}). To see whether a change halves the mistakes takes "
-        f"about {precision.pictures_needed:,} validation pictures."
+        f"The validation set is too small to compare changes: {mistakes} on {precision.n:,} "
+        "pictures. Detecting half the error rate takes about "
+        f"{precision.pictures_needed:,} validation pictures."
     )
-
-
-def _next(diagnosis: Diagnosis) -> list[str]:
-    return [f"To try: {one.command}  ({one.why})" for one in diagnosis.next[:_MOST_ADVICE]]
 
 
 def _name(moment: Moment | None) -> str:
@@ -227,8 +224,8 @@ def _signed(interval: Interval, form: str) -> str:
 
 
 def _signed_points(interval: Interval) -> str:
-    return f"95% interval {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+    return f"95% CI {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
 
 
 def _percent(interval: Interval) -> str:
-    return f"95% interval {interval.low:.1%} to {interval.high:.1%}"
+    return f"95% CI {100 * interval.low:.1f}–{interval.high:.1%}"

@@ -100,25 +100,24 @@ def size_of(path: Path) -> int:
 def agreement_sentence(agreement: Agreement) -> str:
     """For people, in the README and in the terminal."""
     return (
-        f"Against the model file, on {count(agreement.n, 'picture')}: "
-        f"{count(agreement.changed, 'other label')} ({agreement.changed / agreement.n:.2%}), "
-        f"{count(agreement.acted_on, 'other answer')} with "
-        "'unsure' and 'neither' counted; probabilities differ by "
-        f"{agreement.max_difference:.2g} at most, {agreement.mean_difference:.2g} on average."
+        f"Compared with the model file on {count(agreement.n, 'picture')}: label changed for "
+        f"{agreement.changed:,} ({agreement.changed / agreement.n:.2%}), final answer for "
+        f"{agreement.acted_on:,}; probabilities differ by {agreement.mean_difference:.2g} on "
+        f"average, at most {agreement.max_difference:.2g}."
     )
 
 
 def accuracy_sentence(accuracy: dict[str, Any]) -> str:
-    """For people; empty if there is nothing to tell."""
+    """For people; empty if there is no accuracy."""
     if not accuracy:
         return ""
     before, after, gap = accuracy["before"], accuracy["after"], accuracy["difference"]
     return (
-        f"Accuracy on the same {count(accuracy['n'], accuracy['split'] + ' picture')}: "
-        f"{after['value']:.1%}, the model file {before['value']:.1%} "
-        f"({100 * gap['value']:+.1f} points [{100 * gap['low']:+.1f}, {100 * gap['high']:+.1f}], "
-        f"p = {accuracy['p_value']:.2g}); log loss {accuracy['log_loss']['after']:.3f}, "
-        f"the model file {accuracy['log_loss']['before']:.3f}."
+        f"Accuracy on {count(accuracy['n'], accuracy['split'] + ' picture')}: "
+        f"{after['value']:.1%}, before {before['value']:.1%} "
+        f"({100 * gap['value']:+.1f} points, 95% CI {100 * gap['low']:+.1f} to "
+        f"{100 * gap['high']:+.1f}, p = {accuracy['p_value']:.2g}); log loss "
+        f"{accuracy['log_loss']['after']:.3f}, before {accuracy['log_loss']['before']:.3f}."
     )
 
 
@@ -162,6 +161,6 @@ def _readme(
         f"```python\n{code}\n```",
         agreement_sentence(agreement),
         accuracy_sentence(accuracy),
-        f"Made by pawsure {__version__}; the same for machines: `{DESCRIPTION}`.",
+        f"Written by pawsure {__version__}. The same as JSON: `{DESCRIPTION}`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from pawsure._version import __version__
 from pawsure.data.cache import cache_dir
-from pawsure.data.images import WAY_IN_VERSION
-from pawsure.data.sealed import read_sealed
+from pawsure.data.checksums import read_checked_json
+from pawsure.data.images import PREPROCESSING_VERSION
 from pawsure.features.prefix import POOLED, Prefix, graph_key
 
 
 def encoder_file(weights: str, size_px: int) -> Path:
     """Where an encoder is described: a backbone up to its pooled features, kept by name."""
-    return cache_dir() / "encoders" / f"{weights}-{size_px}-{WAY_IN_VERSION}.json"
+    return cache_dir() / "encoders" / f"{weights}-{size_px}-{PREPROCESSING_VERSION}.json"
 
 
 def find_encoder(weights: str, size_px: int) -> tuple[Prefix, str] | None:
@@ -26,7 +26,7 @@ def find_encoder(weights: str, size_px: int) -> tuple[Prefix, str] | None:
     Returns:
         The encoder, and the name of its network for people.
     """
-    found = read_sealed(encoder_file(weights, size_px))
+    found = read_checked_json(encoder_file(weights, size_px))
     if found is None or found.get("pawsure") != __version__:
         return None  # not there, damaged, or of another version: it is exported again
     try:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from pawsure.data.cache import cache_dir
-from pawsure.data.images import WAY_IN_VERSION
+from pawsure.data.images import PREPROCESSING_VERSION
 from pawsure.features.store import FeatureStore
 
 PIXELS = "pixels"
@@ -82,7 +82,7 @@ def decoder() -> str:
 
 def pixels_key(size_px: int) -> str:
     """The key of pictures as they are read at a size, which no network has seen."""
-    return identity(pixels=size_px, way_in=WAY_IN_VERSION, decoder=decoder())
+    return identity(pixels=size_px, way_in=PREPROCESSING_VERSION, decoder=decoder())
 
 
 def graph_key(path: Path) -> str:
@@ -96,7 +96,7 @@ def graph_key(path: Path) -> str:
         runtime=version("onnxruntime"),
         processor=_instructions(),
         batch=BATCH_SIZE,
-        way_in=WAY_IN_VERSION,
+        way_in=PREPROCESSING_VERSION,
         decoder=decoder(),
     )
 

@@ -1,4 +1,4 @@
-"""What comes back for one picture: an answer, or why there is none."""
+"""The result for one picture: an answer, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the model says of one picture.
+    """The prediction for one picture.
 
     Attributes:
-        path: where the picture came from; None when it came as pixels or bytes.
+        path: of the picture; None if it was given as pixels or bytes.
         answer: the label, "unsure" or "neither": what to act on.
-        label: the most probable label, whatever `answer` says.
+        label: the most probable label, also if `answer` is "unsure" or "neither".
         probability: of `label`, in [0, 1].
         probabilities: of every label; they sum to 1.
-        familiarity: how like the training pictures this one is (low means "neither");
-            None when the model file can't tell.
-        evidence: float32 (h, w), what each place of the picture says for `label` rather
-            than for the other labels; below 0 where it speaks against it. See
-            `pawsure.model.evidence.relative_evidence`. Not part of the JSON. None where the
-            network tells no places apart.
-        picture: what was given, where that was no path, to be shown; not part of the JSON.
+        familiarity: the out-of-distribution score in [0, 1] (low means "neither"); None if the
+            model file has none.
+        evidence: float32 (h, w), the class activation map of `label` relative to the other labels,
+            see `pawsure.model.evidence.relative_evidence`; below 0 where a place opposes the
+            label. None if the network pools the whole picture. Not part of the JSON.
+        picture: the given picture if it was not a path; not part of the JSON.
 
-    In a notebook an answer shows itself: the picture, the evidence over it, words.
+    In a notebook an answer shows the picture, the heat map and a sentence.
     """
 
     path: str | None
@@ -52,7 +51,7 @@ class Answer:
         return message(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields that are told to machines, JSON-ready."""
+        """The fields of the JSON."""
         return {
             "path": self.path,
             "answer": self.answer,
@@ -64,26 +63,26 @@ class Answer:
         }
 
     def to_json(self) -> str:
-        """One line of JSON, pure ASCII: a path in any encoding survives any pipe."""
+        """One line of JSON in ASCII, so that paths in any encoding survive a pipe."""
         return json.dumps(self.to_dict())
 
     def overlay(self, picture: Picture | None = None, *, longest_px: int = 480) -> Image.Image:
-        """The picture with its evidence over it: warm for the label, blue against it.
+        """The picture with its heat map: warm supports the label, blue opposes it.
 
         Args:
-            picture: what was answered for; None takes it from `path` or from what was given.
+            picture: the picture; None takes `self.picture` or reads `path`.
             longest_px: the longer side is at most this.
 
         Raises:
-            PictureError: the picture can't be read (any more).
-            UsageError: the answer has no evidence, or does not know its picture.
+            PictureError: the picture can't be read.
+            UsageError: the answer has no evidence, or no picture.
         """
         from pawsure.model.showing import draw_evidence
 
         return draw_evidence(self, picture, longest_px=longest_px)
 
     def show(self, picture: Picture | None = None) -> None:
-        """Open `overlay` in the system's viewer of pictures."""
+        """Open `overlay` in the system's picture viewer."""
         self.overlay(picture).show()
 
     def _repr_html_(self) -> str:
@@ -97,7 +96,7 @@ class Failure:
     """Why one picture has no answer.
 
     Attributes:
-        path: where the picture was looked for; None when it came as pixels or bytes.
+        path: of the picture; None if it was given as pixels or bytes.
         error: the reason, in a few words.
     """
 
@@ -105,9 +104,9 @@ class Failure:
     error: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields that are told to machines, JSON-ready."""
+        """The fields of the JSON."""
         return {"path": self.path, "error": self.error}
 
     def to_json(self) -> str:
-        """One line of JSON, pure ASCII."""
+        """One line of JSON in ASCII."""
         return json.dumps(self.to_dict())

@@ -1,9 +1,9 @@
-"""Which places of a picture spoke for an answer, and which against it.
+"""Which places of a picture support an answer, and which oppose it.
 
-A model file puts out, for every place of a picture and every label, what that place adds to
-the logit of the label (Zhou et al. 2016, arXiv:1512.04150). Shown for one label alone, that
-can mislead: a softmax answers by differences, so what all labels share moves no answer, and
-a head is free to give any amount of it to all of them. `relative_evidence` takes it out.
+A model file outputs a class activation map for every label: what each place of the picture adds
+to the logit of the label (Zhou et al. 2016, arXiv:1512.04150). The map of one label alone can
+mislead: a softmax depends on differences, so what is added to all labels changes no answer.
+`relative_evidence` removes it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ import numpy as np
 from pawsure.errors import ShapeError
 
 _SURE_OF_ONE = 1e-12
-"""Below this the other labels have no probability left to weigh them by."""
+"""Below this the other labels have too little probability to be weighted by it."""
 
 
 def relative_evidence(
     evidence: np.ndarray, probability: np.ndarray, label: int | None = None
 ) -> np.ndarray:
-    """What each place says for one label rather than for the others.
+    """What each place contributes to one label relative to the others.
 
-    The others are weighted by their probabilities, so the one that came closest counts most:
-    these are the weights at which the log odds of the label change with their logits. What
-    is added to the logits of all labels alike changes nothing here, as it changes no answer.
+    The others are weighted by their probabilities, so the runner-up counts most: with these
+    weights the log odds of the label change with the other logits.
 
     Args:
         evidence: float (h, w, K), of one picture; its mean over h and w is the logit.
@@ -31,12 +30,12 @@ def relative_evidence(
         label: the column to explain; None takes the most probable.
 
     Returns:
-        float32 (h, w): above 0 where a place spoke for the label, below 0 where against it.
-        With two labels its mean is the log odds of the label (before calibration), exactly;
+        float32 (h, w): above 0 where a place supports the label, below 0 where it opposes it.
+        With two labels the mean is the log odds of the label (before calibration), exactly;
         with more, their linear part: the logit less the weighted mean of the other logits.
 
     Raises:
-        ShapeError: the arrays do not go together.
+        ShapeError: the shapes are incompatible.
     """
     num_labels = len(probability)
     if evidence.ndim != 3 or probability.ndim != 1 or evidence.shape[2] != num_labels:
@@ -55,18 +54,17 @@ def relative_evidence(
 
 
 def _from_logits(evidence: np.ndarray, column: int) -> np.ndarray:
-    """The same weights where the label's probability has rounded to 1."""
+    """The same weights if the label's probability has rounded to 1."""
     logit = evidence.mean(axis=(0, 1), dtype=np.float64)
     others = np.delete(logit, column)
     return np.insert(np.exp(others - others.max()), column, 0)
 
 
 def spread(evidence: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Lay a small map over a whole picture: smooth, without seams or overshoot.
+    """Enlarge a map smoothly, without overshoot.
 
-    Each value becomes the middle of a cubic B-spline, as wide as its cell. Weights are never
-    negative and sum to 1, so no value leaves the range of its neighbours, as bicubic
-    interpolation would let it: nothing appears that was not there.
+    Each value is the centre of a cubic B-spline as wide as its cell. Weights are never negative
+    and sum to 1, so unlike bicubic interpolation no value leaves the range of its neighbours.
 
     Args:
         evidence: float (h, w).

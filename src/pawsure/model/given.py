@@ -1,4 +1,4 @@
-"""What a caller in Python gives as a picture, or as many."""
+"""The kinds of pictures that callers in Python may pass."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ _BYTES = (bytes, bytearray, memoryview)
 
 
 def is_many(given: Any) -> TypeGuard[Iterable[Any]]:
-    """Whether something is many pictures rather than one.
-
-    An array is many if it has four axes, or holds paths. A dictionary is neither.
-    """
+    """Whether something is many pictures: an iterable, an array of four axes or of paths."""
     if isinstance(given, (str, os.PathLike, Image.Image, *_BYTES)) or hasattr(given, "read"):
         return False
     if _is_array(given):
@@ -33,11 +30,11 @@ def as_picture(given: Any) -> Picture:
     """One picture as `pawsure.data.images.read` takes it.
 
     Args:
-        given: that, an open file, any other path (`os.PathLike`) or array (`__array__`, as
-            tensors of other libraries have it).
+        given: such a picture, an open file, an `os.PathLike`, or an object with `__array__`, such
+            as a tensor.
 
     Raises:
-        UsageError: it is nothing of these.
+        UsageError: it is none of these.
     """
     if isinstance(given, (str, Path, Image.Image, np.ndarray, *_BYTES)):
         return given
@@ -54,8 +51,8 @@ def as_picture(given: Any) -> Picture:
 
 
 def path_of(picture: Picture) -> str | None:
-    """Where it came from, if it was given as a path."""
-    # str: of NumPy's texts too, which are a kind of it
+    """The path, if the picture was given as one."""
+    # str() because NumPy's strings are a subclass
     return str(picture) if isinstance(picture, (str, Path)) else None
 
 
@@ -65,5 +62,5 @@ def _is_array(given: Any) -> bool:
 
 def _as_bytes(content: Any) -> bytes:
     if not isinstance(content, _BYTES):
-        raise UsageError("The file is open as text; open pictures with open(path, 'rb').")
+        raise UsageError("The file is open in text mode; open pictures with open(path, 'rb').")
     return bytes(content)

@@ -1,14 +1,13 @@
-"""Evidence as colour over a picture, with Pillow and NumPy alone.
+"""Heat maps: evidence as colour over a picture, with Pillow and NumPy only.
 
-Warm places spoke for the answer, blue ones against it, and the rest of the photograph stays as
-it is. Lightness rises all the way from the strongest "against" to the strongest "for", in even
-steps (in OKLab), so the map reads in grey, in print, and for eyes that do not tell colours apart.
+Warm places support the label, blue ones oppose it; the rest of the photograph is unchanged.
+Lightness rises from the strongest opposition to the strongest support in even steps (in OKLab),
+so the map can be read in grey, in print, and by colour-blind people.
 
-What is drawn is what stands out (`standing_out`). Much of a map is often a constant that every
-place has, background included, because the head adds its bias to all of them; drawn from zero,
-such a map is one solid wash.
+Only what stands out is drawn (`standing_out`): the head adds its bias to all places, and drawn from
+zero a map would often have one colour.
 
-`serving/page/heat.js` is the same for web pages, with the same constants; a test compares both.
+`serving/page/heat.js` does the same for web pages, with the same constants; a test compares both.
 """
 
 from __future__ import annotations
@@ -23,36 +22,28 @@ from pawsure.errors import ShapeError
 from pawsure.model.evidence import spread
 
 LEAST_SCALE = math.log(9)
-"""What is drawn at full strength stands out by no less than this: by itself it would turn even
-odds into nine to one. Without this floor a flat map would be stretched until its noise showed."""
+"""The least that full strength stands for: evidence that turns even odds into nine to one. Without
+this minimum the noise of a flat map would be amplified."""
 
 TYPICAL = 50
-"""The percentile of a map that counts as typical of its picture, and is not drawn."""
+"""The percentile of a map that is typical of its picture, and is not drawn."""
 
 STRONGEST = 98
-"""The percentile of what stands out that is drawn at full strength; robust against one peak."""
+"""The percentile that is drawn at full strength; robust against a single peak."""
 
 GRID = 32
-"""Percentiles are taken of the map spread over so many places a side, so that they depend
-neither on the network's resolution nor on the size at which the picture is shown."""
+"""Percentiles are taken on a grid of this side, so that they depend neither on the network's
+resolution nor on the size of the picture."""
 
 MOST_OPAQUE = 0.74
-"""Of the strongest evidence; the picture must still be seen through it."""
+"""Opacity of the strongest evidence; the picture must stay visible."""
 
 _STEPS = 255  # colours on each side
 
 
-def colour_map() -> np.ndarray:
-    """The colours, from the most against to the most for.
-
-    Returns:
-        uint8 (2 * 255 + 1, 4), RGBA; the middle one is transparent.
-    """
-    return _colours().copy()
-
-
 @cache
-def _colours() -> np.ndarray:
+def colour_map() -> np.ndarray:
+    """RGBA from opposition to support, the middle one transparent: uint8 (2 * 255 + 1, 4)."""
     share = np.linspace(-1, 1, 2 * _STEPS + 1)
     strength = np.abs(share)
     warm = share > 0
@@ -66,11 +57,10 @@ def _colours() -> np.ndarray:
 
 
 def standing_out(evidence: np.ndarray, width: int, height: int) -> np.ndarray:
-    """How much each place of a picture stands out, as it is drawn.
+    """How strongly each place of a picture is drawn.
 
-    A place stands out "for" by its evidence above the typical one, or above zero where the
-    typical one is below; "against" by its evidence below both. So warm places did speak for the
-    label, and blue ones against it.
+    A place supports the label by its evidence above both zero and the typical value, and opposes
+    it by its evidence below both.
 
     Args:
         evidence: float (h, w), of `relative_evidence`.
@@ -78,10 +68,10 @@ def standing_out(evidence: np.ndarray, width: int, height: int) -> np.ndarray:
         height: the same.
 
     Returns:
-        float32 (height, width), from -1 (against) to 1 (for); 0 is not drawn.
+        float32 (height, width), from -1 (opposes) to 1 (supports); 0 is not drawn.
 
     Raises:
-        ShapeError: the evidence is something else.
+        ShapeError: the evidence has another shape, or is not finite.
     """
     if evidence.ndim != 2 or not evidence.size or not np.isfinite(evidence).all():
         raise ShapeError(f"Evidence to draw is finite and (h, w); this is {evidence.shape}.")
@@ -98,44 +88,29 @@ def _beyond(values: np.ndarray, typical: float) -> np.ndarray:
 
 
 def heat_map(evidence: np.ndarray, width: int, height: int) -> Image.Image:
-    """Evidence as a picture of its own, transparent where nothing stands out.
-
-    Args:
-        evidence: float (h, w), of `relative_evidence`.
-        width: in pixels.
-        height: the same.
-
-    Returns:
-        RGBA.
-
-    Raises:
-        ShapeError: the evidence is something else.
-    """
+    """A heat map as an RGBA picture, transparent where nothing stands out; see `standing_out`."""
     share = standing_out(evidence, width, height)
     place = np.rint(share * _STEPS).astype(np.int64) + _STEPS
-    return Image.fromarray(_colours()[place], "RGBA")
+    return Image.fromarray(colour_map()[place], "RGBA")
 
 
 def overlay(picture: Image.Image, evidence: np.ndarray) -> Image.Image:
-    """A picture with its evidence over it.
+    """A picture with its heat map: RGB, of the picture's size.
 
     Args:
-        picture: upright, of any size and mode; the map is drawn at its size.
+        picture: upright, of any size and mode.
         evidence: float (h, w), of `relative_evidence`.
 
-    Returns:
-        RGB, as large as the picture.
-
     Raises:
-        ShapeError: the evidence is something else.
+        ShapeError: the evidence has another shape, or is not finite.
     """
-    drawn = picture.convert("RGB") if picture.mode != "RGB" else picture.copy()
+    drawn = picture.convert("RGB")
     drawn.paste(over := heat_map(evidence, *drawn.size), mask=over)
     return drawn
 
 
 def _srgb(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """OKLab to sRGB in [0, 1]; what sRGB has no colour for is clipped.
+    """OKLab to sRGB in [0, 1]; colours outside of sRGB are clipped.
 
     Source: Ottosson 2020, "A perceptual color space for image processing"; the curve is that
     of IEC 61966-2-1.

@@ -1,10 +1,9 @@
-"""What a model file says about itself: labels, sizes, thresholds, recipe, figures.
+"""The metadata of a model file: labels, sizes, thresholds, recipe, figures.
 
-All of it is one JSON text under one key of the ONNX metadata, so any ONNX tool shows it
-and the file needs no companion. The file is read here without any ONNX library: naming
-the labels of a model must not cost the start of a runtime, and a file that is no model, or
-was cut short or damaged, must be told apart before a runtime answers with an error of its
-own, or with wrong answers.
+They are one JSON text under one key of the ONNX metadata, so any ONNX tool shows them and the file
+needs no companion. The file is read here without any ONNX library: it is faster, and files that
+are no model, cut short or damaged are recognised before a runtime fails on them or gives wrong
+answers.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ from pawsure.model.onnx_file import (
 )
 
 FORMAT_VERSION = 2
-"""Raised when a reader of an older pawsure could no longer use the file rightly, or when the
-file promises more than before: from 2 on, it ends with its checksum."""
+"""Incremented when an older pawsure could no longer use the file correctly, or when the file
+guarantees more: from 2 on, it ends with its checksum."""
 
 _CHECKSUM_SINCE = 2
 
 METADATA_KEY = "pawsure"
-"""The key in the ONNX metadata that holds everything."""
+"""The key in the ONNX metadata."""
 
 PRODUCER = "pawsure"
 
@@ -52,21 +51,21 @@ def _no_thresholds() -> dict[str, float | None]:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
-    """Everything a model file carries beside its graph.
+    """Everything in a model file except its graph.
 
-    Nothing in it depends on the clock: the same run writes the same bytes.
+    It has no timestamps: the same run writes the same bytes.
 
     Attributes:
         labels: the K class names, in the order of the columns of `probability`.
-        size_px: side of the square picture that goes in.
-        backbone: name in the table of backbones, such as "mobilenet_v2".
+        size_px: side of the square input picture.
+        backbone: its name, such as "mobilenet_v2".
         recipe: the resolved recipe, as TOML text.
         data_fingerprint: of the catalog that the model was trained on.
-        figures: what was measured on held-out pictures, JSON-ready.
-        thresholds: "unsure_below" (a probability) and "neither_below" (a familiarity);
-            None where none was fitted.
-        precision: what its network computes in: "float32" or "int8".
-        pawsure_version: of the pawsure that wrote the file.
+        figures: measured on held-out pictures, JSON-ready.
+        thresholds: "unsure_below" (a probability) and "neither_below" (a familiarity); None if
+            none was fitted.
+        precision: of the network, "float32" or "int8".
+        pawsure_version: that wrote the file.
         format_version: see `FORMAT_VERSION`.
     """
 
@@ -82,7 +81,7 @@ class ModelMetadata:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        """Refuse what no model could have."""
+        """Check types and values."""
         labels = () if isinstance(self.labels, str) else tuple(self.labels)
         object.__setattr__(self, "labels", labels)
         named = all(isinstance(label, str) for label in labels)
@@ -94,7 +93,7 @@ class ModelMetadata:
             )
         for name in ("backbone", "recipe", "data_fingerprint", "precision", "pawsure_version"):
             if not isinstance(getattr(self, name), str):
-                raise ShapeError(f"'{name}' must be a text; got {getattr(self, name)!r}.")
+                raise ShapeError(f"'{name}' must be a string; got {getattr(self, name)!r}.")
         if not isinstance(self.figures, dict):
             raise ShapeError(f"'figures' must be a table; got {self.figures!r}.")
         thresholds = self.thresholds
@@ -109,20 +108,16 @@ class ModelMetadata:
             )
 
     def to_properties(self) -> dict[str, str]:
-        """The flat text map that goes into the ONNX metadata."""
+        """The entries of the ONNX metadata."""
         content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, allow_nan=False)
         return {METADATA_KEY: content}
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str], *, name: str) -> ModelMetadata:
-        """Read the map back.
-
-        Args:
-            properties: the metadata of an ONNX file.
-            name: what to call the file in errors.
+        """Read the metadata of an ONNX file; `name` is that of the file in errors.
 
         Raises:
-            ModelFileError: the map is of no pawsure model, malformed, or of a newer format.
+            ModelFileError: it is not of a pawsure model, malformed, or of a newer format.
         """
         if METADATA_KEY not in properties:
             raise ModelFileError(
@@ -149,30 +144,26 @@ def _refuse_newer(content: Mapping[str, Any], name: str) -> None:
     version = int(content["format_version"])
     if version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{name} is of model format {version}, written by pawsure "
-            f"{content.get('pawsure_version', 'of unknown version')}; this pawsure "
-            f"({__version__}) reads formats up to {FORMAT_VERSION}. "
-            "Install a newer pawsure."
+            f"{name} has model format {version} (pawsure "
+            f"{content.get('pawsure_version', 'of unknown version')}); this pawsure "
+            f"({__version__}) reads formats up to {FORMAT_VERSION}. Upgrade pawsure."
         )
 
 
 def read_metadata(path: str | Path) -> ModelMetadata:
-    """The metadata of a model file, without loading its graph; all of the file is checked.
+    """The metadata of a model file. The whole file is checked; its graph is not loaded.
 
     Raises:
-        ModelFileError: there is no such file, or it is not ONNX, was cut short or damaged, is
-            not pawsure's, or is of a newer format.
+        ModelFileError: there is no such file, or it is not a pawsure model, cut short, damaged, or
+            of a newer format.
     """
     return read_checked(path)[0]
 
 
 def read_checked(path: str | Path) -> tuple[ModelMetadata, int]:
-    """The metadata of a model file and the checksum of its content.
+    """The metadata of a model file and the checksum of its content; see `read_metadata`.
 
-    Files of formats before 2 may lack a checksum; then there is nothing to check.
-
-    Raises:
-        ModelFileError: see `read_metadata`.
+    Files of formats before 2 may have no checksum; they are not checked.
     """
     path = Path(path)
     properties = _read_properties(path)
@@ -182,16 +173,16 @@ def read_checked(path: str | Path) -> tuple[ModelMetadata, int]:
         raise ModelFileError(_why_unreadable(path, exc)) from exc
     if not is_whole and CHECKSUM_KEY in properties:
         raise ModelFileError(
-            f"{path} is damaged or was changed: its checksum is not that of its content. Copy it "
-            "again or train again. If it was changed on purpose, seal it again: "
+            f"{path} is damaged or was changed: its checksum does not match. Copy it again or "
+            "train again. If it was changed on purpose, write a new checksum: "
             f"python -m pawsure.model.seal {shlex.quote(str(path))}"
         )
     metadata = ModelMetadata.from_properties(properties, name=str(path))
     if not is_whole and metadata.format_version >= _CHECKSUM_SINCE:
         raise ModelFileError(
-            f"{path} was cut short or changed: a model file of format {metadata.format_version} "
-            "ends with its checksum, and this one does not. Copy it again. If it was changed on "
-            f"purpose, seal it again: python -m pawsure.model.seal {shlex.quote(str(path))}"
+            f"{path} was cut short or changed: it does not end with its checksum. Copy it "
+            "again. If it was changed on purpose, write a new checksum: "
+            f"python -m pawsure.model.seal {shlex.quote(str(path))}"
         )
     return metadata, checksum
 
@@ -221,8 +212,7 @@ def _read_properties(path: Path) -> dict[str, str]:
         raise ModelFileError(_not_onnx(path)) from exc
     if IR_VERSION not in seen:
         raise ModelFileError(cut_short if not seen else _not_onnx(path))
-    # Fields are written in the order of their numbers, so a file of ours that ends between
-    # two of them lacks the later ones.
+    # Fields are in the order of their numbers: a file cut between two of them lacks the later ones.
     if not {GRAPH, OPSET} <= seen or (producer == PRODUCER.encode() and not properties):
         raise ModelFileError(cut_short)
     return properties
@@ -231,7 +221,7 @@ def _read_properties(path: Path) -> dict[str, str]:
 def _not_onnx(path: Path) -> str:
     return (
         f"{path} is not an ONNX file. Give a model.onnx that 'pawsure train' wrote, "
-        "or the run folder that holds it."
+        "or its run folder."
     )
 
 

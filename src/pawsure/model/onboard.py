@@ -1,4 +1,4 @@
-"""The models that come with pawsure, and which file a name means."""
+"""The built-in models, and which file a name stands for."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 from pawsure.errors import ModelFileError, UsageError
 
 ON_BOARD = ("pets", "pets-small")
-"""Models of cats and dogs that come with pawsure. The
-first answers where none is named; the other is faster, smaller, and errs more often."""
+"""The built-in models, of cats and dogs. The first is the default; the other is smaller, faster
+and less accurate."""
 
 
 def find_model(path: str | Path | None = None) -> Path:
-    """The model file that is meant.
+    """The model file of a path or name.
 
     Args:
-        path: the file, the run folder that holds it as model.onnx, or a name of `ON_BOARD`, where
-            no file has that name; None: the first of those.
+        path: the file, the run folder with a model.onnx, or a name of `ON_BOARD` (if no file has
+            that name); None: the first of those.
 
     Raises:
-        UsageError: this installation lacks the models on board.
+        UsageError: this installation lacks the built-in models.
     """
     if path is None:
         return onboard_model()
@@ -31,34 +31,26 @@ def find_model(path: str | Path | None = None) -> Path:
 
 
 def check_model(path: str | Path | None) -> None:
-    """Refuse a model that does not exist; nothing is read.
-
-    Raises:
-        ModelFileError: there is no such file.
-    """
-    found = find_model(path)
-    if not found.exists():
+    """Raise ModelFileError if there is no such model file; nothing is read."""
+    file = find_model(path)
+    if not file.exists():
         raise ModelFileError(
-            f"There is no model file at {found}. Check the path; 'pawsure train' writes one."
+            f"There is no model file at {file}. Check the path; 'pawsure train' writes one."
         )
 
 
 def onboard_model(name: str = ON_BOARD[0]) -> Path:
-    """The file of a model that comes with pawsure.
-
-    Raises:
-        UsageError: it is not there.
-    """
+    """The file of a built-in model; UsageError if it is missing."""
     path = onboard_folder() / f"{name}.onnx"
     if not path.is_file():
         raise UsageError(
-            f"The model on board, {name}, is missing from this installation: there is no {path}. "
-            "Install pawsure anew, or name a model: --model runs/mine/model.onnx (in Python: "
-            "pawsure.load('runs/mine/model.onnx')); 'pawsure train' makes one."
+            f"The built-in model {name} is missing from this installation: there is no {path}. "
+            "Reinstall pawsure, or name a model: --model runs/mine/model.onnx (in Python: "
+            "pawsure.load('runs/mine/model.onnx')); 'pawsure train' writes one."
         )
     return path
 
 
 def onboard_folder() -> Path:
-    """Where the models on board lie, each with its card beside it."""
+    """The folder of the built-in models and their cards."""
     return Path(__file__).parent / "pets"

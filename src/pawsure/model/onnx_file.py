@@ -1,10 +1,9 @@
 """The outermost level of an ONNX file, read without any ONNX library, and its checksum.
 
 An ONNX file is one protobuf message (ModelProto in onnx.proto). Its checksum is an ordinary
-metadata entry that is written behind everything else and always takes the same number of bytes:
-the CRC-32 of all bytes before it, graph, weights and metadata alike. CRC-32 notices every damage
-of up to 32 neighbouring bits, and takes a millisecond for each megabyte or less. It is no
-signature: it tells damage, not forgery.
+metadata entry of fixed length at the end: the CRC-32 of all bytes before it. CRC-32 detects any
+damage within 32 neighbouring bits, and takes up to a millisecond per megabyte. It is not a
+signature: it detects damage, not forgery.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 CHECKSUM_KEY = "pawsure_crc32"
-"""The key of the metadata entry that holds the checksum, as 8 hex digits."""
+"""The key of the metadata entry with the checksum, 8 hex digits."""
 
 # Field number to wire type, where 0 is a varint and 2 a length and that many bytes.
 MODEL_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
@@ -31,7 +30,7 @@ class CutShortError(Exception):
 
 
 class NotOnnxError(Exception):
-    """The bytes are no ModelProto."""
+    """The bytes are not a ModelProto."""
 
 
 def walk(
@@ -39,12 +38,12 @@ def walk(
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (field number, content) of one protobuf message; empty content unless wanted.
 
-    After each field the file stands at its end.
+    After each field the file is at its end.
     Source: protobuf.dev/programming-guides/encoding.
 
     Raises:
         CutShortError: the file ends inside a field.
-        NotOnnxError: a field of another number or type than `known` has.
+        NotOnnxError: a field is not in `known`, or has another type.
     """
     file.seek(0, 2)
     end = file.tell()
@@ -79,16 +78,12 @@ def metadata_field(key: str, value: str) -> bytes:
 
 
 def with_checksum(content: bytes) -> bytes:
-    """A serialized model that has no checksum yet, with its checksum behind it."""
+    """Append the checksum to a serialized model."""
     return content + _checksum_field(zlib.crc32(content))
 
 
 def checksum_of(path: Path) -> tuple[int, bool]:
-    """The checksum of a file's content, and whether it is the one that the file ends with.
-
-    Raises:
-        OSError: the file can't be read.
-    """
+    """The checksum of a file's content, and whether the file ends with it."""
     left = path.stat().st_size - _CHECKSUM_BYTES
     checksum = 0
     with path.open("rb") as file:

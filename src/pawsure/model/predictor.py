@@ -1,4 +1,4 @@
-"""Run a model file over pictures, with ONNX Runtime and nothing heavier."""
+"""Run a model file on pictures, with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pawsure.trust.rule import LABEL, outcomes
 
 
 class Run(Protocol):
-    """What `pawsure.train` gives back, as far as loading its model needs it."""
+    """The part of a `pawsure.train` result that loading its model needs."""
 
     @property
     def model_file(self) -> Path:
@@ -37,29 +37,29 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 OUTPUTS = ("probability", "logit", "embedding", "evidence")
-"""What every model file puts out; "familiarity" is there when one was fitted."""
+"""The outputs of every model file; "familiarity" exists if one was fitted."""
 
 _FAMILIARITY = "familiarity"
 
 _MOST_LABELS = 6  # in a repr
 
 BATCH_SIZE = 8
-"""Pictures a forward pass of a series, each pass on one core. MobileNetV2 at 128 pixels,
-milliseconds of a core for a picture at 1, 4, 8, 16 and 32: float32 2.7, 2.5, 2.4, 2.5, 2.5,
-int8 1.4, 1.15, 1.10, 1.14, 1.19; what a pass keeps in memory grows with it."""
+"""Pictures per forward pass of a series, each pass on one core. MobileNetV2 at 128 pixels,
+milliseconds of a core per picture at 1, 4, 8, 16 and 32: float32 2.7, 2.5, 2.4, 2.5, 2.5, int8
+1.4, 1.15, 1.10, 1.14, 1.19. The memory of a pass grows with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What the graph puts out for N pictures; all float32.
+    """The outputs of the graph for N pictures; all float32.
 
     Attributes:
         probability: (N, K), rows sum to 1.
         logit: (N, K), before calibration.
         embedding: (N, F), the pooled features.
-        evidence: (N, h, w, K); the mean over h and w is the logit. (N, 1, 1, K) where the
-            network tells no places apart.
-        familiarity: (N,), or None when the model file has no such output.
+        evidence: (N, h, w, K); the mean over h and w is the logit. (N, 1, 1, K) if the network
+            pools the whole picture.
+        familiarity: (N,), or None if the model file has no such output.
     """
 
     probability: np.ndarray
@@ -69,18 +69,18 @@ class Outputs:
     familiarity: np.ndarray | None = None
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """The number of pictures."""
         return len(self.probability)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictedBatch:
-    """Some pictures of a longer series, as they went through.
+    """The results for some pictures of a series.
 
     Attributes:
-        indices: int64 (N,), which of the series these are.
-        outputs: for those, in the same order.
-        problems: (index, reason) of those in between that could not be read.
+        indices: int64 (N,), positions in the series.
+        outputs: of these pictures, in the same order.
+        problems: (index, reason) of unreadable pictures.
     """
 
     indices: np.ndarray
@@ -105,13 +105,12 @@ class Predictor:
         """Load a model file.
 
         Args:
-            path: the file, the run folder that holds it as model.onnx, or the name of one on
-                board, such as pets-small.
-            threads: CPU threads of one forward pass; None takes one per core. A series
-                (`predict_paths`, `predict_series`) runs passes of one thread side by side.
+            path: the file, its run folder, or a built-in name such as pets-small.
+            threads: CPU threads per forward pass; None takes one per core. A series
+                (`predict_paths`, `predict_series`) runs passes of one thread in parallel.
 
         Raises:
-            ModelFileError: it is no pawsure model, was cut short, or is of a newer format.
+            ModelFileError: it is not a pawsure model, was cut short, or has a newer format.
         """
         self.path = find_model(path)
         self.threads = threads or os.cpu_count() or 1
@@ -122,7 +121,7 @@ class Predictor:
         self._tells_places = list(shapes["evidence"][1:3]) != [1, 1]
 
     def __repr__(self) -> str:
-        """Which file it is, and what it tells apart."""
+        """The file and its labels."""
         return f"Predictor({str(self.path)!r}, labels={_shortened(self.labels)})"
 
     @property
@@ -132,20 +131,19 @@ class Predictor:
 
     @property
     def size_px(self) -> int:
-        """Side of the square pictures that the graph takes."""
+        """Side of the square input pictures."""
         return self.metadata.size_px
 
     @property
     def tells_places(self) -> bool:
-        """Whether there are heat maps: whether evidence is of more than one place."""
+        """Whether there are heat maps: evidence of more than one place."""
         return self._tells_places
 
     def predict_batch(self, pictures: np.ndarray) -> Outputs:
-        """Run pictures that are read already; all go through at once.
+        """Run decoded pictures in one forward pass.
 
         Args:
-            pictures: uint8 (N, S, S, 3) RGB with S = `size_px`, as `pawsure.data.images.read`
-                gives them.
+            pictures: uint8 (N, S, S, 3) RGB with S = `size_px`, from `pawsure.data.images.read`.
 
         Raises:
             ShapeError: another shape or dtype.
@@ -159,7 +157,7 @@ class Predictor:
             )
         return self._run(self._session, pictures)
 
-    # A path is text, and text is an iterable too; the first that fits holds.
+    # A string is an iterable too; the first overload that fits is taken.
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, picture: images.Picture | IO[bytes]
@@ -171,20 +169,20 @@ class Predictor:
     def __call__(
         self, picture: images.Picture | IO[bytes] | Iterable[images.Picture | IO[bytes]]
     ) -> Answer | list[Answer | Failure]:
-        """Answer for one picture, or for many.
+        """Predict one picture or many.
 
         Args:
-            picture: a path, the bytes of a file, a file that is open, an array (H, W), (H, W, 3)
-                or (H, W, 4), or a PIL image; or many of these: a list, any other iterable, an
-                array (N, H, W, 3). See `predict_many` for more than fit into memory.
+            picture: a path, the bytes of a file, an open file, an array (H, W), (H, W, 3) or
+                (H, W, 4), or a PIL image; or an iterable of these, or an array (N, H, W, 3). For
+                more than fit into memory see `predict_many`.
 
         Returns:
-            An `Answer`; for many a list, in their order, with a `Failure` for each that can't be
-            read.
+            An `Answer`; for many pictures a list in their order, with a `Failure` for each
+            unreadable one.
 
         Raises:
             PictureError: the one picture can't be read.
-            UsageError: it is nothing that a picture comes as.
+            UsageError: it is none of these.
         """
         if is_many(picture):
             return list(self.predict_many(picture))
@@ -201,20 +199,7 @@ class Predictor:
         workers: int | None = None,
         evidence: bool = True,
     ) -> Generator[Answer | Failure, None, None]:
-        """Answer for many files, in their order, as they go through.
-
-        Paths are taken as they are needed, and memory holds a few batches, however many files
-        there are. A file that can't be read gives a `Failure`.
-
-        Args:
-            paths: of the pictures.
-            batch_size: pictures a forward pass.
-            workers: threads that decode and run the network; None takes one more than cores.
-            evidence: whether answers have it.
-
-        Raises:
-            UsageError: `batch_size` or `workers` is below 1.
-        """
+        """Predict many files; see `predict_many`."""
         yield from self.predict_many(
             map(os.fspath, paths), batch_size=batch_size, workers=workers, evidence=evidence
         )
@@ -227,35 +212,35 @@ class Predictor:
         workers: int | None = None,
         evidence: bool = True,
     ) -> Generator[Answer | Failure, None, None]:
-        """Answer for many pictures, in their order, as they go through.
+        """Predict many pictures, in their order; a generator.
 
-        Pictures are taken as they are needed, and memory holds a few batches. One that can't be
-        read gives a `Failure`.
+        The pictures are read as needed, so memory holds only a few batches. An unreadable one
+        gives a `Failure`.
 
         Args:
-            pictures: each as `__call__` takes one.
-            batch_size: pictures a forward pass.
+            pictures: each as in `__call__`.
+            batch_size: pictures per forward pass.
             workers: threads that decode and run the network; None takes one more than cores.
-            evidence: whether answers have it.
+            evidence: whether answers have evidence.
 
         Raises:
-            UsageError: `batch_size` or `workers` is below 1, or something is no picture.
+            UsageError: `batch_size` or `workers` is below 1, or an item is not a picture.
         """
         _check_sizes(batch_size, workers)
         items: Iterator[images.Picture] = map(as_picture, pictures)
         first = list(islice(items, 2))
-        if len(first) == 1:  # spares the start of threads
+        if len(first) == 1:  # without starting threads
             yield self._answer_or_failure(first[0], evidence=evidence)
             return
         items = chain(first, items)
-        stretches = iter(lambda: list(islice(items, batch_size)), [])
+        batches = iter(lambda: list(islice(items, batch_size)), [])
 
-        def predicted(
+        def predict(
             some: Sequence[images.Picture],
         ) -> tuple[Sequence[images.Picture], PredictedBatch]:
-            return some, self._predicted(some.__getitem__, range(len(some)))
+            return some, self._predict(some.__getitem__, range(len(some)))
 
-        for some, batch in _side_by_side(predicted, stretches, workers):
+        for some, batch in _in_parallel(predict, batches, workers):
             yield from self._in_order(some, batch, evidence=evidence)
 
     def predict_series(
@@ -266,26 +251,23 @@ class Predictor:
         batch_size: int = BATCH_SIZE,
         workers: int | None = None,
     ) -> Iterator[PredictedBatch]:
-        """Run a series of encoded pictures, as evaluation does.
+        """Run a series of encoded pictures, for evaluation.
 
         Args:
-            read: gives the bytes of picture i; called from several threads.
-            indices: which pictures, in the order wanted.
-            batch_size: pictures a forward pass.
-            workers: threads that decode and run the network; None takes one more than cores.
-
-        Raises:
-            UsageError: `batch_size` or `workers` is below 1.
+            read: returns the bytes of picture i; called from several threads.
+            indices: of the pictures, in the order wanted.
+            batch_size: see `predict_many`.
+            workers: see `predict_many`.
         """
         _check_sizes(batch_size, workers)
         indices = np.asarray(indices, dtype=np.int64)
-        stretches = (indices[at : at + batch_size] for at in range(0, len(indices), batch_size))
-        yield from _side_by_side(lambda some: self._predicted(read, some), stretches, workers)
+        batches = (indices[at : at + batch_size] for at in range(0, len(indices), batch_size))
+        yield from _in_parallel(lambda some: self._predict(read, some), batches, workers)
 
-    def _predicted(
+    def _predict(
         self, read: Callable[[int], images.Picture], indices: Sequence[int] | np.ndarray
     ) -> PredictedBatch:
-        """Decode and run one batch, all of it in this thread."""
+        """Decode and run one batch in this thread."""
         from pawsure.data.loader import load_batch
 
         batch = load_batch(read, indices, size_px=self.size_px)
@@ -297,13 +279,13 @@ class Predictor:
 
     @cached_property
     def _series_session(self) -> onnxruntime.InferenceSession:
-        """For passes of one thread, of which several run side by side."""
+        """For passes of one thread, several in parallel."""
         if self.threads == 1:
             return self._session
         if read_checked(self.path)[1] != self._checksum:
             raise ModelFileError(
                 f"{self.path} was replaced after it was loaded. Load it again, so that all "
-                "answers come from one model."
+                "answers are of one model."
             )
         return open_session(self.path, 1)
 
@@ -335,27 +317,27 @@ class Predictor:
                 row += 1
 
     def outcomes(self, probability: np.ndarray, familiarity: np.ndarray | None) -> np.ndarray:
-        """What to act on for each picture by the thresholds of the file.
+        """What to act on for each picture; see `pawsure.trust.rule.outcomes`.
 
         Args:
             probability: float (N, K).
             familiarity: float (N,), or None.
 
         Returns:
-            (N,) of "label", "unsure" or "neither"; see `pawsure.trust.rule.outcomes`.
+            (N,) of "label", "unsure" or "neither".
         """
         return outcomes(probability, familiarity, self.metadata.thresholds)
 
     def answer(
         self, outputs: Outputs, row: int, *, path: str | None = None, evidence: bool = True
     ) -> Answer:
-        """What the outputs of `predict_batch` say of one picture.
+        """The answer for one picture.
 
         Args:
-            outputs: of any number of pictures.
-            row: which of them, in [0, N).
-            path: to name in the answer.
-            evidence: whether the answer has it, where the network tells places apart.
+            outputs: of `predict_batch`.
+            row: which of the pictures, in [0, N).
+            path: for the answer.
+            evidence: whether the answer has evidence, if the model has heat maps.
         """
         probability = outputs.probability[row]
         best = int(probability.argmax())
@@ -383,13 +365,13 @@ def load(path: str | Path | Run | None = None, *, threads: int | None = None) ->
     """Load a model.
 
     Args:
-        path: a model file, the run folder that holds one, what `pawsure.train` gave back, or the
-            name of a built-in model (pets, pets-small); None takes pets.
-        threads: CPU threads of one forward pass; None takes one per core.
+        path: a model file, its run folder, the result of `pawsure.train`, or the name of a
+            built-in model (pets, pets-small); None takes pets.
+        threads: CPU threads per forward pass; None takes one per core.
 
     Raises:
-        ModelFileError: the file is no pawsure model, was cut short, or is of a newer format.
-        UsageError: this installation lacks the built-in models, or `path` is no path.
+        ModelFileError: the file is not a pawsure model, was cut short, or has a newer format.
+        UsageError: this installation lacks the built-in models, or `path` is not a path.
 
     Example:
         >>> model = load("runs/pets")  # doctest: +SKIP
@@ -399,7 +381,7 @@ def load(path: str | Path | Run | None = None, *, threads: int | None = None) ->
     if path is not None and not isinstance(path, (str, os.PathLike)):
         if not hasattr(path, "model_file"):
             raise UsageError(
-                "A model is named by its file, its run folder or a built-in name "
+                "A model is a file, a run folder or a built-in name "
                 f"({', '.join(ON_BOARD)}); got {type(path).__name__}."
             )
         path = path.model_file
@@ -407,29 +389,28 @@ def load(path: str | Path | Run | None = None, *, threads: int | None = None) ->
 
 
 def _with_picture(answer: Answer, picture: images.Picture) -> Answer:
-    """The answer; one without a path keeps its picture, to be shown with it."""
+    """The answer, with its picture if it has no path."""
     return answer if answer.path is not None else replace(answer, picture=picture)
 
 
 def _shortened(labels: Sequence[str]) -> str:
-    """Labels in brackets, the first of many."""
+    """Labels in brackets; only the first of many."""
     shown = ", ".join(labels[:_MOST_LABELS])
     more = len(labels) - _MOST_LABELS
     return f"({shown} and {more:,} more)" if more > 0 else f"({shown})"
 
 
-def _side_by_side(
+def _in_parallel(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int | None
 ) -> Iterator[Result]:
-    """Results in the order of the items, a few of which are under way at once.
+    """Results in the order of the items, from several threads.
 
-    Each worker decodes a batch and then runs it through the network on one core, so that every
-    core always has something to do, whichever of the two takes longer; threads of their own for
-    either stand still for a part of the time, or fight for the cores. One worker more than
-    cores, for one that waits for the disk, or for Python's lock.
+    Each worker decodes a batch and runs it on one core, so every core is busy whichever of the two
+    takes longer; separate threads for either would idle or compete for cores. One worker more
+    than cores, because one may wait for the disk or for Python's lock.
     """
     workers = available_cores() + 1 if workers is None else workers
-    # A picture that takes long holds up the results behind it. What waits is names, or small.
+    # Results queue behind a slow picture; they are small.
     return in_order(function, items, workers=workers, ahead=4 * workers)
 
 
@@ -456,9 +437,9 @@ def _check_signature(
     if [(item.name, item.type) for item in inputs] != [("image", "tensor(uint8)")] or (
         not _fits(inputs[0].shape, (None, size, size, 3))
     ):
-        found = "; ".join(f"'{item.name}' {item.type} {item.shape}" for item in inputs)
+        taken = "; ".join(f"'{item.name}' {item.type} {item.shape}" for item in inputs)
         raise ModelFileError(
-            f"{path} takes {found or 'nothing'}; a pawsure model of its metadata takes "
+            f"{path} takes {taken or 'nothing'}; a pawsure model of its metadata takes "
             f"'image' tensor(uint8) [N, {size}, {size}, 3]. Was the file changed by another tool?"
         )
     if not _fits(outputs["probability"].shape, (None, len(metadata.labels))):

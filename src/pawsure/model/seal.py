@@ -1,9 +1,9 @@
-"""Give a model file the checksum of what it holds now.
+"""Write a new checksum into a model file.
 
     python -m pawsure.model.seal model.onnx
 
-For files whose metadata or graph were changed on purpose with other tools, and for those that an
-older pawsure wrote. The graph stays as it is, byte for byte.
+For files that were changed on purpose with other tools, or that an older pawsure wrote. The graph
+keeps its bytes.
 """
 
 from __future__ import annotations
@@ -30,32 +30,24 @@ from pawsure.model.onnx_file import (
 
 
 def seal_file(path: str | Path) -> None:
-    """Write a model file's checksum into it, whole or not at all.
-
-    The format version in its metadata rises to the one that requires a checksum.
-
-    Args:
-        path: of the model file; replaced.
+    """Replace a model file by one of the current format with a matching checksum.
 
     Raises:
-        ModelFileError: it is no pawsure model, and is left as it was.
+        ModelFileError: it is not a pawsure model; it is not changed.
     """
     path = Path(path)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(with_checksum(_current(_read(path), path)))
-        read_metadata(temporary)  # refuses what no pawsure could use
-
-
-def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as exc:
         raise ModelFileError(f"{path} can't be read: {exc.strerror or exc}.") from exc
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(with_checksum(_current(content, path)))
+        read_metadata(temporary)  # raises if the file is not usable
 
 
 def _current(content: bytes, path: Path) -> bytes:
     """A serialized model without checksum, of the current format."""
-    kept: list[bytes] = []
+    fields: list[bytes] = []
     start = 0
     file = io.BytesIO(content)
     try:
@@ -66,10 +58,12 @@ def _current(content: bytes, path: Path) -> bytes:
             if key == METADATA_KEY:
                 field = metadata_field(key, _of_this_format(text))
             if key != CHECKSUM_KEY:
-                kept.append(field)
+                fields.append(field)
     except (CutShortError, NotOnnxError, UnicodeDecodeError) as exc:
-        raise ModelFileError(f"{path} is not a whole ONNX file, so it can't be sealed.") from exc
-    return b"".join(kept)
+        raise ModelFileError(
+            f"{path} is not a complete ONNX file, so it gets no checksum."
+        ) from exc
+    return b"".join(fields)
 
 
 def _of_this_format(text: str) -> str:
@@ -84,9 +78,9 @@ def _of_this_format(text: str) -> str:
 
 
 def main(paths: list[str]) -> int:
-    """Seal the files that are named."""
+    """Seal these files; returns the exit code."""
     if not paths:
-        sys.stderr.write("Give one or more model files: python -m pawsure.model.seal FILE…\n")
+        sys.stderr.write("Name one or more model files: python -m pawsure.model.seal FILE…\n")
         return 2
     for path in paths:
         try:

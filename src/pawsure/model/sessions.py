@@ -1,4 +1,4 @@
-"""ONNX Runtime, set up to share the cores with threads that decode."""
+"""ONNX Runtime sessions that share the cores with threads that decode."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
 
 @cache
 def _adds_bytes_exactly() -> bool:
-    """Whether the processor is known to have VNNI, and so to need no precision mode.
+    """Whether the processor is known to have VNNI, and so needs no precision mode.
 
-    Processors with AVX2 and no VNNI clip sums of two products of bytes; in its precision mode
-    ONNX Runtime takes a slower way that does not, so that int8 gives the same everywhere. It
-    takes that way with VNNI as well (1.32), where it is for nothing: the same bits, and 2.6 ms
-    of one core for a picture (MobileNetV2, 128 pixels) in place of 1.5. Where the processor
-    does not tell (outside of Linux), the mode is on; other processors than x86 ignore it.
+    Processors with AVX2 but without VNNI saturate sums of two products of bytes. ONNX Runtime's
+    precision mode avoids this with slower kernels, so that int8 gives the same results everywhere.
+    With VNNI it is not needed, but slower too (1.32): 2.6 instead of 1.5 ms of one core per
+    picture (MobileNetV2, 128 pixels), for the same bits. If the processor is unknown (outside of
+    Linux), the mode is on; processors other than x86 ignore it.
     """
     try:
         with _PROCESSOR.open(encoding="utf-8", errors="replace") as lines:

@@ -1,4 +1,4 @@
-"""An answer as people see it: the picture, the map over it, and words."""
+"""How an answer is shown: the picture, its heat map, and a sentence."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pawsure.model.answer import Answer
 
 SHOWN_PX = 480
-"""The longer side of a picture that is shown."""
+"""The longer side of a shown picture."""
 
-_MOST_LABELS = 6  # with a bar each; a hundred would hide the answer
+_MOST_LABELS = 6  # with a bar each
 _QUALITY = 85
 
 
 def small_picture(picture: Picture, longest_px: int = SHOWN_PX) -> Image.Image:
-    """A picture to be looked at: upright, RGB, in its own proportions, never enlarged.
+    """A picture to show: upright, RGB, in its own proportions, never enlarged.
 
     Args:
         picture: a path, the bytes of a file, an array or a PIL image.
@@ -52,11 +52,11 @@ def small_picture(picture: Picture, longest_px: int = SHOWN_PX) -> Image.Image:
 def draw_evidence(
     answer: Answer, picture: Picture | None = None, *, longest_px: int = SHOWN_PX
 ) -> Image.Image:
-    """The picture of an answer with its evidence over it; see `Answer.overlay`."""
+    """The picture of an answer with its heat map; see `Answer.overlay`."""
     if answer.evidence is None:
         raise UsageError(
-            "This answer has no evidence to draw: its model tells no places of a picture apart, "
-            "or it was read back from JSON."
+            "This answer has no heat map: its network pools the whole picture, or the answer was "
+            "read from JSON."
         )
     return overlay(_shown(answer, picture, longest_px), answer.evidence)
 
@@ -65,30 +65,29 @@ def _shown(answer: Answer, picture: Picture | None, longest_px: int) -> Image.Im
     source = picture if picture is not None else answer.picture
     source = source if source is not None else answer.path
     if source is None:
-        raise UsageError("This answer does not know its picture; give it: answer.overlay(picture).")
+        raise UsageError("This answer has no picture; pass it: answer.overlay(picture).")
     return small_picture(source, longest_px)
 
 
 def in_words(answer: Answer) -> tuple[str, str]:
-    """A headline, and what is to be known beside it."""
+    """A headline and a sentence."""
     if answer.answer in (UNSURE, NEITHER):
         return answer.answer, answer.message
     return answer.label, f"{percent(answer.probability)} sure."
 
 
 def as_html(answer: Answer) -> str:
-    """An answer for a notebook: picture and map side by side, words beneath."""
+    """An answer for a notebook: picture and heat map side by side, text below."""
     headline, sentence = in_words(answer)
     try:
         shown = _shown(answer, None, SHOWN_PX)
     except (PictureError, UsageError) as error:
         pictures = f"<p><em>The picture can't be shown: {escape(str(error))}</em></p>"
     else:
-        drawn = [("the picture", shown)]
+        pictures = _figure(shown, "the picture")
         if answer.evidence is not None:
-            what = f"what spoke for {answer.label} (warm) and against it (blue)"
-            drawn.append((what, overlay(shown, answer.evidence)))
-        pictures = "".join(_figure(image, what) for what, image in drawn)
+            caption = f"supports {answer.label} (warm), opposes it (blue)"
+            pictures += _figure(overlay(shown, answer.evidence), caption)
     path = "" if answer.path is None else f"<br><small>{escape(answer.path)}</small>"
     return (
         '<div style="font-family: system-ui, sans-serif; max-width: 720px">'
@@ -98,12 +97,13 @@ def as_html(answer: Answer) -> str:
     )
 
 
-def _figure(image: Image.Image, what: str) -> str:
+def _figure(image: Image.Image, caption: str) -> str:
     return (
         '<figure style="margin: 0; flex: 1 1 200px; max-width: 340px">'
-        f'<img src="{data_uri(image)}" alt="{escape(what)}" '
+        f'<img src="{data_uri(image)}" alt="{escape(caption)}" '
         'style="width: 100%; border-radius: 8px; display: block">'
-        f'<figcaption style="opacity: 0.75; font-size: 0.85em">{escape(what)}</figcaption></figure>'
+        f'<figcaption style="opacity: 0.75; font-size: 0.85em">{escape(caption)}</figcaption>'
+        "</figure>"
     )
 
 
@@ -120,7 +120,7 @@ def _bars(answer: Answer) -> str:
 
 
 def data_uri(image: Image.Image, *, quality: int = _QUALITY) -> str:
-    """A picture as an address that holds it, for a page without other files."""
+    """A picture as a data URI, for a page without other files."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

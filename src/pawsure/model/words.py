@@ -1,4 +1,4 @@
-"""What an answer says to people, in one sentence."""
+"""An answer in one sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def percent(probability: float) -> str:
-    """A probability as people read it: never a flat 100% or 0% that was not one."""
+    """A probability for people: never rounded to 100% or 0%."""
     if probability >= 0.9995:
         return "> 99.9%" if probability < 1 else "100%"
     if 0 < probability < 0.0005:
@@ -22,7 +22,7 @@ def percent(probability: float) -> str:
 
 
 def message(answer: Answer) -> str:
-    """One sentence that says all of it, such as "dog, > 99.9% sure."."""
+    """One sentence, such as "dog, > 99.9% sure."."""
     if answer.answer == UNSURE:
         ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])
         return f"Too close to call: {', '.join(f'{k} {percent(v)}' for k, v in ranked[:2])}."
@@ -35,7 +35,7 @@ def message(answer: Answer) -> str:
 
 
 def with_article(label: str) -> str:
-    """A label as a sentence wants it: "a dog", "an okapi"; what is no plain word in quotes."""
+    """A label with its article: "a dog", "an okapi"; in quotes if it is not a plain word."""
     word = label.replace("_", " ").strip()
     if not (word.isascii() and word.replace(" ", "").isalpha()):
         return f"“{label}”"

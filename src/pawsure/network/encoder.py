@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pawsure._version import __version__
 from pawsure.data.cache import in_cache
-from pawsure.data.sealed import write_sealed
+from pawsure.data.checksums import write_checked_json
 from pawsure.errors import PawsureError, StorageError
 from pawsure.features.encoders import encoder_file
 from pawsure.features.prefix import POOLED, Prefix
@@ -68,7 +68,7 @@ def export_encoder(weights: str, size_px: int) -> Path:
         "path": str(cut.prefix.path),
         "shape": list(cut.prefix.shapes[POOLED]),
     }
-    in_cache(lambda: write_sealed(encoder_file(weights, size_px), described))
+    in_cache(lambda: write_checked_json(encoder_file(weights, size_px), described))
     return encoder_file(weights, size_px)
 
 

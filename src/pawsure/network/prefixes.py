@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pawsure.data.cache import in_cache
+from pawsure.data.checksums import read_checked_json, write_checked_json
 from pawsure.data.files import atomic_path
-from pawsure.data.images import WAY_IN_VERSION
-from pawsure.data.sealed import read_sealed, write_sealed
+from pawsure.data.images import PREPROCESSING_VERSION
 from pawsure.errors import MissingExtraError, WeightsError
 from pawsure.features.prefix import (
     FEATURE_MAP,
@@ -115,7 +115,7 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
             image_size=model.image_size,
             scaling=asdict(scaling_of(model)),
             converter=CONVERTER_VERSION,
-            way_in=WAY_IN_VERSION,
+            way_in=PREPROCESSING_VERSION,
         )
     weights = weights_identity(
         find_backbone(model.backbone), model.weights, size_px=model.image_size, seed=seed
@@ -128,7 +128,7 @@ def prefix_key(model: ModelRecipe, seed: int) -> str | None:
         weights=weights,
         scaling=asdict(scaling_of(model)),
         converter=CONVERTER_VERSION,
-        way_in=WAY_IN_VERSION,
+        way_in=PREPROCESSING_VERSION,
     )
 
 
@@ -171,7 +171,7 @@ def find_prefix(
         return None
     path = _file(key, train_froms)
     described = path.with_suffix(".json")
-    found = read_sealed(described)
+    found = read_checked_json(described)
     if found is not None and found["graph"] == (_digest(path) if found["graph"] else ""):
         return _assemble(
             model.image_size,
@@ -270,7 +270,7 @@ def _store(
                 Path(temporary).write_bytes(graph.SerializeToString(deterministic=True))
         digest = "" if graph is None else _digest(path)
         described = {"sources": rows, "graph": digest}
-        write_sealed(path.with_suffix(".json"), described)
+        write_checked_json(path.with_suffix(".json"), described)
         return _assemble(model.image_size, path if graph else None, inputs)
 
     return in_cache(stored)

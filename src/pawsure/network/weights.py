@@ -224,22 +224,22 @@ def _checked_pets_file(backbone: Backbone) -> Path:
     """The weights on board, if they are there, whole, and for this backbone."""
     if backbone.name != PETS_BACKBONE:
         raise WeightsError(
-            f"The weights on board are for {PETS_BACKBONE}, not for {backbone.name}. "
+            f"The built-in weights are for {PETS_BACKBONE}, not for {backbone.name}. "
             f"Choose that backbone, or other weights: {_ways_out(backbone, pets=False)}"
         )
     path = pets_file()
     if not path.is_file():
         raise WeightsError(
-            f"This installation has no weights on board: {path} is missing. "
-            f"Install pawsure again, or choose others: {_ways_out(backbone, pets=False)}"
+            f"This installation lacks the built-in weights: {path} is missing. "
+            f"Reinstall pawsure, or choose others: {_ways_out(backbone, pets=False)}"
         )
     described = path.with_suffix(".json")
     if described.is_file():
         expected = json.loads(described.read_text())["sha256"]
         if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise WeightsError(
-                f"The weights on board are damaged: {path} is not what {described.name} "
-                "describes. Install pawsure again."
+                f"The built-in weights {path} are damaged: their checksum differs from that in "
+                f"{described.name}. Reinstall pawsure."
             )
     return path
 
@@ -293,11 +293,11 @@ def _ways_out(backbone: Backbone, *, pets: bool) -> str:
     ways = [f"--backbone {name} (its weights are installed)" for name in _installed(backbone)]
     ways.append(f"set KERAS_HOME to a folder that has the file in models{os.sep}")
     if pets and backbone.name == PETS_BACKBONE:
-        ways.append("--weights pets (on board, trained on cats and dogs)")
+        ways.append("--weights pets (built-in, trained on cats and dogs)")
     elif pets:
-        ways.append(f"--backbone {PETS_BACKBONE} --weights pets (on board)")
-    ways += ["--weights FILE (your own)", "--weights none (start from nothing)"]
-    return f"Ways out: {'; '.join(ways)}."
+        ways.append(f"--backbone {PETS_BACKBONE} --weights pets (built-in)")
+    ways += ["--weights FILE (your own)", "--weights none (random)"]
+    return f"Alternatives: {'; '.join(ways)}."
 
 
 def _installed(other: Backbone) -> list[str]:

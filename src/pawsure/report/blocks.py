@@ -1,4 +1,4 @@
-"""What every section of the page is put together from."""
+"""The parts that sections are built from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pawsure.report.markup import Child, Markup, element, together
 
 
 def section(anchor: str, title: str, lead: Child, *content: Child) -> Markup:
-    """A part of the page with a title and one sentence on what it is for."""
+    """A section of the page with a title and an introductory sentence."""
     return element(
         "section",
         element("h2", title, id=f"{anchor}-title"),
@@ -20,19 +20,19 @@ def section(anchor: str, title: str, lead: Child, *content: Child) -> Markup:
     )
 
 
-def cards(*content: Child, look: str = "") -> Markup:
-    """Cards beside each other where there is room."""
-    return element("div", *content, class_=f"cards {look}".strip())
+def cards(*content: Child) -> Markup:
+    """Cards side by side where there is room."""
+    return element("div", *content, class_="cards")
 
 
 def stack(*content: Child) -> Markup | None:
-    """Cards under each other, in one column of `cards`; None where there are none."""
+    """Cards below each other, in one column of `cards`; None if there are none."""
     inside = together(*content)
     return element("div", inside, class_="stack") if inside else None
 
 
 def card(title: str, *content: Child, note: Child = None, wide: bool = False) -> Markup:
-    """A box with a title, and a sentence on how to read it."""
+    """A box with a title, and a note on how to read it."""
     return element(
         "div",
         element("h3", title),
@@ -49,19 +49,17 @@ def chart_card(
     note: Child = None,
     key: Sequence[tuple[str, str]] = (),
     figures: Markup | None = None,
-    wide: bool = False,
 ) -> Markup:
-    """A chart with how to read it, which colour is what, and its figures as a table.
+    """A chart with a note on how to read it, a legend, and its figures as a table.
 
     Args:
         title: what it shows.
         svg: the chart.
         note: how to read it.
-        key: look and name of each colour.
-        figures: the same as a table, to open.
-        wide: whether it takes the whole width.
+        key: CSS class and name of each colour.
+        figures: the table, collapsed at first.
     """
-    chips = [element("li", element("i", class_=f"chip {look}"), name) for look, name in key]
+    chips = [element("li", element("i", class_=f"chip {style}"), name) for style, name in key]
     return element(
         "figure",
         element(
@@ -71,10 +69,8 @@ def chart_card(
         ),
         element("ul", *chips, class_="key") if chips else None,
         svg,
-        element("details", element("summary", "The figures as a table"), figures)
-        if figures
-        else None,
-        class_="card wide" if wide else "card",
+        element("details", element("summary", "Show as a table"), figures) if figures else None,
+        class_="card",
     )
 
 
@@ -113,7 +109,7 @@ def table(
 
 
 def facts(pairs: Iterable[tuple[str, Child]]) -> Markup:
-    """Names and what they are."""
+    """Names and values."""
     return element(
         "dl",
         [together(element("dt", name), element("dd", value)) for name, value in pairs],
@@ -122,8 +118,8 @@ def facts(pairs: Iterable[tuple[str, Child]]) -> Markup:
 
 
 def command(text: str) -> Markup:
-    """Something for a shell, on a line of its own."""
-    # A word is broken only where it is longer than a line: never between the hyphens of --out.
+    """A shell command."""
+    # Wraps between words only, so that --out is not broken after a hyphen.
     words = [
         together(" " if place else "", element("span", word))
         for place, word in enumerate(text.split(" "))
@@ -132,17 +128,12 @@ def command(text: str) -> Markup:
 
 
 def missing(*words: Child) -> Markup:
-    """One sentence on why something is not here and how to get it."""
+    """One sentence on why something is missing and how to get it."""
     return element("p", *words, class_="missing")
 
 
-def percent(share: float, decimals: int = 1) -> str:
-    """A share in [0, 1] as a percentage."""
-    return f"{share:.{decimals}%}"
-
-
 def with_interval(figure: Mapping[str, Any], form: str = ".1%") -> Markup:
-    """A figure and, smaller, its interval."""
+    """A figure and its interval in small print."""
     return together(
         f"{figure['value']:{form}} ",
         element("small", f"{figure['low']:{form}} to {figure['high']:{form}}"),
@@ -150,7 +141,7 @@ def with_interval(figure: Mapping[str, Any], form: str = ".1%") -> Markup:
 
 
 def lead_in(sentence: str) -> Markup:
-    """A sentence whose first words, up to a colon, say it all."""
+    """A sentence with the words before its first colon in bold."""
     first, colon, rest = sentence.partition(": ")
     if colon and len(first) < 70:
         return together(element("strong", f"{first}:"), f" {rest}")

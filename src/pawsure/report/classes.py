@@ -1,4 +1,4 @@
-"""Which labels it knows well, and which it takes for which."""
+"""Section: accuracy by label, and which labels are confused."""
 
 from __future__ import annotations
 
@@ -14,60 +14,60 @@ from pawsure.report.blocks import (
     with_interval,
 )
 from pawsure.report.markup import Child, Markup, element, together
-from pawsure.report.material import Material
-from pawsure.report.plot import WIDTH, Axis, Plot, drawing, label, share_axis
+from pawsure.report.plot import WIDTH, Axis, Plot, dot, drawing, label, line, share_axis
+from pawsure.report.run_data import RunData
 from pawsure.wording import count as count_of
 
 MOST_COUNTED = 12
-"""Labels whose confusion matrix has room for numbers in its cells."""
+"""Up to so many labels, the cells of the confusion matrix have numbers."""
 
 MOST_DRAWN = 60
-"""Labels that are drawn at all; more are told as a table of what is mistaken most."""
+"""Up to so many labels, a confusion matrix is drawn; else only a table of confusions."""
 
 _MOST_CURVES = 3
-"""Curves of their own colour; with more labels the worst get one, the others a grey line."""
+"""Curves in colour, of the worst labels; the others are grey."""
 
 _FEW = 4
-"""Labels whose names stand level above their columns."""
+"""Up to so many labels, column names are horizontal."""
 
-_LOOKS = ("first", "second", "third")
+_STYLES = ("first", "second", "third")
 
 
-def classes_section(material: Material) -> Markup:
-    """Confusion, figures by class, precision against recall."""
-    test = material.test
-    figures, lead = test, f"Counted on {count_of(test['n'], 'test picture')}."
-    crossed, head = material.cross_validation, material.headline
+def classes_section(run: RunData) -> Markup:
+    """Confusion matrix, figures by label, precision against recall."""
+    test = run.test
+    figures, lead = test, f"On {count_of(test['n'], 'test picture')}."
+    crossed, head = run.cross_validation, run.headline
     if crossed is not None and head.source == "cross_validation":
         figures = crossed
-        lead = f"Counted by {head.method}, on {head.n:,} training and validation pictures."
+        lead = f"By {head.method}, on {head.n:,} training and validation pictures."
     elif head.source == "none":
-        lead += " That is too few to tell labels apart by how well they do."
+        lead += " These are too few to compare labels."
     return section(
         "classes",
-        "Which labels it knows, and which it mixes up",
+        "Labels",
         lead,
-        cards(*_columns(figures, material.labels)),
+        cards(*_columns(figures, run.labels)),
     )
 
 
 def _columns(figures: Mapping[str, Any], labels: Sequence[str]) -> list[Markup | None]:
-    """Two columns of about the same height."""
+    """Two columns of similar height."""
     matrix = figures["confusion_matrix"]
     confusion = _confusion(labels, matrix) if len(labels) <= MOST_DRAWN else None
     by_class, curves = _by_class(labels, figures), _precision_recall(figures, labels)
-    mixed_up = _mixed_up(labels, matrix) if len(labels) > 2 else None
+    confusions = _most_confused(labels, matrix) if len(labels) > 2 else None
     if len(labels) <= _FEW:
-        return [stack(confusion, by_class), stack(curves, mixed_up)]
+        return [stack(confusion, by_class), stack(curves, confusions)]
     if confusion is None:
-        return [stack(mixed_up, curves), stack(by_class)]
-    return [stack(confusion, mixed_up), stack(by_class, curves)]
+        return [stack(confusions, curves), stack(by_class)]
+    return [stack(confusion, confusions), stack(by_class, curves)]
 
 
 def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup:
     num = len(labels)
     room = 118 if num > 3 else 96
-    cell = (WIDTH - room - (6 if num <= _FEW else 34)) / num  # slanted names lean out
+    cell = (WIDTH - room - (6 if num <= _FEW else 34)) / num  # slanted names need room
     height = cell if num > _FEW else min(cell, 72)
     top = 30 if num <= _FEW else 112
     parts = [
@@ -83,7 +83,7 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup
             top + (row + 0.5) * height + 4.5,
             _short(name, 15),
             anchor="end",
-            look="tick" if num <= 25 else "unseen-mark",
+            style="tick" if num <= 25 else "unseen-mark",
         )
         for row, name in enumerate(labels)
     ]
@@ -100,16 +100,16 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup
         across,
         title="Confusion matrix",
         description=f"{count_of(mistakes, 'mistake')} among {count_of(num, 'label')}; rows "
-        "are the truth, columns what the model said.",
+        "are true labels, columns are answers.",
     )
     rows = [
         (name, *(f"{count:,}" for count in row)) for name, row in zip(labels, matrix, strict=True)
     ]
     return chart_card(
-        "What was taken for what",
+        "Confusion matrix",
         svg,
-        note="A row for each true label, a column for each answer: what lies off the diagonal is "
-        "a mistake. The stronger the colour, the larger the share of the row.",
+        note="Rows are true labels, columns are answers; mistakes are off the diagonal. Stronger "
+        "colour is a larger share of the row.",
         figures=table(("true label", *labels), rows, caption="Confusion matrix"),
     )
 
@@ -126,8 +126,8 @@ def _cell(
     share = count / total if total else 0.0
     (x, y), (width, height) = place, size
     kind = "right" if row == column else "wrong"
-    told = f"{count:,} of {total:,} {labels[row]} called {labels[column]} ({share:.1%})"
-    # Few mistakes are to be seen beside many right answers: the square root lifts them.
+    tip = f"{count:,} of {total:,} {labels[row]} called {labels[column]} ({share:.1%})"
+    # The square root makes few mistakes visible beside many right answers.
     opacity = round(0.06 + 0.74 * share**0.5, 3) if count else 0.03
     gap = 1.5 if len(labels) <= MOST_COUNTED else 0.5
     words = None
@@ -137,12 +137,12 @@ def _cell(
             y + height / 2 + 5,
             f"{count:,}",
             anchor="middle",
-            look="count strong" if opacity > 0.5 else "count",
+            style="count strong" if opacity > 0.5 else "count",
         )
     return together(
         element(
             "rect",
-            element("title", told),
+            element("title", tip),
             x=round(x + gap, 1),
             y=round(y + gap, 1),
             width=round(width - 2 * gap, 1),
@@ -159,7 +159,7 @@ def _column_name(x: float, y: float, name: str, num: int) -> Markup | None:
     if num > 25:
         return None
     if num <= _FEW:
-        return label(x, y, _short(name, 40 // num), anchor="middle", look="tick")
+        return label(x, y, _short(name, 40 // num), anchor="middle", style="tick")
     return element(
         "text",
         _short(name, 15),
@@ -169,7 +169,7 @@ def _column_name(x: float, y: float, name: str, num: int) -> Markup | None:
 
 
 def _by_class(labels: Sequence[str], figures: Mapping[str, Any]) -> Markup:
-    """Recall of each label with its interval, least first."""
+    """Recall of each label with its interval, lowest first."""
     per_class = figures["per_class"]
     known = [name for name in labels if per_class[name].get("recall")]
     order = sorted(known, key=lambda name: per_class[name]["recall"]["value"])
@@ -177,7 +177,7 @@ def _by_class(labels: Sequence[str], figures: Mapping[str, Any]) -> Markup:
     shown = order[:30]
     row = 30 if len(shown) <= 8 else 22
     height = 52 + row * len(shown)
-    x = share_axis("of the pictures of a label, found (recall)", [*lows, 1.0])
+    x = share_axis("recall", [*lows, 1.0])
     svg = _recall_chart(shown, per_class, x, row, height)
     rows: list[tuple[Child, ...]] = [
         (
@@ -189,11 +189,11 @@ def _by_class(labels: Sequence[str], figures: Mapping[str, Any]) -> Markup:
         )
         for name in labels
     ]
-    note = "With 95% intervals: where they overlap, labels can't be told apart by how well they do."
+    note = "Share of the pictures of a label that get this label, with 95% intervals."
     if len(shown) < len(order):
-        note += f" Drawn are the {len(shown)} that do worst."
+        note += f" The {len(shown)} lowest of {len(order)}."
     return chart_card(
-        "Label by label",
+        "Recall by label",
         svg,
         note=note,
         figures=table(("label", "pictures", "recall", "precision", "F1"), rows, caption="By label"),
@@ -209,36 +209,21 @@ def _recall_chart(
         return round(left + x.share(value) * (right - left), 1)
 
     parts: list[Child] = [
-        element("line", x1=across(tick), x2=across(tick), y1=4, y2=height - 44, class_="grid")
-        for tick in x.ticks
+        line(across(tick), 4, across(tick), height - 44, "grid") for tick in x.ticks
     ]
     parts += [
-        label(across(tick), height - 26, x.form(tick), anchor="middle", look="tick")
+        label(across(tick), height - 26, x.form(tick), anchor="middle", style="tick")
         for tick in x.ticks
     ]
     for place, name in enumerate(names):
         figure = per_class[name]["recall"]
         y = 8 + (place + 0.5) * row
-        told = f"{name}: {figure['value']:.1%} ({figure['low']:.1%} to {figure['high']:.1%})"
+        tip = f"{name}: {figure['value']:.1%} ({figure['low']:.1%} to {figure['high']:.1%})"
         parts += [
-            label(left - 10, y + 4.5, _short(name, 16), anchor="end", look="tick"),
-            element(
-                "line",
-                x1=across(figure["low"]),
-                x2=across(figure["high"]),
-                y1=y,
-                y2=y,
-                class_="whisker validation",
-            ),
-            element(
-                "circle",
-                element("title", told),
-                cx=across(figure["value"]),
-                cy=y,
-                r=5,
-                class_="dot validation",
-            ),
-            label(right + 12, y + 4.5, f"{figure['value']:.1%}", look="tick"),
+            label(left - 10, y + 4.5, _short(name, 16), anchor="end", style="tick"),
+            line(across(figure["low"]), y, across(figure["high"]), y, "whisker validation"),
+            dot(across(figure["value"]), y, "validation", size=5, tip=tip),
+            label(right + 12, y + 4.5, f"{figure['value']:.1%}", style="tick"),
         ]
     parts.append(label((left + right) / 2, height - 6, x.title, anchor="middle"))
     worst = per_class[names[0]]["recall"]["value"] if names else 0
@@ -247,7 +232,7 @@ def _recall_chart(
         height,
         parts,
         title="Recall of each label",
-        description=f"Least: {names[0]}, {worst:.1%}." if names else "No pictures.",
+        description=f"Lowest: {names[0]}, {worst:.1%}." if names else "No pictures.",
     )
 
 
@@ -261,9 +246,9 @@ def _precision_recall(figures: Mapping[str, Any], labels: Sequence[str]) -> Mark
         return None
     worst = sorted(curves, key=lambda name: curves[name]["average_precision"])
     coloured = [name for name in labels if name in worst[:_MOST_CURVES]]
-    looks = dict(zip(coloured, _LOOKS, strict=False))
+    styles = dict(zip(coloured, _STYLES, strict=False))
     low = min(min(curve["precision"]) for curve in curves.values())
-    x, y = share_axis("found (recall)"), share_axis("right among them (precision)", [low, 1.0])
+    x, y = share_axis("recall"), share_axis("precision", [low, 1.0])
     plot = Plot(
         x,
         y,
@@ -271,11 +256,11 @@ def _precision_recall(figures: Mapping[str, Any], labels: Sequence[str]) -> Mark
         description="Average precision: "
         + "; ".join(f"{name} {curves[name]['average_precision']:.3f}" for name in coloured),
     )
-    for name, curve in sorted(curves.items(), key=lambda item: item[0] in looks):
-        plot.line(curve["recall"], curve["precision"], looks.get(name, "other"))
+    for name, curve in sorted(curves.items(), key=lambda item: item[0] in styles):
+        plot.line(curve["recall"], curve["precision"], styles.get(name, "other"))
     rows = [(name, f"{curve['average_precision']:.4f}") for name, curve in curves.items()]
     key = [
-        (looks[name], f"{_short(name, 28)}, {curves[name]['average_precision']:.3f}")
+        (styles[name], f"{_short(name, 28)}, {curves[name]['average_precision']:.3f}")
         for name in coloured
     ]
     if len(curves) > len(coloured):
@@ -283,14 +268,14 @@ def _precision_recall(figures: Mapping[str, Any], labels: Sequence[str]) -> Mark
     return chart_card(
         "Precision and recall",
         plot.svg(),
-        note="What each threshold on a label's probability would find, and how much of it is "
-        "right. The number is the average precision; 1 is perfect.",
+        note="For each threshold on a label's probability. The number is the average precision; "
+        "1 is perfect.",
         key=key,
         figures=table(("label", "average precision"), rows, caption="Average precision"),
     )
 
 
-def _mixed_up(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup | None:
+def _most_confused(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup | None:
     pairs = sorted(
         (
             (matrix[row][column], labels[row], labels[column], sum(matrix[row]))
@@ -302,11 +287,11 @@ def _mixed_up(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup 
     )[:10]
     if not pairs:
         return None
-    rows = [(said, f"{name}", f"{count:,} of {total:,}") for count, said, name, total in pairs]
+    rows = [(truth, answer, f"{count:,} of {total:,}") for count, truth, answer, total in pairs]
     return element(
         "div",
-        element("h3", "Mixed up most often"),
-        table(("really", "called", "how often"), rows, caption="Mixed up most often"),
+        element("h3", "Most frequent confusions"),
+        table(("true label", "answer", "how often"), rows, caption="Confusions"),
         class_="card",
     )
 
@@ -316,10 +301,7 @@ def _share(value: float | None) -> str:
 
 
 def _short(name: str, most: int) -> str:
-    """A label that fits: names of one kind often differ only at their ends.
-
-    The whole of it shows when its mark is pointed at, and in the table.
-    """
+    """A label shortened in the middle: similar names often differ only at the end."""
     if len(name) <= most:
         return name
     tail = most // 3

@@ -1,4 +1,4 @@
-"""How training went: loss and accuracy, epoch by epoch, stage after stage."""
+"""Section: loss and accuracy during training, by epoch and stage."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from pawsure.report.blocks import card, cards, chart_card, section, table
 from pawsure.report.markup import Markup
-from pawsure.report.material import Material
 from pawsure.report.plot import Axis, Plot, log_axis, plain_axis, share_axis
+from pawsure.report.run_data import RunData
 
 Stage = Mapping[str, Any]
 
@@ -16,31 +16,27 @@ _KEY = (("validation", "validation"), ("train", "training"))
 _MOST_EPOCHS_WITH_DOTS = 30
 
 
-def training_section(material: Material) -> Markup | None:
-    """Curves of every stage; None where nothing was written down."""
-    stages = [stage for stage in material.metrics.get("stages") or () if stage.get("history")]
+def training_section(run: RunData) -> Markup | None:
+    """Curves of every stage; None if the run recorded none."""
+    stages = [stage for stage in run.metrics.get("stages") or () if stage.get("history")]
     if not stages:
         return None
-    in_time = [stage for stage in stages if _is_in_time(stage)]
-    fitted = [stage for stage in stages if not _is_in_time(stage)]
-    charts = [chart for stage in fitted for chart in _penalty_charts(stage)]
-    if in_time:
-        charts += _epoch_charts(in_time)
+    by_epoch = [stage for stage in stages if "penalty" not in stage["history"][0]]
+    probes = [stage for stage in stages if stage not in by_epoch]
+    charts = [chart for stage in probes for chart in _penalty_charts(stage)]
+    if by_epoch:
+        charts += _epoch_charts(by_epoch)
     lead = (
-        "The ring marks the epoch whose weights each stage ended with."
-        if in_time
-        else "A linear probe was fitted at once, with penalties on its weights from strong to "
-        "weak; the ring marks the selected penalty, the best on validation pictures."
+        "The ring marks the epoch whose weights a stage ended with."
+        if by_epoch
+        else "The linear probe was fitted with several penalties on its weights; the ring marks "
+        "the one with the lowest validation loss."
     )
-    if material.selected is not None:
-        lead += f" {material.selected.sentence()}"
+    if run.selected is not None:
+        lead += f" {run.selected.sentence()}"
     return section(
-        "training", "How it learned", lead, cards(*charts), *_depth(stages), *_interpolation(stages)
+        "training", "Training", lead, cards(*charts), *_depth(stages), *_interpolation(stages)
     )
-
-
-def _is_in_time(stage: Stage) -> bool:
-    return "penalty" not in stage["history"][0]
 
 
 def _epoch_charts(stages: Sequence[Stage]) -> list[Markup]:
@@ -55,15 +51,14 @@ def _epoch_charts(stages: Sequence[Stage]) -> list[Markup]:
         chart_card(
             f"Loss{of}",
             loss,
-            note="Lower is better. Validation that turns upwards is overfitting.",
+            note="A rising validation loss is overfitting.",
             key=_KEY,
             figures=figures,
         ),
         chart_card(
             f"Accuracy{of}",
             accuracy,
-            note="Training accuracy is counted while learning, on pictures that may be changed "
-            "at random.",
+            note="Training accuracy is measured during training, after any augmentation.",
             key=_KEY,
         ),
     ]
@@ -71,9 +66,9 @@ def _epoch_charts(stages: Sequence[Stage]) -> list[Markup]:
 
 def _by_epoch(stages: Sequence[Stage], name: str, y: Axis) -> Markup:
     num_epochs = sum(len(stage["history"]) for stage in stages)
-    x = plain_axis("epoch", [0.5, num_epochs + 0.5], low=0.5, high=num_epochs + 0.5, whole=True)
-    x = Axis(title=x.title, low=x.low, high=x.high, ticks=_whole(num_epochs), form="{:.0f}".format)
-    plot = Plot(x, y, title=f"{name.capitalize()} by epoch", description=_told(stages, name))
+    x = Axis(title="epoch", low=0.5, high=num_epochs + 0.5, ticks=_epoch_ticks(num_epochs))
+    description = _describe(stages, name)
+    plot = Plot(x, y, title=f"{name.capitalize()} by epoch", description=description)
     before = 0
     for stage in stages:
         history = stage["history"]
@@ -86,29 +81,29 @@ def _by_epoch(stages: Sequence[Stage], name: str, y: Axis) -> Markup:
         plot.line(epochs, [row.get(name) for row in history], "train", dots=dots)
         validation = [row.get(f"validation_{name}") for row in history]
         plot.line(epochs, validation, "validation", dots=dots)
-        kept = _kept(stage)
-        if kept is not None:
-            told = _marked(stage).strip(" ()")
-            plot.dot(epochs[kept], validation[kept], "ring validation", size=7, told=told)
+        last = _last(stage)
+        if last is not None:
+            tip = _outcome(stage).strip(" ()")
+            plot.dot(epochs[last], validation[last], "ring validation", size=7, tip=tip)
         before += len(history)
     return plot.svg()
 
 
-def _whole(last: int) -> tuple[float, ...]:
+def _epoch_ticks(last: int) -> tuple[float, ...]:
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if last / step <= 10)
     return tuple(float(epoch) for epoch in range(step, last + 1, step))
 
 
-def _told(stages: Sequence[Stage], name: str) -> str:
+def _describe(stages: Sequence[Stage], name: str) -> str:
     last = stages[-1]
     number = f"{len(stages)} stage{'s' * (len(stages) > 1)}"
-    place = _kept(last)
+    place = _last(last)
     if place is None:
         return f"{number}."
     row = last["history"][place]
     form = ".1%" if name == "accuracy" else ".3f"
     return (
-        f"{number}; in epoch {row['epoch']} of {last['name']}{_marked(last)}, "
+        f"{number}; in epoch {row['epoch']} of {last['name']}{_outcome(last)}, "
         f"{row[f'validation_{name}']:{form}} on validation pictures and {row[name]:{form}} on "
         "training pictures."
     )
@@ -116,41 +111,36 @@ def _told(stages: Sequence[Stage], name: str) -> str:
 
 def _penalty_charts(stage: Stage) -> list[Markup]:
     history = sorted(stage["history"], key=lambda row: row["penalty"])
-    place = _kept(stage)
-    kept = None if place is None else stage["history"][place]
+    last = _last(stage)
+    selected = None if last is None else stage["history"][last]
     penalties = [row["penalty"] for row in history]
-    x = log_axis("penalty of the weights", penalties, form=_power)
+    x = log_axis("penalty on the weights", penalties)
     charts = []
     for name, form in (("loss", ".3f"), ("accuracy", ".1%")):
+        is_loss = name == "loss"
         values = [row.get(key) for row in history for key in (name, f"validation_{name}")]
-        make: Callable[..., Axis] = plain_axis if name == "loss" else share_axis
-        y = make(name, _numbers(values))
         plot = Plot(
             x,
-            y,
-            title=f"{stage['name']}: {name} by penalty of the weights",
+            (plain_axis if is_loss else share_axis)(name, _numbers(values)),
+            title=f"{stage['name']}: {name} by penalty on the weights",
             description=""
-            if kept is None
-            else f"Selected: {kept['penalty']:g}, with {kept[f'validation_{name}']:{form}} on "
-            "validation pictures.",
+            if selected is None
+            else f"Selected: {selected['penalty']:g}, with "
+            f"{selected[f'validation_{name}']:{form}} on validation pictures.",
         )
-        plot.line(penalties, [row.get(name) for row in history], "train", dots=True)
-        plot.line(
-            penalties, [row.get(f"validation_{name}") for row in history], "validation", dots=True
-        )
-        if kept is not None:
-            plot.dot(kept["penalty"], kept[f"validation_{name}"], "ring validation", size=7)
+        for key, style in ((name, "train"), (f"validation_{name}", "validation")):
+            plot.line(penalties, [row.get(key) for row in history], style, dots=True)
+        if selected is not None:
+            value = selected[f"validation_{name}"]
+            plot.dot(selected["penalty"], value, "ring validation", size=7)
+        figures = _figures([stage], "penalty", lambda row: f"{row['penalty']:g}")
         charts.append(
             chart_card(
                 f"{name.capitalize()} of {stage['name']}",
                 plot.svg(),
-                note="To the left it learns its own pictures by heart, to the right too little."
-                if name == "loss"
-                else "Right answers, for each penalty.",
+                note="Overfitting on the left, underfitting on the right." if is_loss else None,
                 key=_KEY,
-                figures=_figures([stage], "penalty", lambda row: f"{row['penalty']:g}")
-                if name == "loss"
-                else None,
+                figures=figures if is_loss else None,
             )
         )
     return charts
@@ -159,7 +149,7 @@ def _penalty_charts(stage: Stage) -> list[Markup]:
 def _figures(stages: Sequence[Stage], by: str, form: Callable[[Any], str]) -> Markup:
     rows = [
         (
-            f"{stage['name']} {form(row)}" + (_marked(stage) if place == _kept(stage) else ""),
+            f"{stage['name']} {form(row)}" + (_outcome(stage) if place == _last(stage) else ""),
             *(_number(row.get(key), ".4f") for key in ("loss", "validation_loss")),
             *(_number(row.get(key), ".1%") for key in ("accuracy", "validation_accuracy")),
         )
@@ -171,32 +161,31 @@ def _figures(stages: Sequence[Stage], by: str, form: Callable[[Any], str]) -> Ma
 
 
 def _depth(stages: Sequence[Stage]) -> list[Markup]:
-    """What trying depths showed, where they were tried."""
+    """The depths that were tried."""
     rows = [
         (
             trial["cut"],
             f"{trial['validation_loss']:.4f}",
             f"{trial['gain']:.4f} ± {trial['standard_error']:.4f}",
-            "yes" if trial["accepted"] else "no more than noise",
+            "yes" if trial["accepted"] else "no",
         )
         for stage in stages
         for trial in stage.get("depth") or ()
     ]
     if not rows:
         return []
-    head = ("learning from", "validation loss", "gain", "deeper pays")
-    return [card("How deep to learn", table(head, rows), wide=True)]
+    head = ("trained from", "validation loss", "gain", "significant")
+    return [card("Fine-tuning depth", table(head, rows), wide=True)]
 
 
 def _interpolation(stages: Sequence[Stage]) -> list[Markup]:
-    """What weights between a stage's start and its end showed, where they were tried."""
+    """The weight interpolations that were tried."""
     return [
         card(
-            f"{stage['name']}: from its start to its end",
-            table(("of the way", "validation loss", "validation accuracy"), rows),
-            note="Weights between those that a stage starts from and those that it ends with can "
-            "be better than either: they have forgotten less. Shares are tried from 100% down "
-            "until the loss no longer falls.",
+            f"{stage['name']}: weight interpolation",
+            table(("fine-tuned weights", "validation loss", "validation accuracy"), rows),
+            note="Weights between the initial and the fine-tuned ones can be better than either. "
+            "Shares are tried from 100% down until the loss stops falling.",
             wide=True,
         )
         for stage in stages
@@ -205,7 +194,7 @@ def _interpolation(stages: Sequence[Stage]) -> list[Markup]:
 
 
 def _places(stage: Stage) -> list[tuple[str, str, str]]:
-    outcome = "selected" if stage.get("is_kept", True) else "best, discarded with its stage"
+    outcome = "selected" if stage.get("is_kept", True) else "best, but the stage was discarded"
     return [
         (
             f"{point['share']:.0%}" + (f" ({outcome})" if point["share"] == _share(stage) else ""),
@@ -217,21 +206,21 @@ def _places(stage: Stage) -> list[tuple[str, str, str]]:
 
 
 def _share(stage: Stage) -> float:
-    """Of the trained weights in those that a stage ended with."""
+    """Share of fine-tuned weights at the end of a stage."""
     points = stage.get("interpolation") or ()
     lowest = min(points, key=lambda point: point["validation_loss"], default={"share": 1.0})
     return float(stage.get("share", lowest["share"]))
 
 
-def _marked(stage: Stage) -> str:
-    """What became of the weights of the epoch that a stage ended with."""
+def _outcome(stage: Stage) -> str:
+    """What was done with the final weights of a stage."""
     if not stage.get("is_kept", True):
         return " (discarded)"
     return " (selected)" if _share(stage) == 1 else f" (interpolated, {_share(stage):.0%})"
 
 
-def _kept(stage: Stage) -> int | None:
-    """The row whose weights a stage ended with; None where nobody wrote it down."""
+def _last(stage: Stage) -> int | None:
+    """The row of the final weights of a stage; None if it was not recorded."""
     epochs = [row["epoch"] for row in stage["history"]]
     return epochs.index(stage["kept_epoch"]) if stage.get("kept_epoch") in epochs else None
 
@@ -242,7 +231,3 @@ def _numbers(values: Sequence[Any]) -> list[float]:
 
 def _number(value: Any, form: str) -> str:
     return "" if value is None else f"{value:{form}}"
-
-
-def _power(value: float) -> str:
-    return f"{value:g}"

@@ -1,4 +1,4 @@
-"""What it learned from and was measured on, and what is wrong with those pictures."""
+"""Section: the pictures of the run, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pawsure.report.blocks import (
     table,
 )
 from pawsure.report.markup import Child, Markup, element
-from pawsure.report.material import Material
 from pawsure.report.pictures import Gallery
-from pawsure.wording import count
+from pawsure.report.run_data import RunData
+from pawsure.wording import agreeing, count
 
 DOUBTED_BELOW = 0.05
-"""The probability of a picture's own label below which the label is worth a look."""
+"""Labels with a lower probability are listed for checking."""
 
 _MOST_SUSPECTS = 8
 _MOST_LABELS = 30
@@ -40,9 +40,9 @@ class CopyGroup:
     """Pictures that are copies of each other.
 
     Attributes:
-        paths: of all.
-        labels: of each.
-        splits: of each.
+        paths: of the pictures.
+        labels: in the same order.
+        splits: in the same order.
     """
 
     paths: tuple[str, ...]
@@ -51,19 +51,19 @@ class CopyGroup:
 
     @property
     def is_contradictory(self) -> bool:
-        """Whether one picture has several labels."""
+        """Whether the copies have different labels."""
         return len(set(self.labels)) > 1
 
     @property
     def leaks(self) -> int:
-        """How many test pictures have a copy among those that were learned from."""
-        learned = {"train", "validation"} & set(self.splits)
-        return self.splits.count("test") if learned else 0
+        """How many test pictures have a copy in training or validation."""
+        is_leak = {"train", "validation"} & set(self.splits)
+        return self.splits.count("test") if is_leak else 0
 
 
-def copy_groups(material: Material) -> list[CopyGroup]:
-    """Groups of two or more usable pictures, those that matter most first."""
-    pictures = material.pictures
+def copy_groups(run: RunData) -> list[CopyGroup]:
+    """Groups of two or more readable pictures: leaks first, then contradictory labels."""
+    pictures = run.pictures
     if not {"path", "label", "split", "group", "problem"} <= set(pictures):
         return []
     members: dict[int, list[int]] = defaultdict(list)
@@ -84,37 +84,37 @@ def copy_groups(material: Material) -> list[CopyGroup]:
     return sorted(groups, key=lambda group: (-group.leaks, not group.is_contradictory, group.paths))
 
 
-def leaked_pictures(material: Material) -> int:
-    """Test pictures of which a copy is among those that were learned from or chosen by."""
-    return sum(group.leaks for group in copy_groups(material))
+def leaked_pictures(run: RunData) -> int:
+    """Test pictures with a copy among the training or validation pictures."""
+    return sum(group.leaks for group in copy_groups(run))
 
 
-def data_section(material: Material, gallery: Gallery) -> Markup:
-    """Counts, copies, what could not be read."""
+def data_section(run: RunData, gallery: Gallery) -> Markup:
+    """Counts, audit, labels to check, copies, unreadable files."""
     return section(
         "data",
-        "The pictures behind it",
-        _lead(material),
+        "Data",
+        _lead(run),
         cards(
-            stack(_counts(material), _unreadable(material)),
-            stack(_audit(material), _suspects(material)),
-            _copies(material, gallery),
+            stack(_counts(run), _unreadable(run)),
+            stack(_audit(run), _suspects(run)),
+            _copies(run, gallery),
         ),
     )
 
 
-def _lead(material: Material) -> str:
-    totals = {split: sum(labels.values()) for split, labels in material.counts.items()}
+def _lead(run: RunData) -> str:
+    totals = {split: sum(labels.values()) for split, labels in run.counts.items()}
     if not totals:
         return ""
     return (
-        f"{count(totals.get('train', 0), 'picture')} to learn from, "
-        f"{totals.get('validation', 0):,} to choose by, {totals.get('test', 0):,} to measure on."
+        f"{count(totals.get('train', 0), 'training picture')}, {totals.get('validation', 0):,} for "
+        f"validation, {totals.get('test', 0):,} for testing."
     )
 
 
-def _counts(material: Material) -> Markup | None:
-    counts = material.counts
+def _counts(run: RunData) -> Markup | None:
+    counts = run.counts
     if not counts:
         return None
     splits = list(counts)
@@ -131,34 +131,34 @@ def _counts(material: Material) -> Markup | None:
         else None
     )
     return card(
-        "How many of each",
+        "Pictures by label",
         table(("label", *splits), rows, caption="Pictures by label and split"),
         note=note,
     )
 
 
-def _audit(material: Material) -> Markup | None:
-    """What looking at all pictures together showed."""
-    sentences = material.audit.get("sentences")
+def _audit(run: RunData) -> Markup | None:
+    """The findings of the audit during the run."""
+    sentences = run.audit.get("sentences")
     if sentences is None:
         return None
-    found: Child = (
+    findings: Child = (
         element("ul", [element("li", lead_in(line)) for line in sentences], class_="findings")
         if sentences
-        else element("p", "Nothing that would matter: no copies, no imbalance, no bad files.")
+        else element("p", "No problems: no copies, no imbalance, no bad files.")
     )
     further: tuple[Child, ...] = ()
-    if "wrong_label" not in (material.audit.get("flagged") or {}):
+    if "wrong_label" not in (run.audit.get("flagged") or {}):
         further = (
-            element("p", "For wrong labels and pictures that are out of place:", class_="note"),
-            command(shlex.join(["pawsure", "audit", material.data])),
+            element("p", "To find wrong labels and outliers:", class_="note"),
+            command(shlex.join(["pawsure", "audit", run.data])),
         )
-    return card("What an audit found", found, *further)
+    return card("Audit", findings, *further)
 
 
-def _suspects(material: Material) -> Markup | None:
-    """Held-out pictures whose label the model all but rules out."""
-    answers = material.answers
+def _suspects(run: RunData) -> Markup | None:
+    """Held-out pictures whose label the model finds very unlikely."""
+    answers = run.answers
     if answers is None:
         return None
     given = answers.probability[np.arange(len(answers.label)), answers.label]
@@ -166,11 +166,11 @@ def _suspects(material: Material) -> Markup | None:
     if not len(rows):
         return card(
             "Labels to check",
-            note="None: the model gives the label of every held-out picture "
-            f"{DOUBTED_BELOW:.0%} or more.",
+            note=f"None: every held-out picture has a probability of {DOUBTED_BELOW:.0%} or more "
+            "for its label.",
         )
     order = rows[np.argsort(given[rows], kind="stable")]
-    told = [
+    suspects = [
         (
             str(answers.path[row]),
             answers.labels[answers.label[row]],
@@ -179,56 +179,55 @@ def _suspects(material: Material) -> Markup | None:
         )
         for row in order[:_MOST_SUSPECTS]
     ]
-    more = len(rows) - len(told)
+    more = len(rows) - len(suspects)
     return card(
         "Labels to check",
         table(
-            ("picture", "labelled", "looks like", "chance that the label is right"),
-            told,
+            ("picture", "label", "prediction", "probability of the label"),
+            suspects,
             caption="Labels to check",
             numbers=False,
         ),
         element("p", f"… and {more:,} more, in predictions.parquet.", class_="note")
         if more
         else None,
-        note=f"To {count(len(rows), 'picture')} of {len(answers.label):,} in validation and test "
-        f"the model gives {'its' if len(rows) == 1 else 'their'} label less than "
-        f"{DOUBTED_BELOW:.0%}. Either it is wrong, or the label is.",
+        note=f"{len(rows):,} of {len(answers.label):,} held-out pictures "
+        f"{agreeing(len(rows), 'has', 'have')} a probability below {DOUBTED_BELOW:.0%} for "
+        f"{agreeing(len(rows), 'its', 'their')} label. Either the model is wrong, or the label is.",
     )
 
 
-def _unreadable(material: Material) -> Markup | None:
-    problems = material.metrics.get("unreadable") or {}
+def _unreadable(run: RunData) -> Markup | None:
+    problems = run.metrics.get("unreadable") or {}
     if not problems:
         return None
     rows = [(path, reason) for path, reason in list(problems.items())[:_MOST_UNREADABLE]]
     more = len(problems) - len(rows)
     return card(
-        "Left out",
-        table(("picture", "why"), rows, caption="Pictures that were left out", numbers=False),
+        "Unreadable",
+        table(("picture", "reason"), rows, caption="Unreadable pictures", numbers=False),
         element("p", f"… and {more:,} more, in catalog.parquet.", class_="note") if more else None,
-        note=f"{count(len(problems), 'picture')} could not be read.",
+        note=f"{count(len(problems), 'picture')} could not be read and were left out.",
     )
 
 
-def _copies(material: Material, gallery: Gallery) -> Markup | None:
-    groups = copy_groups(material)
-    if not material.pictures:
+def _copies(run: RunData, gallery: Gallery) -> Markup | None:
+    groups = copy_groups(run)
+    if not run.pictures:
         return None
     if not groups:
-        return None if material.audit else card("Copies", note="No picture is there twice.")
+        return None if run.audit else card("Copies", note="No copies.")
     pictures = sum(len(group.paths) for group in groups)
     leaks = sum(group.leaks for group in groups)
     contradictory = sum(group.is_contradictory for group in groups)
     words = [
-        f"{count(pictures, 'picture')} are copies or near-copies of each other, in "
+        f"{count(pictures, 'picture')} are copies or near-copies, in "
         f"{count(len(groups), 'group')}.",
-        "Copies stay on one side of the split."
+        "Copies stay on the same side of a split."
         if not leaks
-        else f"{count(leaks, 'test picture')} can be found among those that were learned from or "
-        "chosen by: the splits were given so.",
-        f"In {count(contradictory, 'group')} the copies have different labels: one of them is "
-        "wrong."
+        else f"{count(leaks, 'test picture')} with a copy among the training or validation "
+        "pictures: the data came with these splits.",
+        f"In {count(contradictory, 'group')} copies have different labels; one of these is wrong."
         if contradictory
         else "",
     ]
@@ -251,7 +250,7 @@ def _member(path: str, label: str, split: str, gallery: Gallery) -> Markup:
     try:
         picture: Child = element("img", src=gallery.thumbnail(path), alt="")
     except PictureError as error:
-        picture = None if gallery.why_not else missing(f"Can't be shown: {error.reason}.")
+        picture = None if gallery.why_not else missing(f"Not shown: {error.reason}.")
     return element(
         "figure",
         picture,

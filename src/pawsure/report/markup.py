@@ -1,7 +1,7 @@
-"""HTML and SVG as values: text is escaped unless it was built here.
+"""HTML and SVG as values; text is escaped.
 
-Labels, paths and messages come from the user's data and may hold markup. So no section of the
-report joins strings: it calls `element`, which escapes every child that is not `Markup`.
+Labels, paths and messages come from the user's data and may contain markup. So sections never
+join strings: they call `element`, which escapes every child that is not `Markup`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class Markup(str):
 
 
 Child: TypeAlias = "str | int | Iterable[Child] | None"
-"""What an element may hold: text, `Markup`, numbers, several of them, or nothing."""
+"""Content of an element: text, `Markup`, a number, several of these, or nothing."""
 
 _VOID = {"br", "hr", "img", "meta", "link"}
-"""HTML elements that hold nothing and have no end tag."""
+"""HTML elements without content or end tag."""
 
 
 def element(name: str, /, *children: Child, **attributes: str | float | bool | None) -> Markup:
@@ -29,9 +29,9 @@ def element(name: str, /, *children: Child, **attributes: str | float | bool | N
 
     Args:
         name: of the element.
-        children: see `Child`; text that is no `Markup` is escaped.
+        children: its content; text that is not `Markup` is escaped.
         attributes: a trailing underscore is dropped (`class_`), others become hyphens
-            (`stroke_width`); those that are None or False are left out, True has no value.
+            (`stroke_width`). None and False omit the attribute, True omits its value.
 
     Example:
         >>> element("p", "a < b", class_="lead")
@@ -44,7 +44,7 @@ def element(name: str, /, *children: Child, **attributes: str | float | bool | N
 
 
 def together(*children: Child) -> Markup:
-    """Children one after the other, without an element around them."""
+    """Children without an element around them."""
     return Markup("".join(_text(child) for child in children))
 
 
@@ -69,7 +69,7 @@ def _attribute(key: str, value: str | float | bool | None) -> str:
 
 
 def _visible(text: str) -> str:
-    """Names that are no valid UTF-8, or hold control characters, made so that a page can."""
+    """Replaces control characters, and bytes of names that are not valid UTF-8."""
     if text.isprintable():
         return text
     return "".join(

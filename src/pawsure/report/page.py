@@ -11,60 +11,52 @@ from pawsure.report.classes import classes_section
 from pawsure.report.confidence import confidence_section
 from pawsure.report.curves import training_section
 from pawsure.report.data import data_section
-from pawsure.report.markup import Markup, element, together
-from pawsure.report.material import Material
+from pawsure.report.markup import Markup, element
+from pawsure.report.ood import ood_section
 from pawsure.report.pictures import Gallery, mistakes_section
 from pawsure.report.reproduce import reproduce_section
 from pawsure.report.robustness import robustness_section
-from pawsure.report.strangers import strangers_section
+from pawsure.report.run_data import RunData
 from pawsure.report.summary import diagnosis_section, summary_section
 
-_NAMES = {
-    "diagnosis": "Diagnosis",
-    "pictures": "Pictures",
-    "classes": "Labels",
-    "confidence": "Confidence",
-    "strangers": "Strangers",
-    "robustness": "Elsewhere",
-    "training": "Training",
-    "data": "Data",
-    "reproduce": "Do it again",
-}
 
-
-def page(material: Material, gallery: Gallery) -> str:
-    """The report as the text of an HTML file that needs nothing else."""
-    sections = {
-        "diagnosis": diagnosis_section(material),
-        "pictures": mistakes_section(material, gallery),
-        "classes": classes_section(material),
-        "confidence": confidence_section(material),
-        "strangers": strangers_section(material),
-        "robustness": robustness_section(material),
-        "training": training_section(material),
-        "data": data_section(material, gallery),
-        "reproduce": reproduce_section(material),
-    }
-    there = {name: content for name, content in sections.items() if content is not None}
+def page(run: RunData, gallery: Gallery) -> str:
+    """The report as the text of a self-contained HTML file."""
+    sections = (
+        ("diagnosis", "Diagnosis", diagnosis_section(run)),
+        ("pictures", "Pictures", mistakes_section(run, gallery)),
+        ("classes", "Labels", classes_section(run)),
+        ("confidence", "Confidence", confidence_section(run)),
+        ("ood", "Other pictures", ood_section(run)),
+        ("robustness", "Robustness", robustness_section(run)),
+        ("training", "Training", training_section(run)),
+        ("data", "Data", data_section(run, gallery)),
+        ("reproduce", "Reproduce", reproduce_section(run)),
+    )
+    links = [
+        element("li", element("a", name, href=f"#{anchor}"))
+        for anchor, name, content in sections
+        if content is not None
+    ]
     body = element(
         "body",
-        element("a", "Skip to the figures", href="#summary", class_="skip"),
-        _top(material, list(there)),
-        element("main", summary_section(material), list(there.values()), id="main"),
+        element("a", "Skip to the summary", href="#summary", class_="skip"),
+        _top(run, links),
+        element("main", summary_section(run), [content for *_, content in sections], id="main"),
         element(
             "footer",
-            f"Made by pawsure {__version__} on the machine that trained it. Figures are of the "
-            "model file on pictures that it was not trained on, unless they are marked as "
-            "cross-validated. This page needs no network.",
+            f"Made by pawsure {__version__}. Figures are of the model file on pictures that it was "
+            "not trained on, unless marked as cross-validated. This page works offline.",
         ),
     )
-    return "<!doctype html>\n" + element("html", _head(material), body, lang="en") + "\n"
+    return "<!doctype html>\n" + element("html", _head(run), body, lang="en") + "\n"
 
 
-def _head(material: Material) -> Markup:
-    style = Markup(_style())
+def _head(run: RunData) -> Markup:
+    css = resources.files("pawsure.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = Markup(css)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    # Nothing may be fetched, run or sent, whatever a label or a path of the data says.
+    # Labels and paths come from the data; nothing in them may load, run or send anything.
     policy = (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
         "form-action 'none'"
@@ -76,67 +68,38 @@ def _head(material: Material) -> Markup:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="generator", content=f"pawsure {__version__}"),
-        element("title", _title(material)),
+        element("title", _title(run)),
         element("link", rel="icon", href=_paw_uri()),
         element("style", style),
     )
 
 
-def _title(material: Material) -> str:
-    value = material.headline.value
-    return f"{material.name}{'' if value is None else f': {value:.1%}'} · pawsure"
+def _title(run: RunData) -> str:
+    value = run.headline.value
+    return f"{run.name}{'' if value is None else f': {value:.1%}'} · pawsure"
 
 
-def _top(material: Material, there: list[str]) -> Markup:
+def _top(run: RunData, links: list[Markup]) -> Markup:
+    paw = element("svg", _PAW, viewBox="0 0 64 64", aria_hidden="true", class_="paw")
+    name = element("span", run.name, class_="run")
     return element(
         "header",
-        element(
-            "p",
-            _paw(),
-            element("span", "pawsure"),
-            element("span", material.name, class_="run"),
-            class_="brand",
-        ),
-        element(
-            "nav",
-            element(
-                "ul", [element("li", element("a", _NAMES[name], href=f"#{name}")) for name in there]
-            ),
-            aria_label="Sections",
-        ),
+        element("p", paw, element("span", "pawsure"), name, class_="brand"),
+        element("nav", element("ul", links), aria_label="Sections"),
         class_="top",
     )
 
 
-def _style() -> str:
-    return resources.files("pawsure.report").joinpath("style.css").read_text(encoding="utf-8")
-
-
-_PAW = together(
-    element("rect", width=64, height=64, rx=16, fill="#d9572b"),
-    element(
-        "g",
-        *(
-            element("ellipse", cx=x, cy=y, rx=rx, ry=ry, transform=f"rotate({turn} {x} {y})")
-            for x, y, rx, ry, turn in (
-                (17.5, 31, 5, 6.8, -18),
-                (26.6, 20.6, 5.2, 7.4, -6),
-                (38, 20.8, 5.2, 7.4, 8),
-                (47, 31.4, 5, 6.8, 20),
-            )
-        ),
-        element(
-            "path",
-            d="M32.2 31.5c6.6 0 13.3 8.2 13.3 14 0 4.1-3 6.2-6.4 6.2-2.6 0-4.5-1.2-6.9-1.2s-4.3 "
-            "1.2-6.9 1.2c-3.4 0-6.4-2.1-6.4-6.2 0-5.8 6.7-14 13.3-14z",
-        ),
-        fill="#fff8f0",
-    ),
+# The drawing of serving/page/paw.svg.
+_PAW = Markup(
+    '<rect width="64" height="64" rx="16" fill="#d9572b"/><g fill="#fff8f0">'
+    '<ellipse cx="17.5" cy="31" rx="5" ry="6.8" transform="rotate(-18 17.5 31)"/>'
+    '<ellipse cx="26.6" cy="20.6" rx="5.2" ry="7.4" transform="rotate(-6 26.6 20.6)"/>'
+    '<ellipse cx="38" cy="20.8" rx="5.2" ry="7.4" transform="rotate(8 38 20.8)"/>'
+    '<ellipse cx="47" cy="31.4" rx="5" ry="6.8" transform="rotate(20 47 31.4)"/>'
+    '<path d="M32.2 31.5c6.6 0 13.3 8.2 13.3 14 0 4.1-3 6.2-6.4 6.2-2.6 0-4.5-1.2-6.9-1.2s-4.3 '
+    '1.2-6.9 1.2c-3.4 0-6.4-2.1-6.4-6.2 0-5.8 6.7-14 13.3-14z"/></g>'
 )
-
-
-def _paw() -> Markup:
-    return element("svg", _PAW, viewBox="0 0 64 64", aria_hidden="true", class_="paw")
 
 
 def _paw_uri() -> str:

@@ -1,4 +1,4 @@
-"""Pictures of a run, small, with the heat map of what the model saw in each."""
+"""Section: mistakes and uncertain answers, as thumbnails with heat maps."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from pawsure.model.showing import data_uri
 from pawsure.model.words import percent
 from pawsure.report.blocks import missing, section, table
 from pawsure.report.markup import Markup, element, together
-from pawsure.report.material import Material
 from pawsure.report.predictions import RecordedAnswers
+from pawsure.report.run_data import RunData
 
 MOST_MISTAKES = 12
 MOST_UNSURE = 6
 THUMBNAIL_PX = 220
-"""Twice what a phone shows of it beside its map, so that it is sharp there too."""
+"""Twice the size on a phone, so that thumbnails are sharp there too."""
 
 _QUALITY = 78
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """One picture that is to be shown.
+class Example:
+    """A picture and its answer.
 
     Attributes:
-        path: as the source names it.
+        path: in the source.
         truth: its label.
-        said: the most probable label.
-        probability: of that.
+        prediction: the most probable label.
+        probability: of the prediction.
         familiarity: or None.
-        content: SHA-256 that it had when it was answered; empty if unknown.
-        picture: address of the picture, which holds it; empty where it can't be shown.
-        heat: the same of its heat map.
+        content: SHA-256 of the file during the run; "" if unknown.
+        picture: data URI of the thumbnail; "" if it can't be shown.
+        heat: data URI of the heat map; "" if there is none.
         problem: why it can't be shown.
     """
 
     path: str
     truth: str
-    said: str
+    prediction: str
     probability: float
     familiarity: float | None
     content: str = ""
@@ -59,12 +59,12 @@ class Shown:
 
 
 class Gallery:
-    """Draws pictures; or says why it can't.
+    """Draws thumbnails and heat maps.
 
     Args:
-        source: where they come from; None: they can't be had.
-        predictor: for the heat maps; None: without them.
-        why_not: the reason, where there is no source.
+        source: of the pictures, or None.
+        predictor: for the heat maps, or None.
+        why_not: the reason if there is no source.
     """
 
     def __init__(
@@ -75,25 +75,25 @@ class Gallery:
         self._predictor = predictor
 
     def thumbnail(self, path: str, *, content: str = "") -> str:
-        """The address of a small picture.
+        """A thumbnail as a data URI.
 
         Raises:
-            PictureError: it can't be had, or is not the one that it was.
+            PictureError: the picture can't be read, or has changed since the run.
         """
-        return data_uri(_small(self._read(path, content)), quality=_QUALITY)
+        return data_uri(_thumbnail(self._read(path, content)), quality=_QUALITY)
 
-    def draw(self, shown: Shown) -> Shown:
-        """The same with picture and map, or with the reason why not."""
+    def draw(self, example: Example) -> Example:
+        """Adds thumbnail and heat map, or the problem."""
         try:
-            data = self._read(shown.path, shown.content)
-            small = _small(data)
+            data = self._read(example.path, example.content)
+            thumbnail = _thumbnail(data)
         except PictureError as error:
-            return replace(shown, problem=error.reason)
+            return replace(example, problem=error.reason)
         heat = ""
         if self._predictor is not None and self._predictor.tells_places:
-            evidence = self._evidence(self._predictor, data, shown.said)
-            heat = data_uri(overlay(small, evidence), quality=_QUALITY)
-        return replace(shown, picture=data_uri(small, quality=_QUALITY), heat=heat)
+            evidence = _evidence(self._predictor, data, example.prediction)
+            heat = data_uri(overlay(thumbnail, evidence), quality=_QUALITY)
+        return replace(example, picture=data_uri(thumbnail, quality=_QUALITY), heat=heat)
 
     def _read(self, path: str, content: str) -> bytes:
         if self._source is None:
@@ -103,17 +103,18 @@ class Gallery:
             raise PictureError("it has changed since the run")
         return data
 
-    def _evidence(self, predictor: Predictor, data: bytes, said: str) -> np.ndarray:
-        outputs = predictor.predict_batch(images.read(data, size_px=predictor.size_px)[np.newaxis])
-        column = predictor.labels.index(said)
-        return relative_evidence(outputs.evidence[0], outputs.probability[0], column)
+
+def _evidence(predictor: Predictor, data: bytes, label: str) -> np.ndarray:
+    outputs = predictor.predict_batch(images.read(data, size_px=predictor.size_px)[np.newaxis])
+    column = predictor.labels.index(label)
+    return relative_evidence(outputs.evidence[0], outputs.probability[0], column)
 
 
-def _small(data: bytes) -> Image.Image:
-    """A thumbnail, upright and in its own proportions.
+def _thumbnail(data: bytes) -> Image.Image:
+    """Upright and in the picture's proportions.
 
-    Read as a square, as a network takes it, and then brought into shape: so a photograph of
-    twelve million pixels is decoded at an eighth of its size.
+    Read as a square and then stretched, because `images.read` decodes a photograph of twelve
+    million pixels at an eighth of its size.
     """
     square = Image.fromarray(images.read(data, size_px=THUMBNAIL_PX))
     info = images.probe(data)
@@ -122,143 +123,126 @@ def _small(data: bytes) -> Image.Image:
     return square.resize(size, Image.Resampling.BICUBIC)
 
 
-def mistakes_section(material: Material, gallery: Gallery) -> Markup:
-    """The most confident mistakes and the least sure answers."""
-    answers = material.answers
-    title = "Look for yourself"
+def mistakes_section(run: RunData, gallery: Gallery) -> Markup:
+    """The most confident mistakes and the least confident answers."""
+    answers = run.answers
     if answers is None or not len(answers.where("test")):
-        return section(
-            "pictures",
-            title,
-            None,
-            missing(
-                "This run kept no answers to single pictures (older versions did not); a new run "
-                "does, and shows its mistakes here."
-            ),
-        )
-    contents = _contents(material)
-    wrong = [gallery.draw(shown) for shown in most_confident_mistakes(answers, contents)]
-    skipped = {shown.path for shown in wrong}
-    unsure = [gallery.draw(shown) for shown in least_sure(answers, contents, skipped)]
-    return section(
-        "pictures",
-        title,
-        "Beside each picture is what the model saw in it: warm places spoke for what it said, "
-        "blue ones against it.",
+        lead: str | None = None
+        content: list[Markup | None] = [
+            missing("This run of an older version recorded no answers. Train again to see them.")
+        ]
+    else:
+        lead = "Heat maps: warm areas support the prediction, blue areas oppose it."
+        content = _examples(run, answers, gallery)
+    return section("pictures", "Mistakes and uncertain answers", lead, *content)
+
+
+def _examples(run: RunData, answers: RecordedAnswers, gallery: Gallery) -> list[Markup | None]:
+    contents = _contents(run)
+    wrong = [gallery.draw(each) for each in most_confident_mistakes(answers, contents)]
+    skipped = {example.path for example in wrong}
+    unsure = [gallery.draw(each) for each in least_confident(answers, contents, skipped)]
+    return [
         missing(f"The pictures can't be shown: {gallery.why_not}") if gallery.why_not else None,
-        element("h3", "The most confident mistakes", id="mistakes"),
-        element("p", _on_mistakes(material, len(wrong)), class_="note"),
-        _shown(wrong, gallery),
-        element("h3", "The least sure answers", id="least-sure") if unsure else None,
-        element("p", "Right or wrong, these were close to a guess.", class_="note")
-        if unsure
-        else None,
-        _shown(unsure, gallery),
-    )
+        element("h3", "Most confident mistakes", id="mistakes"),
+        element("p", _about_mistakes(run, len(wrong)), class_="note"),
+        _show(wrong, gallery),
+        element("h3", "Least confident answers", id="least-confident") if unsure else None,
+        _show(unsure, gallery),
+    ]
 
 
 def most_confident_mistakes(
     answers: RecordedAnswers, contents: Mapping[str, str], most: int = MOST_MISTAKES
-) -> list[Shown]:
-    """Test pictures with a wrong answer, the surest first."""
-    rows = answers.where("test")
-    best = answers.probability[rows].argmax(axis=1)
-    wrong = rows[best != answers.label[rows]]
+) -> list[Example]:
+    """Test pictures with a wrong prediction, the most confident first."""
+    test = answers.where("test")
+    wrong = test[answers.probability[test].argmax(axis=1) != answers.label[test]]
     order = np.argsort(-answers.probability[wrong].max(axis=1), kind="stable")
-    return [_of_row(answers, int(row), contents) for row in wrong[order][:most]]
+    return [_example(answers, index, contents) for index in wrong[order][:most].tolist()]
 
 
-def least_sure(
+def least_confident(
     answers: RecordedAnswers,
     contents: Mapping[str, str],
     skipped: set[str],
     most: int = MOST_UNSURE,
-) -> list[Shown]:
-    """Test pictures whose best label has the lowest probability."""
-    rows = answers.where("test")
-    order = np.argsort(answers.probability[rows].max(axis=1), kind="stable")
-    kept = [row for row in rows[order].tolist() if answers.path[row] not in skipped]
-    return [_of_row(answers, row, contents) for row in kept[:most]]
+) -> list[Example]:
+    """Test pictures whose prediction has the lowest probability."""
+    test = answers.where("test")
+    order = np.argsort(answers.probability[test].max(axis=1), kind="stable")
+    indices = [index for index in test[order].tolist() if answers.path[index] not in skipped]
+    return [_example(answers, index, contents) for index in indices[:most]]
 
 
-def _of_row(answers: RecordedAnswers, row: int, contents: Mapping[str, str]) -> Shown:
-    best = int(answers.probability[row].argmax())
-    path = str(answers.path[row])
-    return Shown(
+def _example(answers: RecordedAnswers, index: int, contents: Mapping[str, str]) -> Example:
+    best = int(answers.probability[index].argmax())
+    path = str(answers.path[index])
+    return Example(
         path=path,
-        truth=answers.labels[int(answers.label[row])],
-        said=answers.labels[best],
-        probability=float(answers.probability[row, best]),
-        familiarity=None if answers.familiarity is None else float(answers.familiarity[row]),
+        truth=answers.labels[int(answers.label[index])],
+        prediction=answers.labels[best],
+        probability=float(answers.probability[index, best]),
+        familiarity=None if answers.familiarity is None else float(answers.familiarity[index]),
         content=contents.get(path, ""),
     )
 
 
-def _contents(material: Material) -> dict[str, str]:
-    """SHA-256 by path, as the run found them."""
-    pictures = material.pictures
+def _contents(run: RunData) -> dict[str, str]:
+    """SHA-256 by path."""
+    pictures = run.pictures
     if not {"path", "content"} <= set(pictures):
         return {}
     paths = map(from_text, pictures["path"].tolist())
     return dict(zip(paths, pictures["content"].tolist(), strict=True))
 
 
-def _on_mistakes(material: Material, shown: int) -> str:
-    matrix = material.test["confusion_matrix"]
+def _about_mistakes(run: RunData, num_shown: int) -> str:
+    matrix = run.test["confusion_matrix"]
     mistakes = sum(map(sum, matrix)) - sum(row[place] for place, row in enumerate(matrix))
     if not mistakes:
-        return f"There are none among {material.test['n']:,} test pictures."
-    if mistakes == 1:
-        which = "The only one."
-    elif shown < mistakes:
-        which = f"The {shown} surest of {mistakes:,}, the surest first."
-    else:
-        which = f"All {mistakes} of them, the surest first."
-    return (
-        f"{which} Where the model seems to be right, the label may be wrong: correct it and "
-        "train again."
-    )
+        return f"None on {run.test['n']:,} test pictures."
+    which = f"{num_shown} of {mistakes:,}" if num_shown < mistakes else f"All {mistakes}"
+    advice = "If the model looks right, the label may be wrong: correct it and train again."
+    return f"{which}. {advice}" if mistakes > 1 else f"The only one. {advice}"
 
 
-def _shown(pictures: Sequence[Shown], gallery: Gallery) -> Markup | None:
-    if not pictures:
+def _show(examples: Sequence[Example], gallery: Gallery) -> Markup | None:
+    if not examples:
         return None
-    if gallery.why_not:
-        return _as_table(pictures)
-    return element("ul", [_card(shown) for shown in pictures], class_="gallery")
+    if not gallery.why_not:
+        return element("ul", [_card(example) for example in examples], class_="gallery")
+    rows = [
+        (each.path, each.truth, each.prediction, percent(each.probability)) for each in examples
+    ]
+    head = ("picture", "label", "prediction", "probability")
+    return table(head, rows, caption="Pictures", numbers=False)
 
 
-def _as_table(pictures: Sequence[Shown]) -> Markup:
-    rows = [(shown.path, shown.truth, shown.said, percent(shown.probability)) for shown in pictures]
-    return table(("picture", "is", "called", "sure"), rows, caption="Pictures", numbers=False)
-
-
-def _card(shown: Shown) -> Markup:
-    is_right = shown.said == shown.truth
-    drawn = (
-        element(
+def _card(example: Example) -> Markup:
+    prediction, truth = example.prediction, example.truth
+    if example.picture:
+        alt = f"{example.path}, labelled {truth}"
+        heat_alt = f"Heat map for {prediction}: warm areas support it, blue areas oppose it"
+        shown = element(
             "div",
-            element("img", src=shown.picture, alt=f"{shown.path}, labelled {shown.truth}"),
-            element(
-                "img", src=shown.heat, alt=f"What spoke for {shown.said} (warm) and against (blue)"
-            )
-            if shown.heat
-            else None,
+            element("img", src=example.picture, alt=alt),
+            element("img", src=example.heat, alt=heat_alt) if example.heat else None,
             class_="pair",
         )
-        if shown.picture
-        else element("p", f"Can't be shown: {shown.problem}.", class_="missing")
-    )
+    else:
+        shown = missing(f"Not shown: {example.problem}.")
+    is_right = prediction == truth
     words = together(
-        "called ",
-        element("strong", shown.said, class_="right" if is_right else "wrong"),
-        f", {percent(shown.probability)} sure",
-        ", which is right" if is_right else together("; labelled ", element("strong", shown.truth)),
+        element("strong", prediction, class_="right" if is_right else "wrong"),
+        f", {percent(example.probability)}",
+        " (correct)" if is_right else together("; labelled ", element("strong", truth)),
     )
-    familiar = "" if shown.familiarity is None else f" · {percent(shown.familiarity)} familiar"
+    familiarity = example.familiarity
+    familiar = "" if familiarity is None else f" · familiarity {percent(familiarity)}"
     return element(
         "li",
-        drawn,
+        shown,
         element("p", words, class_="words"),
-        element("p", shown.path, familiar, class_="path"),
+        element("p", example.path, familiar, class_="path"),
     )

@@ -1,8 +1,7 @@
-"""Charts as inline SVG: axes, lines, bands, dots and bars, each one small function.
+"""Charts as inline SVG: axes, and a method for each kind of mark.
 
-Drawn for a box of 480 units that a page scales, with letters large enough to be read at 340
-pixels on a phone. Colours are classes of the page's style sheet, so that one drawing serves
-light, dark and print.
+The report's charts are 480 units wide and scaled by the page, with text that is legible at 340
+pixels on a phone. Colours are CSS classes, so one drawing serves light, dark and print.
 """
 
 from __future__ import annotations
@@ -11,99 +10,108 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from pawsure.report.markup import Child, Markup, element, together
 
 WIDTH, HEIGHT = 480, 300
 _LEAST_SHOWN = 0.02
-_LEAST_SPAN = 1e-3  # of the largest value: below that a curve is level
+_LEAST_SPAN = 1e-3  # of the largest value: a curve that varies less is flat
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 14, 50
+
+
+def _decimal(value: float) -> str:
+    return f"{value:,.6g}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """From values to a share of the axis.
+    """From values to positions on an axis.
 
     Attributes:
         title: what the values are.
-        low: at the beginning.
-        high: at the end.
-        ticks: values with a line and a number.
+        low: its start.
+        high: its end.
+        ticks: values with a grid line and a number.
         form: from a value to its number.
-        place: from a value to where it lies; the identity, or a logarithm.
+        place: the scale: the identity, or a logarithm.
     """
 
     title: str
     low: float
     high: float
     ticks: tuple[float, ...]
-    form: Callable[[float], str]
+    form: Callable[[float], str] = _decimal
     place: Callable[[float], float] = float
 
     def share(self, value: float) -> float:
-        """In [0, 1] for values on the axis; others stop at its ends."""
+        """Position in [0, 1]; values beyond an end are drawn there."""
         low, high = self.place(self.low), self.place(self.high)
         inside = min(max(value, self.low), self.high)
         return (self.place(inside) - low) / (high - low)
+
+
+def percent_axis(title: str) -> Axis:
+    """From 0% to 100%."""
+    ticks = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    return Axis(title=title, low=0.0, high=1.0, ticks=ticks, form="{:.0%}".format)
 
 
 def plain_axis(
     title: str,
     values: Iterable[float],
     *,
-    form: Callable[[float], str] | None = None,
     low: float | None = None,
     high: float | None = None,
     most_ticks: int = 6,
-    whole: bool = False,
+    form: Callable[[float], str] = _decimal,
 ) -> Axis:
-    """An axis in round steps that holds all values.
+    """An axis in round steps that includes all finite values.
 
     Args:
-        title: what they are.
-        values: those that are not finite are passed over.
-        form: from a tick to its number; the shortest decimal by default.
-        low: where it begins; None: at the round step below the least value.
-        high: where it ends, likewise.
+        title: what the values are.
+        values: of any number.
+        low: its start; None: the round step below the least value.
+        high: its end, likewise.
         most_ticks: at most so many steps.
-        whole: whether only whole numbers get a tick.
+        form: from a tick to its number.
     """
     finite = [value for value in values if math.isfinite(value)]
     least = low if low is not None else min(finite, default=0.0)
     most = high if high is not None else max(finite, default=1.0)
-    # Values that differ by no more than rounding get room around them, not an axis of nothing.
+    # Values that are equal but for rounding still need an axis of some length.
     room = _LEAST_SPAN * (max(abs(least), abs(most)) or 1.0)
     if most - least < room:
         least, most = (least if low is not None else least - room), most + room
     step = _round_step((most - least) / most_ticks)
-    step = max(1.0, step) if whole else step
-    # Rounded, or a tick at the very end could lie beyond it by the last bit.
+    # Rounded, or the last tick could be beyond the end by the last bit.
     first = round(math.floor(least / step + 1e-9) * step, 12) if low is None else least
     last = round(math.ceil(most / step - 1e-9) * step, 12) if high is None else most
     last = last if last > first else first + step
     count = math.floor((last - first) / step + 1e-9)
     ticks = tuple(round(first + turn * step, 12) for turn in range(count + 1))
-    return Axis(title=title, low=first, high=last, ticks=ticks, form=form or _decimal)
+    return Axis(title=title, low=first, high=last, ticks=ticks, form=form)
 
 
-def log_axis(title: str, values: Iterable[float], *, form: Callable[[float], str]) -> Axis:
-    """An axis on which equal steps multiply; for values above 0."""
+def log_axis(title: str, values: Iterable[float]) -> Axis:
+    """A logarithmic axis with ticks at powers of ten; for values above 0."""
     values = [value for value in values if value > 0 and math.isfinite(value)] or [1.0]
     first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     last = max(last, first + 1)
     step = max(1, math.ceil((last - first) / 6))
     ticks = tuple(10.0**power for power in range(first, last + 1, step))
     return Axis(
-        title=title, low=10.0**first, high=10.0**last, ticks=ticks, form=form, place=math.log10
+        title=title,
+        low=10.0**first,
+        high=10.0**last,
+        ticks=ticks,
+        form="{:g}".format,
+        place=math.log10,
     )
 
 
 def share_axis(title: str, values: Iterable[float] = (0.0, 1.0), *, high: float = 1.0) -> Axis:
-    """An axis of percentages that ends at 100% unless told otherwise.
+    """An axis of percentages that ends at `high`.
 
-    It never shows less than a fiftieth of that: where all is right, there is nothing to see, and
-    a tenth of a point is not blown up.
+    It spans at least 2% of that, so that differences of a tenth of a point are not blown up.
     """
     low = min([*values, high * (1 - _LEAST_SHOWN)])
     axis = plain_axis(title, [low, high], most_ticks=5)
@@ -125,191 +133,161 @@ def _round_step(least: float) -> float:
     return next(power * times for times in (1, 2, 5, 10) if power * times >= least * (1 - 1e-9))
 
 
-def _decimal(value: float) -> str:
-    return f"{value:,.6g}"
-
-
 class Plot:
-    """One chart; call what it is to show, in order from the back, then `svg`.
+    """One chart: call methods for its marks, from back to front, then `svg`.
 
     Args:
-        x: to the right.
-        y: upwards.
-        title: what it shows, for those who do not see it.
-        description: what is to be seen in it, for the same.
-        height: of the box, which is 480 wide.
+        x: horizontal axis.
+        y: vertical axis.
+        title: what it shows, for screen readers.
+        description: what can be seen in it, for the same.
+        width: of the drawing.
+        height: of the drawing.
+        top: space above the axes.
     """
 
     def __init__(
-        self, x: Axis, y: Axis, *, title: str, description: str, height: int = HEIGHT
+        self,
+        x: Axis,
+        y: Axis,
+        *,
+        title: str,
+        description: str,
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        top: int = _TOP,
     ) -> None:
         self.x, self.y = x, y
         self._title, self._description = title, description
-        self._height = height
-        self._parts: list[Markup] = []
+        self._top, self._right, self._bottom = top, width - _RIGHT, height - _BOTTOM
+        self._size = width, height
+        self._parts: list[Child] = []
 
     def across(self, value: float) -> float:
         """Units from the left."""
-        return round(_LEFT + self.x.share(value) * (WIDTH - _LEFT - _RIGHT), 1)
+        return round(_LEFT + self.x.share(value) * (self._right - _LEFT), 1)
 
     def up(self, value: float) -> float:
         """Units from the top."""
-        return round(self._height - _BOTTOM - self.y.share(value) * self._room, 1)
+        return round(self._bottom - self.y.share(value) * (self._bottom - self._top), 1)
 
-    @property
-    def _room(self) -> float:
-        return self._height - _TOP - _BOTTOM
+    def add(self, *parts: Child) -> None:
+        """Add markup in units of the drawing."""
+        self._parts += parts
 
     def line(
-        self, x: Sequence[float], y: Sequence[float], look: str, *, dots: bool = False
+        self, x: Sequence[float], y: Sequence[float], style: str, *, dots: bool = False
     ) -> None:
-        """A line through points; it stops where a value is no number."""
+        """A line through points; it is interrupted where a value is missing."""
         for run in _unbroken(x, y):
             if len(run) > 1:
-                points = " ".join(f"{self.across(a):g},{self.up(b):g}" for a, b in run)
-                self._parts.append(element("polyline", points=points, class_=f"line {look}"))
+                self.add(element("polyline", points=self._points(run), class_=f"line {style}"))
             if dots or len(run) == 1:
                 for a, b in run:
-                    self.dot(a, b, look, size=3 if dots else 4)
-
-    def steps(self, x: Sequence[float], y: Sequence[float], look: str) -> None:
-        """A line that goes level to each point and then up or down to it."""
-        xs = np.repeat(np.asarray(x, float), 2)[1:]
-        ys = np.repeat(np.asarray(y, float), 2)[:-1]
-        self.line(xs.tolist(), ys.tolist(), look)
+                    self.dot(a, b, style, size=3 if dots else 4)
 
     def band(
-        self, x: Sequence[float], low: Sequence[float], high: Sequence[float], look: str
+        self, x: Sequence[float], low: Sequence[float], high: Sequence[float], style: str
     ) -> None:
-        """The room between two lines."""
-        there = [(a, self.up(b)) for a, b in zip(x, low, strict=True)]
-        back = [(a, self.up(b)) for a, b in zip(x, high, strict=True)][::-1]
-        points = " ".join(f"{self.across(a):g},{b:g}" for a, b in there + back)
-        self._parts.append(element("polygon", points=points, class_=f"band {look}"))
+        """The area between two lines."""
+        lower, upper = zip(x, low, strict=True), zip(x, high, strict=True)
+        points = self._points([*lower, *reversed(list(upper))])
+        self.add(element("polygon", points=points, class_=f"band {style}"))
 
-    def dot(self, x: float, y: float, look: str, *, size: float = 4, told: str = "") -> None:
-        """A point; what is told shows when it is pointed at."""
-        self._parts.append(
-            element(
-                "circle",
-                element("title", told) if told else None,
-                cx=self.across(x),
-                cy=self.up(y),
-                r=size,
-                class_=f"dot {look}",
-            )
-        )
+    def _points(self, points: Iterable[tuple[float, float]]) -> str:
+        return " ".join(f"{self.across(a):g},{self.up(b):g}" for a, b in points)
 
-    def interval(self, x: float, low: float, high: float, look: str) -> None:
-        """An upright bar from one value to another."""
-        self._parts.append(
-            element(
-                "line",
-                x1=self.across(x),
-                x2=self.across(x),
-                y1=self.up(low),
-                y2=self.up(high),
-                class_=f"whisker {look}",
-            )
-        )
+    def dot(self, x: float, y: float, style: str, *, size: float = 4, tip: str = "") -> None:
+        """A point with a tooltip."""
+        self.add(dot(self.across(x), self.up(y), style, size=size, tip=tip))
 
-    def bar(self, x: tuple[float, float], height: float, look: str, *, told: str = "") -> None:
-        """A bar from the ground up."""
+    def interval(self, x: float, low: float, high: float, style: str) -> None:
+        """A vertical bar from one value to another."""
+        self.segment((x, low), (x, high), f"whisker {style}")
+
+    def bar(self, x: tuple[float, float], height: float, style: str, *, tip: str = "") -> None:
+        """A bar from the horizontal axis, with a tooltip."""
         left, right = self.across(x[0]), self.across(x[1])
-        top, ground = self.up(height), self.up(self.y.low)
-        self._parts.append(
+        top = self.up(height)
+        self.add(
             element(
                 "rect",
-                element("title", told) if told else None,
+                element("title", tip) if tip else None,
                 x=round(left + 0.5, 1),
                 y=top,
                 width=round(max(0.5, right - left - 1), 1),
-                height=round(max(0.0, ground - top), 1),
-                class_=f"bar {look}",
+                height=round(max(0.0, self._bottom - top), 1),
+                class_=f"bar {style}",
             )
         )
 
-    def diagonal(self, look: str = "guide") -> None:
-        """From corner to corner of the values that both axes have."""
+    def diagonal(self) -> None:
+        """A dashed line where both axes have the same value."""
         low, high = max(self.x.low, self.y.low), min(self.x.high, self.y.high)
-        self.segment((low, low), (high, high), look)
+        self.segment((low, low), (high, high))
 
     def segment(
-        self, start: tuple[float, float], end: tuple[float, float], look: str = "guide"
+        self, start: tuple[float, float], end: tuple[float, float], style: str = "guide"
     ) -> None:
         """A straight line."""
         (x1, y1), (x2, y2) = start, end
-        self._parts.append(
-            element(
-                "line",
-                x1=self.across(x1),
-                y1=self.up(y1),
-                x2=self.across(x2),
-                y2=self.up(y2),
-                class_=look,
-            )
-        )
+        self.add(line(self.across(x1), self.up(y1), self.across(x2), self.up(y2), style))
 
-    def upright(self, x: float, words: str = "", look: str = "mark") -> None:
+    def upright(self, x: float, words: str) -> None:
         """A line over the whole height, with words at its top on the side with more room."""
-        self.segment((x, self.y.low), (x, self.y.high), look)
+        self.segment((x, self.y.low), (x, self.y.high), "mark")
         is_left = self.x.share(x) > 0.6
-        if words:
-            offset = -6 if is_left else 6
-            anchor = "end" if is_left else "start"
-            self._parts.append(label(self.across(x) + offset, _TOP + 11, words, anchor=anchor))
+        place = self.across(x) + (-6 if is_left else 6)
+        self.add(label(place, self._top + 11, words, anchor="end" if is_left else "start"))
 
-    def level(self, y: float, words: str = "", look: str = "mark") -> None:
-        """A line over the whole width, with words above its left end."""
-        self.segment((self.x.low, y), (self.x.high, y), look)
-        if words:
-            self._parts.append(label(_LEFT + 6, self.up(y) - 5, words))
+    def words(self, x: float, y: float, text: str) -> None:
+        """Words at a point."""
+        self.add(label(self.across(x), self.up(y), text))
 
-    def words(self, x: float, y: float, text: str, *, anchor: str = "start") -> None:
-        """Words at a place."""
-        self._parts.append(label(self.across(x), self.up(y), text, anchor=anchor))
-
-    def svg(self) -> Markup:
-        """The finished chart."""
+    def svg(self, *before: Child, **attributes: str) -> Markup:
+        """The finished chart; `before` and `attributes` as for `drawing`."""
+        width, height = self._size
         return drawing(
-            WIDTH,
-            self._height,
+            width,
+            height,
+            *before,
             self._grid(),
             self._parts,
             title=self._title,
             description=self._description,
+            **attributes,
         )
 
     def _grid(self) -> Markup:
-        right, ground = WIDTH - _RIGHT, self._height - _BOTTOM
-        lines = [
-            element("line", x1=_LEFT, x2=right, y1=self.up(tick), y2=self.up(tick), class_="grid")
-            for tick in self.y.ticks
-        ]
-        numbers = [
-            label(_LEFT - 8, self.up(tick) + 4.5, self.y.form(tick), anchor="end", look="tick")
-            for tick in self.y.ticks
-        ]
-        below = [
-            label(self.across(tick), ground + 19, self.x.form(tick), anchor="middle", look="tick")
-            for tick in self.x.ticks
-        ]
-        titles = [
-            label((_LEFT + right) / 2, self._height - 8, self.x.title, anchor="middle"),
+        right, bottom = self._right, self._bottom
+        return together(
+            [line(_LEFT, self.up(tick), right, self.up(tick), "grid") for tick in self.y.ticks],
+            line(_LEFT, bottom, right, bottom, "axis"),
+            [
+                label(_LEFT - 8, self.up(tick) + 4.5, self.y.form(tick), anchor="end", style="tick")
+                for tick in self.y.ticks
+            ],
+            [
+                label(
+                    self.across(tick), bottom + 19, self.x.form(tick), anchor="middle", style="tick"
+                )
+                for tick in self.x.ticks
+            ],
+            label((_LEFT + right) / 2, bottom + 42, self.x.title, anchor="middle"),
             element(
                 "text",
                 self.y.title,
-                transform=f"translate(13 {_TOP + self._room / 2:g}) rotate(-90)",
+                transform=f"translate(13 {(self._top + bottom) / 2:g}) rotate(-90)",
                 text_anchor="middle",
                 class_="words",
             ),
-        ]
-        axis = element("line", x1=_LEFT, x2=right, y1=ground, y2=ground, class_="axis")
-        return together(lines, axis, numbers, below, titles)
+        )
 
 
-def drawing(width: int, height: int, *parts: Child, title: str, description: str) -> Markup:
-    """An SVG image with a name and a description for those who do not see it."""
+def drawing(
+    width: int, height: int, *parts: Child, title: str, description: str, **attributes: str
+) -> Markup:
+    """An SVG image with a title and a description for screen readers."""
     return element(
         "svg",
         element("title", title),
@@ -318,16 +296,28 @@ def drawing(width: int, height: int, *parts: Child, title: str, description: str
         viewBox=f"0 0 {width} {height}",
         role="img",
         class_="chart",
+        **attributes,
     )
 
 
-def label(x: float, y: float, text: str, *, anchor: str = "start", look: str = "words") -> Markup:
+def line(x1: float, y1: float, x2: float, y2: float, style: str) -> Markup:
+    """A straight line in a drawing."""
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=style)
+
+
+def dot(x: float, y: float, style: str, *, size: float, tip: str = "") -> Markup:
+    """A point in a drawing, with a tooltip."""
+    title = element("title", tip) if tip else None
+    return element("circle", title, cx=x, cy=y, r=size, class_=f"dot {style}")
+
+
+def label(x: float, y: float, text: str, *, anchor: str = "start", style: str = "words") -> Markup:
     """Words in a drawing."""
-    return element("text", text, x=round(x, 1), y=round(y, 1), text_anchor=anchor, class_=look)
+    return element("text", text, x=round(x, 1), y=round(y, 1), text_anchor=anchor, class_=style)
 
 
 def _unbroken(x: Sequence[float], y: Sequence[float]) -> list[list[tuple[float, float]]]:
-    """Points in runs, parted where a value is missing."""
+    """The points, split where a value is missing."""
     runs: list[list[tuple[float, float]]] = [[]]
     for a, b in zip(x, y, strict=True):
         if a is None or b is None or not math.isfinite(a) or not math.isfinite(b):

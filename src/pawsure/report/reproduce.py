@@ -1,143 +1,121 @@
-"""How to do it again, and how to tell that it is the same."""
+"""Section: how to reproduce the run, and how to check that the result is the same."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
-from pathlib import Path
 from typing import Any
 
 from pawsure.report.blocks import card, cards, command, facts, section, stack, table
 from pawsure.report.markup import Child, Markup, element
-from pawsure.report.material import Material
+from pawsure.report.run_data import RunData
 
 _STEPS = {
-    "catalog": "looking at every picture",
-    "prefix": "exporting the frozen part",
-    "features": "the frozen part, once a picture",
+    "catalog": "reading the pictures",
+    "prefix": "exporting the frozen layers",
+    "features": "computing features",
     "trust": "calibration and familiarity",
     "export": "writing and checking the model file",
-    "cross-validation": "cross-validation",
     "measure": "measuring",
-    "diagnose": "the diagnosis",
-    "report": "this report",
+    "diagnose": "diagnosis",
+    "report": "report",
 }
 
 
-def reproduce_section(material: Material) -> Markup:
-    """The command, the recipe, the fingerprints, the time it took."""
+def reproduce_section(run: RunData) -> Markup:
+    """Commands, recipe, checksums and times."""
     return section(
         "reproduce",
-        "Do it again",
+        "Reproduce",
         "The same data, recipe, seed and machine give the same model file, bit for bit.",
         cards(
-            stack(_commands(material), _recipe(material)),
-            stack(card("What it is", facts(_identity(material))), _seconds(material)),
+            stack(_commands(run), _recipe(run)),
+            stack(card("Identity", facts(_identity(run))), _seconds(run)),
         ),
     )
 
 
-def _commands(material: Material) -> Markup:
-    folder, model = str(material.folder), str(material.model_file)
-    wanted = (
-        ("Train the same again:", _train_again(material)),
-        (
-            "Measure the model file again, or on other pictures:",
-            shlex.join(["pawsure", "evaluate", model, material.data]),
-        ),
-        ("Use it:", shlex.join(["pawsure", "predict", "PICTURES", "--model", folder])),
-        ("Make this page anew:", shlex.join(["pawsure", "report", folder])),
+def _commands(run: RunData) -> Markup:
+    folder = str(run.folder)
+    recipe, out = str(run.folder / "recipe.toml"), f"{run.folder}-again"
+    commands = (
+        ("Train it again:", ("train", run.data, "--recipe", recipe, "--out", out)),
+        ("Evaluate the model file:", ("evaluate", str(run.model_file), run.data)),
+        ("Use it:", ("predict", "PICTURES", "--model", folder)),
+        ("Write this report again:", ("report", folder)),
     )
     return card(
-        "The commands",
-        [[element("p", why, class_="note"), command(text)] for why, text in wanted],
-    )
-
-
-def _train_again(material: Material) -> str:
-    return shlex.join(
+        "Commands",
         [
-            *("pawsure", "train", material.data),
-            *(
-                "--recipe",
-                str(material.folder / "recipe.toml"),
-                "--out",
-                f"{material.folder}-again",
-            ),
-        ]
+            [element("p", title, class_="note"), command(shlex.join(["pawsure", *words]))]
+            for title, words in commands
+        ],
     )
 
 
-def _identity(material: Material) -> list[tuple[str, Child]]:
-    model, metadata = material.settings.get("model", {}), material.metadata
-    found: list[tuple[str, Any]] = [
-        ("Recipe", material.settings.get("name")),
-        ("Network", model.get("backbone")),
-        ("Starting weights", model.get("weights")),
-        ("Pictures at", model.get("image_size") and f"{model['image_size']} pixels"),
-        ("Seed", material.settings.get("seed")),
-        ("Model file", _model_file(material.model_file)),
-        ("Its SHA-256", _code(_digest(material.model_file))),
-        ("Data fingerprint", _code(metadata.data_fingerprint if metadata else None)),
+def _identity(run: RunData) -> list[tuple[str, Child]]:
+    model, metadata, file = run.settings.get("model", {}), run.metadata, run.model_file
+    is_there = file.is_file()
+    pairs: list[tuple[str, Any]] = [
+        ("Recipe", run.settings.get("name")),
+        ("Backbone", model.get("backbone")),
+        ("Initial weights", model.get("weights")),
+        ("Image size", model.get("image_size") and f"{model['image_size']} pixels"),
+        ("Seed", run.settings.get("seed")),
+        ("Model file", f"{file.stat().st_size / 1e6:.1f} MB" if is_there else None),
+        ("SHA-256", _code(hashlib.sha256(file.read_bytes()).hexdigest()) if is_there else None),
+        ("Data fingerprint", _code(metadata.data_fingerprint) if metadata else None),
         ("pawsure", metadata.pawsure_version if metadata else None),
-        ("Export against network", _parity(material)),
+        ("Parity check", _parity(run)),
     ]
-    return [(name, value) for name, value in found if value not in (None, "")]
+    return [(name, value) for name, value in pairs if value not in (None, "")]
 
 
-def _code(text: str | None) -> Markup | None:
+def _code(text: str) -> Markup | None:
     return element("code", text, class_="digest") if text else None
 
 
-def _model_file(path: Path) -> str | None:
-    return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else None
-
-
-def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def _parity(material: Material) -> str | None:
-    stored = (material.metrics.get("parity") or {}).get("stored")
+def _parity(run: RunData) -> str | None:
+    stored = (run.metrics.get("parity") or {}).get("stored")
     if not stored:
         return None
     return (
-        f"{stored['answers_changed']} of {stored['n']:,} answers changed, probabilities differ by "
-        f"at most {stored['max_difference']:.2g}"
+        f"{stored['answers_changed']} of {stored['n']:,} answers differ between Keras and the "
+        f"model file, probabilities by at most {stored['max_difference']:.2g}"
     )
 
 
-def _seconds(material: Material) -> Markup | None:
-    seconds = material.metrics.get("seconds") or {}
+def _seconds(run: RunData) -> Markup | None:
+    seconds = run.metrics.get("seconds") or {}
     if not seconds:
         return None
-    # Writing the model file starts with calibrating it, and is timed as a whole.
-    inside = {"export": seconds.get("trust", 0.0)}
+    # Calibration is timed by itself and within the export.
+    within = {"export": seconds.get("trust", 0.0)}
     rows = [
         (
             _STEPS.get(name, name.replace("stage ", "stage: ")),
-            f"{value - inside.get(name, 0.0):,.1f} s",
+            f"{value - within.get(name, 0.0):,.1f} s",
         )
         for name, value in seconds.items()
         if name != "all"
     ]
-    whole = seconds.get("all")
+    total = seconds.get("all")
     return card(
-        "How long it took",
+        "Time",
         table(("step", "time"), rows, caption="Time by step"),
-        note=None if whole is None else f"{whole:,.0f} seconds in all.",
+        note=None if total is None else f"{total:,.0f} seconds in total.",
     )
 
 
-def _recipe(material: Material) -> Markup | None:
-    if not material.recipe:
+def _recipe(run: RunData) -> Markup | None:
+    if not run.recipe:
         return None
     return card(
-        "The recipe",
+        "Recipe",
         element(
             "details",
-            element("summary", "recipe.toml in full"),
-            element("pre", element("code", material.recipe)),
+            element("summary", "Show recipe.toml"),
+            element("pre", element("code", run.recipe)),
         ),
-        note="Every setting that decided this run; it lies in the run folder.",
+        note="Every setting of this run, from its run folder.",
     )

@@ -1,16 +1,13 @@
-"""Pictures of many requests, decoded and run by a few workers that share forward passes.
+"""Dynamic batching: pictures of many requests share forward passes.
 
-A picture is taken on or refused at once (`Batcher.submit`). There are as many workers as cores,
-and each does what is most useful next: decode a picture that waits, or, when a batch is full or
-nothing is left to decode, run the model over what is decoded. So no more threads want the cores
-than there are cores, nobody hands a picture on while a worker is free to finish it, alone a
-picture goes through by itself, and under load batches grow by themselves; nothing sleeps in the
-hope of company. A picture that takes long to decode is put aside, for processes that wait for
-such (`pawsure.serving.aside`); it holds up no worker, and no picture but those of its kind.
+A request is accepted or refused at once (`Batcher.submit`). Every worker does what is most
+useful next: decode a waiting picture, or, when a batch is full or nothing is left to decode, run
+the model on what is decoded. So no thread waits for another while it could work, a lone picture
+passes without delay, and batches grow with the load; nothing sleeps in the hope of company.
+Pictures that decode slowly go to separate processes (`decoder_process.py`) and block no worker.
 
-Room is bounded twice: by a number of pictures, and by the time that the pictures in hand will
-take at the pace of the last answers. What is given up (its client left, its deadline passed)
-is dropped at the next step it comes to.
+The queue is bounded by the number of pictures and by the time they will take at the rate of the
+latest answers. A picture whose client left or whose deadline passed is dropped at its next step.
 """
 
 from __future__ import annotations
@@ -27,49 +24,49 @@ from typing import TypeAlias
 import numpy as np
 
 from pawsure.model.predictor import Outputs
-from pawsure.serving.aside import Aside
+from pawsure.serving.decoder_process import DecoderProcess
 from pawsure.serving.metrics import Metrics
 from pawsure.serving.refusals import Busy
 
-Row: TypeAlias = tuple[Outputs, int]
-"""The outputs of a whole batch, and which row is meant."""
+Result: TypeAlias = tuple[Outputs, int]
+"""The outputs of a batch, and the index of the picture in it."""
 
-Later: TypeAlias = Callable[[Aside, float], np.ndarray]
-"""Gives the pixels with the help of a process, in so many seconds or not at all."""
+SlowDecode: TypeAlias = Callable[[DecoderProcess, float], np.ndarray]
+"""Decodes in a process, within so many seconds; gives uint8 (S, S, 3)."""
 
-Load: TypeAlias = Callable[[], "np.ndarray | Later"]
-"""Gives uint8 (S, S, 3), or what does if that takes long."""
+Decode: TypeAlias = Callable[[], "np.ndarray | SlowDecode"]
+"""Gives uint8 (S, S, 3), or a `SlowDecode` if that may take long."""
 
-# What each picture leaves of those before it in the pace; after 200, half a second, a tenth.
-_KEPT = 0.99
+# Weight of the past in the measured rate, per picture; after 200, half a second, a tenth is left.
+_DECAY = 0.99
 
 
 class Ticket:
-    """One picture on its way; made and read in the event loop.
+    """One picture in the queue; created and read in the event loop.
 
     Attributes:
-        future: gives the `Row`, or raises what decoding raised, or `Busy` when too late.
+        future: a `Result`, or raises what decoding raised, or `Busy` after the deadline.
     """
 
-    __slots__ = ("aside", "deadline", "future", "load", "pixels", "since")
+    __slots__ = ("deadline", "decode", "future", "is_slow", "pixels", "since")
 
-    def __init__(self, load: Load, deadline_s: float) -> None:
-        """Take what gives the pixels; it is called in a decoding thread."""
-        self.load: Load | None = load
-        self.aside = False
+    def __init__(self, decode: Decode, deadline_s: float) -> None:
+        """Queue a picture; `decode` is called in a worker thread."""
+        self.decode: Decode | None = decode
+        self.is_slow = False
         self.pixels: np.ndarray | None = None
         self.since = time.monotonic()
         self.deadline = self.since + deadline_s
-        self.future: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
     def drop(self) -> None:
-        """Nobody waits any more: free what it holds, do no more work for it."""
-        self.load = self.pixels = None
+        """Nobody waits for it any more: free its memory and do no more work."""
+        self.decode = self.pixels = None
         self.future.cancel()
 
 
 class Batcher:
-    """Decodes and runs pictures of many requests; `submit` belongs to the event loop."""
+    """Decodes pictures of many requests and runs the model; `submit` belongs to the event loop."""
 
     def __init__(
         self,
@@ -81,21 +78,21 @@ class Batcher:
         metrics: Metrics,
         workers: int = 1,
         passes: int = 1,
-        asides: int = 1,
-        aside_s: float = 5.0,
+        decoder_processes: int = 1,
+        slow_decode_s: float = 5.0,
     ) -> None:
         """Set up; `start` starts the threads.
 
         Args:
-            run: the model: uint8 (N, S, S, 3) to outputs; called in the workers' threads.
+            run: the model: uint8 (N, S, S, 3) to outputs; called in worker threads.
             batch_size: most pictures in one call of `run`.
-            max_waiting: pictures taken on and not answered yet.
-            wait_s: seconds that a new picture may be expected to wait.
-            metrics: to tell what happens.
+            max_waiting: most pictures accepted and not answered.
+            wait_s: a picture is refused if it is expected to wait for longer, in seconds.
+            metrics: updated here.
             workers: threads that decode and call `run`.
             passes: calls of `run` at once.
-            asides: processes for pictures that take long.
-            aside_s: seconds that one may take there.
+            decoder_processes: processes for slow pictures.
+            slow_decode_s: seconds that one of these may take.
         """
         self._run = run
         self._batch_size = batch_size
@@ -103,243 +100,241 @@ class Batcher:
         self._wait_s = wait_s
         self._metrics = metrics
         self._workers = [
-            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
-            for number in range(workers)
+            threading.Thread(target=self._work, name=f"worker-{n}", daemon=True)
+            for n in range(workers)
         ]
-        self._aside_s = aside_s
-        self._asides = [Aside() for _ in range(asides)]
-        self._waiters = [
-            threading.Thread(target=self._wait_for, args=[aside], name=f"aside-{n}", daemon=True)
-            for n, aside in enumerate(self._asides)
+        self._slow_decode_s = slow_decode_s
+        self._slow_workers = [
+            threading.Thread(target=self._decode_slowly, name=f"decoder-{n}", daemon=True)
+            for n in range(decoder_processes)
         ]
-        self._later: deque[tuple[Ticket, Later]] = deque()
-        self._late_change = threading.Condition()
+        self._slow: deque[tuple[Ticket, SlowDecode]] = deque()
+        self._slow_changed = threading.Condition()
         self._encoded: deque[Ticket] = deque()
         self._ready: deque[Ticket] = deque()
-        self._passes_left = passes
-        self._change = threading.Condition()
-        self._closing = self._closing_aside = False
-        self._paced_s = 0.0
-        self._paced_pictures = 0.0
+        self._free_passes = passes
+        self._changed = threading.Condition()
+        self._closing = self._closing_slow = False
+        self._rate_s = 0.0
+        self._rate_pictures = 0.0
         self._last_done = 0.0
         self.waiting = 0
-        self._aside_waiting = 0
+        self._slow_waiting = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Start the workers; call it within the event loop."""
+        """Start the threads; call it within the event loop."""
         self._loop = asyncio.get_running_loop()
-        for thread in [*self._workers, *self._waiters]:
+        for thread in [*self._workers, *self._slow_workers]:
             thread.start()
 
     async def close(self) -> None:
-        """Finish what was taken on, then end the threads and processes."""
-        with self._late_change:
-            self._closing_aside = True
-            self._late_change.notify_all()
-        for waiter in self._waiters:
-            await asyncio.to_thread(waiter.join)
-        with self._change:
+        """Answer everything accepted, then end the threads and processes."""
+        with self._slow_changed:
+            self._closing_slow = True
+            self._slow_changed.notify_all()
+        for thread in self._slow_workers:
+            await asyncio.to_thread(thread.join)
+        with self._changed:
             self._closing = True
-            self._change.notify_all()
-        for worker in self._workers:
-            await asyncio.to_thread(worker.join)
+            self._changed.notify_all()
+        for thread in self._workers:
+            await asyncio.to_thread(thread.join)
 
     def expected_wait_s(self) -> float:
-        """How long the pictures in hand will take, by the pace of the last answers."""
-        if not self._paced_pictures:
+        """Time to answer everything accepted, at the rate of the latest answers."""
+        if not self._rate_pictures:
             return 0.0
-        ahead = self.waiting - self._aside_waiting
-        return ahead * self._paced_s / self._paced_pictures
+        return (self.waiting - self._slow_waiting) * self._rate_s / self._rate_pictures
 
     def lack_of_room(self, num_pictures: int = 1) -> Busy | None:
-        """The refusal, when so many more pictures would have to wait too long."""
+        """The refusal, if so many more pictures would be too many or wait too long."""
         full = self.waiting + num_pictures > self._max_waiting
         if full or (self.waiting and self.expected_wait_s() > self._wait_s):
-            return self._busy("The server has as much to do as it can take on; ask again shortly.")
+            return self._busy("The server is busy; try again shortly.")
         return None
 
     def check_room(self, num_pictures: int = 1) -> None:
-        """Raise `Busy` when so many more pictures would have to wait too long."""
+        """Raise `Busy` if so many more pictures would be too many or wait too long."""
         busy = self.lack_of_room(num_pictures)
         if busy is not None:
             raise busy
 
-    def submit(self, loads: Sequence[Load], *, deadline_s: float) -> list[Ticket]:
-        """Take on the pictures of one request, all or none.
+    def submit(self, decodes: Sequence[Decode], *, deadline_s: float) -> list[Ticket]:
+        """Accept the pictures of one request, all or none.
 
         Args:
-            loads: each gives the pixels, or raises; called in a decoding thread.
-            deadline_s: seconds until they are given up.
+            decodes: one for each picture; called in a worker thread, may raise.
+            deadline_s: seconds after which they are dropped.
 
         Raises:
             Busy: there is no room.
         """
-        self.check_room(len(loads))
-        tickets = [Ticket(load, deadline_s) for load in loads]
+        self.check_room(len(decodes))
+        tickets = [Ticket(decode, deadline_s) for decode in decodes]
         self.waiting += len(tickets)
-        with self._change:
+        with self._changed:
             self._encoded.extend(tickets)
-            self._change.notify(len(tickets))
+            self._changed.notify(len(tickets))
         return tickets
 
-    def _busy(self, sentence: str) -> Busy:
-        return Busy(sentence, retry_after_s=max(1, math.ceil(self.expected_wait_s())))
+    def _busy(self, message: str) -> Busy:
+        return Busy(message, retry_after_s=max(1, math.ceil(self.expected_wait_s())))
 
-    # In the workers' threads
+    # In worker threads
 
     def _work(self) -> None:
         while (job := self._next_job()) is not None:
             job()
 
     def _next_job(self) -> Callable[[], None] | None:
-        """What is most useful now; waits for it, and is None when it is time to end."""
-        with self._change:
+        """Wait for the most useful job; None when the server closes."""
+        with self._changed:
             while True:
                 full = len(self._ready) >= self._batch_size
-                if self._ready and self._passes_left and (full or not self._encoded):
+                if self._ready and self._free_passes and (full or not self._encoded):
                     return partial(self._run_batch, self._take_batch())
                 if self._encoded:
                     return partial(self._decode, self._encoded.popleft())
                 if self._closing and not self._ready:
                     return None
-                self._change.wait()
+                self._changed.wait()
 
     def _decode(self, ticket: Ticket) -> None:
-        load, ticket.load = ticket.load, None
-        if self._given_up(ticket) or load is None:
+        decode, ticket.decode = ticket.decode, None
+        if self._is_dropped(ticket) or decode is None:
             return
         started = time.monotonic()
         try:
-            pixels = load()
+            pixels = decode()
         except Exception as exc:  # whatever it is, it is the answer to this one picture
-            self._hand_back([(ticket, exc)])
+            self._send([(ticket, exc)])
             return
-        if callable(pixels):
-            self._put_aside(ticket, pixels)
+        if not callable(pixels):
+            self._decoded(ticket, pixels, started)
             return
+        ticket.is_slow = True
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._count_slow)
+        with self._slow_changed:
+            self._slow.append((ticket, pixels))
+            self._slow_changed.notify()
+
+    def _decoded(self, ticket: Ticket, pixels: np.ndarray, started: float) -> None:
         self._metrics.decode_s.observe(time.monotonic() - started)
         ticket.pixels = pixels
-        with self._change:
+        with self._changed:
             self._ready.append(ticket)
-
-    def _put_aside(self, ticket: Ticket, later: Later) -> None:
-        ticket.aside = True
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._count_aside, 1)
-        with self._late_change:
-            self._later.append((ticket, later))
-            self._late_change.notify()
+            if ticket.is_slow:  # this thread is not a worker that could go on with it
+                self._changed.notify()
 
     def _take_batch(self) -> list[Ticket]:
-        self._passes_left -= 1
+        self._free_passes -= 1
         count = min(len(self._ready), self._batch_size)
         return [self._ready.popleft() for _ in range(count)]
 
-    def _run_batch(self, taken: list[Ticket]) -> None:
-        wanted = [
-            (ticket, pixels)
-            for ticket in taken
-            if not self._given_up(ticket) and (pixels := ticket.pixels) is not None
-        ]
-        if wanted:
-            self._run_wanted([ticket for ticket, _ in wanted], [pixels for _, pixels in wanted])
-        with self._change:
-            self._passes_left += 1
+    def _run_batch(self, batch: list[Ticket]) -> None:
+        tickets, pictures = [], []
+        for ticket in batch:
+            # `drop` may clear them at any moment.
+            if not self._is_dropped(ticket) and (pixels := ticket.pixels) is not None:
+                tickets.append(ticket)
+                pictures.append(pixels)
+        if tickets:
+            self._run_model(tickets, np.stack(pictures))
+        with self._changed:
+            self._free_passes += 1
             if self._ready or self._closing:
-                self._change.notify()
+                self._changed.notify()
 
-    def _run_wanted(self, tickets: list[Ticket], pictures: list[np.ndarray]) -> None:
+    def _run_model(self, tickets: list[Ticket], pictures: np.ndarray) -> None:
         started = time.monotonic()
         try:
-            outputs = self._run(np.stack(pictures))
+            outputs = self._run(pictures)
         except Exception as exc:  # the threads must live on; each request reports it
-            self._hand_back([(ticket, exc) for ticket in tickets])
+            self._send([(ticket, exc) for ticket in tickets])
             return
         done = time.monotonic()
         self._metrics.model_s.observe(done - started)
         self._metrics.batch_size.observe(len(tickets))
-        with self._change:
-            self._measure_pace(tickets, done)
-        self._hand_back([(ticket, (outputs, row)) for row, ticket in enumerate(tickets)])
+        with self._changed:
+            self._measure_rate(tickets, done)
+        self._send([(ticket, (outputs, index)) for index, ticket in enumerate(tickets)])
 
-    def _measure_pace(self, tickets: list[Ticket], done: float) -> None:
-        """Seconds a picture while there is always something to do, latest batches first.
+    def _measure_rate(self, tickets: list[Ticket], done: float) -> None:
+        """Update the seconds that a picture takes while there is always something to do.
 
-        A batch that nobody waited for says how long an answer takes, not how many could be
+        A batch that nobody waited for shows how long an answer takes, not how many could be
         given; it counts only while nothing better is known.
         """
-        tickets = [ticket for ticket in tickets if not ticket.aside]
+        tickets = [ticket for ticket in tickets if not ticket.is_slow]
         if not tickets:
             return
         busy = tickets[0].since < self._last_done
-        if busy or not self._paced_pictures:
+        if busy or not self._rate_pictures:
             seconds = max(0.0, done - max(self._last_done, tickets[0].since))
-            kept = _KEPT ** len(tickets)
-            self._paced_s = kept * self._paced_s + seconds
-            self._paced_pictures = kept * self._paced_pictures + len(tickets)
+            decay = _DECAY ** len(tickets)
+            self._rate_s = decay * self._rate_s + seconds
+            self._rate_pictures = decay * self._rate_pictures + len(tickets)
         self._last_done = max(self._last_done, done)
 
-    # In the threads that wait for processes
+    # In the threads that wait for decoder processes
 
-    def _wait_for(self, aside: Aside) -> None:
+    def _decode_slowly(self) -> None:
+        process = DecoderProcess()
         try:
-            while (job := self._next_aside()) is not None:
-                self._decode_aside(aside, *job)
+            while (job := self._next_slow()) is not None:
+                ticket, decode = job
+                if self._is_dropped(ticket):
+                    continue
+                started = time.monotonic()
+                seconds = min(self._slow_decode_s, ticket.deadline - started)
+                try:
+                    pixels = decode(process, seconds)
+                except Exception as exc:  # as in `_decode`
+                    self._send([(ticket, exc)])
+                else:
+                    self._decoded(ticket, pixels, started)
         finally:
-            aside.close()
+            process.close()
 
-    def _next_aside(self) -> tuple[Ticket, Later] | None:
-        with self._late_change:
-            while not self._later:
-                if self._closing_aside:
+    def _next_slow(self) -> tuple[Ticket, SlowDecode] | None:
+        with self._slow_changed:
+            while not self._slow:
+                if self._closing_slow:
                     return None
-                self._late_change.wait()
-            return self._later.popleft()
-
-    def _decode_aside(self, aside: Aside, ticket: Ticket, later: Later) -> None:
-        if self._given_up(ticket):
-            return
-        started = time.monotonic()
-        try:
-            pixels = later(aside, min(self._aside_s, ticket.deadline - started))
-        except Exception as exc:  # as in `_decode`
-            self._hand_back([(ticket, exc)])
-            return
-        self._metrics.decode_s.observe(time.monotonic() - started)
-        ticket.pixels = pixels
-        with self._change:
-            self._ready.append(ticket)
-            self._change.notify()
+                self._slow_changed.wait()
+            return self._slow.popleft()
 
     # In either
 
-    def _given_up(self, ticket: Ticket) -> bool:
+    def _is_dropped(self, ticket: Ticket) -> bool:
+        """Whether nobody waits for it or it is late; its result is sent then."""
         if ticket.future.cancelled():
-            self._hand_back([(ticket, Busy("dropped", retry_after_s=1))])
+            self._send([(ticket, Busy("dropped", retry_after_s=1))])
             return True
         if time.monotonic() > ticket.deadline:
-            late = self._busy("It took longer than a request may wait; ask again shortly.")
-            self._hand_back([(ticket, late)])
+            late = self._busy("The answer took too long; try again shortly.")
+            self._send([(ticket, late)])
             return True
         return False
 
-    def _hand_back(self, results: list[tuple[Ticket, Row | Exception]]) -> None:
+    def _send(self, results: list[tuple[Ticket, Result | Exception]]) -> None:
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._deliver, results)
+        self._loop.call_soon_threadsafe(self._receive, results)
 
     # In the event loop
 
-    def _count_aside(self, more: int) -> None:
-        self._aside_waiting += more
+    def _count_slow(self) -> None:
+        self._slow_waiting += 1
 
-    def _deliver(self, results: list[tuple[Ticket, Row | Exception]]) -> None:
+    def _receive(self, results: list[tuple[Ticket, Result | Exception]]) -> None:
         for ticket, result in results:
             self.waiting -= 1
-            self._aside_waiting -= ticket.aside
+            self._slow_waiting -= ticket.is_slow
             ticket.pixels = None
             if ticket.future.done():
-                self._metrics.dropped.add()
+                self._metrics.dropped.inc()
             elif isinstance(result, Exception):
                 ticket.future.set_exception(result)
             else:

@@ -1,4 +1,4 @@
-"""Multipart forms: parsed as they come, kept in memory within limits, never on disk."""
+"""Multipart forms: parsed as they arrive, in memory and never on disk, within limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Upload:
     """One picture as it was sent.
 
     Attributes:
-        name: what the client calls it; only ever repeated in JSON.
+        name: as the client sent it; it only goes back into JSON.
         data: the bytes of the file.
     """
 
@@ -43,12 +43,12 @@ async def read_form(
         max_picture_bytes: of each.
 
     Raises:
-        BadRequest: it is no whole form, has no pictures, or parts of another name.
-        TooLarge: too many pictures, or one is too large.
+        BadRequest: the form is malformed or truncated, has no pictures, or has other parts.
+        TooLarge: there are too many pictures, or one is too large.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
-        raise BadRequest("The multipart request names no boundary in its Content-Type.")
+        raise BadRequest("The Content-Type of the multipart request has no boundary.")
     form = _Form(max_pictures, max_picture_bytes)
     try:
         parser = MultipartParser(boundary, form.callbacks())
@@ -56,7 +56,7 @@ async def read_form(
             parser.write(piece)
         parser.finalize()
     except FormParserError as exc:
-        raise BadRequest("The multipart body is malformed; send it as browsers do.") from exc
+        raise BadRequest("The multipart body is malformed.") from exc
     if not form.ended:
         raise BadRequest("The multipart body was cut short: its closing boundary is missing.")
     if not form.uploads:
@@ -65,7 +65,7 @@ async def read_form(
 
 
 class _Form:
-    """Collects what the parser finds."""
+    """Collects the parts."""
 
     def __init__(self, max_pictures: int, max_picture_bytes: int) -> None:
         self.uploads: list[Upload] = []
@@ -116,7 +116,7 @@ class _Form:
         assert isinstance(picture, bytearray)
         if len(picture) + end - start > self._max_picture_bytes:
             raise TooLarge(
-                f"A picture has more than {self._max_picture_bytes:,} bytes; save it smaller."
+                f"A picture is larger than {self._max_picture_bytes:,} bytes; make it smaller."
             )
         picture += data[start:end]
 

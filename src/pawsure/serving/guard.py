@@ -1,4 +1,4 @@
-"""What stands before every route: who may come in, and what every response carries."""
+"""Middleware before every route: who may ask, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pawsure.serving.addresses import own_path
 from pawsure.serving.hosts import check_host
 from pawsure.serving.metrics import Metrics
-from pawsure.serving.refusals import STATUS_CODES, Encoded, NoToken, Refusal
+from pawsure.serving.refusals import CompressedBody, Refusal, Unauthorized
 from pawsure.serving.settings import ServingSettings
 
 logger = logging.getLogger("pawsure.serving")
@@ -25,7 +25,7 @@ _POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        # Pictures that were chosen are shown from memory, and are never fetched.
+        # The page shows chosen pictures from memory.
         "img-src 'self' blob:",
         "connect-src 'self'",
         "manifest-src 'self'",
@@ -45,45 +45,33 @@ SECURITY_HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 ]
-"""On every response, whatever it is."""
+"""On every response."""
 
-# Probes ask without a token, and the page has to load before it can ask for one.
+# Health probes send no token, and the page has to load before it can ask for one.
 _NEEDS_TOKEN = ("/v1/", "/v2/models", "/metrics")
-_NOT_KEPT = (b"cache-control", b"no-store")
 _EXCHANGE = "pawsure.exchange"
-_BROKEN = "Something broke in the server; its log tells more."
+_INTERNAL_ERROR = "Internal server error; see the server's log."
+_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
 _CORS_METHODS = ("GET", "HEAD", "POST")
 _CORS_HEADERS = ("Authorization", "Inference-Header-Content-Length")
-_CORS_SHOWN = ("Inference-Header-Content-Length", "Retry-After")
+_CORS_EXPOSED = ("Inference-Header-Content-Length", "Retry-After")
 
-# A client that is refused while it still sends would meet a closed connection in place of the
-# reason, so what it sends is thrown away, for this long and this many bytes.
+# A client that is refused while it still sends would see a closed connection and not the reason,
+# so the rest of its body is read and discarded, up to these limits.
 _DISCARD_S = 2.0
 _DISCARD_BYTES = 32 * 1024 * 1024
 
 
-def refusal_headers(refusal: Refusal) -> dict[str, str]:
-    """The headers that go with a refusal."""
-    headers = {}
-    if refusal.retry_after_s is not None:
-        headers["Retry-After"] = str(refusal.retry_after_s)
-    if isinstance(refusal, NoToken):
-        headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(refusal, Encoded):
-        headers["Accept-Encoding"] = "identity"
-    return headers
-
-
-def note_request(metrics: Metrics, method: str, route: str, status: str, took_s: float) -> None:
-    """Count one request, and log it; nothing that a client sent is in either."""
-    metrics.requests.add(method, route, status)
-    metrics.request_s.observe(took_s)
-    logger.info("%s %s %s %.1f ms", method, route, status, took_s * 1000)
+def record_request(metrics: Metrics, method: str, route: str, status: str, seconds: float) -> None:
+    """Count and log one request; nothing that a client sent is in either."""
+    metrics.requests.labels(method, route, status).inc()
+    metrics.request_s.observe(seconds)
+    logger.info("%s %s %s %.1f ms", method, route, status, seconds * 1000)
 
 
 class Guard:
-    """ASGI middleware: host, token, CORS, headers, counting, and the rest of refused bodies."""
+    """ASGI middleware: host, token, CORS, headers, metrics, and the rest of refused bodies."""
 
     def __init__(
         self,
@@ -93,13 +81,13 @@ class Guard:
         metrics: Metrics,
         check_room: Callable[[], None],
     ) -> None:
-        """Stand before `app`; `check_room` raises when no more pictures can be taken on."""
+        """Wrap `app`; `check_room` raises if no more pictures can be accepted."""
         self._app = app
         self._check_room = check_room
         self._settings = settings
         self._metrics = metrics
         self._token = None if settings.token is None else settings.token.encode()
-        # Around the checks, so that a page of another site can read why it was refused.
+        # Around the checks, so that pages of other sites can read why they were refused.
         self._answer: ASGIApp = self._check_and_answer
         if settings.cors_origins:
             self._answer = CORSMiddleware(
@@ -107,7 +95,7 @@ class Guard:
                 allow_origins=settings.cors_origins,
                 allow_methods=_CORS_METHODS,
                 allow_headers=_CORS_HEADERS,
-                expose_headers=_CORS_SHOWN,
+                expose_headers=_CORS_EXPOSED,
                 allow_private_network=True,
             )
 
@@ -128,14 +116,13 @@ class Guard:
             self._check(scope)
         except Refusal as refusal:
             scope[_EXCHANGE].refused = True
-            status = STATUS_CODES[type(refusal)]
-            await _send_error(status, str(refusal), refusal_headers(refusal), send)
+            await _send_error(refusal.status_code, str(refusal), refusal.headers(), send)
             return
         try:
             await self._app(scope, receive, send)
-        except Exception:  # the last boundary: the client gets a 500, the server's log the error
+        except Exception:  # uvicorn logs it; the client gets a 500
             if not scope[_EXCHANGE].status:
-                await _send_error(500, _BROKEN, {}, send)
+                await _send_error(500, _INTERNAL_ERROR, {}, send)
             raise
 
     def _check(self, scope: Scope) -> None:
@@ -146,31 +133,26 @@ class Guard:
             check_host(hosts, scope["http_version"], settings.allowed_hosts)
         path = own_path(scope["path"], settings.root_path)
         if self._token is not None and path.startswith(_NEEDS_TOKEN):
-            kind, _, shown = headers.get(b"authorization", b"").partition(b" ")
-            right = hmac.compare_digest(shown.strip(), self._token)
-            if kind.lower() != b"bearer" or not right:
-                raise NoToken("Send the token of this server as 'Authorization: Bearer TOKEN'.")
-
+            kind, _, token = headers.get(b"authorization", b"").partition(b" ")
+            is_right = hmac.compare_digest(token.strip(), self._token)
+            if kind.lower() != b"bearer" or not is_right:
+                raise Unauthorized("Send this server's token as 'Authorization: Bearer TOKEN'.")
         if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-            raise Encoded("Send the body as it is: one with a Content-Encoding is not unpacked.")
-
-        # Asked here and not in the routes: past saturation, what is refused must cost little.
+            raise CompressedBody("Send the body uncompressed, without a Content-Encoding.")
+        # Here, not in the routes: past saturation, a refusal must cost little.
         if scope["method"] == "POST":
             self._check_room()
 
     def _count(self, scope: Scope, exchange: _Exchange) -> None:
-        # The template of a route, never what was asked for: anybody may ask for anything.
+        # The route's template and not the path: a client may send any path.
         route = getattr(scope.get("route"), "path", "refused" if exchange.refused else "other")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = str(exchange.status or "gone")
-        note_request(self._metrics, method, route, status, time.monotonic() - exchange.started)
+        record_request(self._metrics, method, route, status, time.monotonic() - exchange.started)
 
 
-_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-
-
-async def _send_error(status: int, sentence: str, headers: dict[str, str], send: Send) -> None:
-    body = json.dumps({"error": sentence}).encode()
+async def _send_error(status: int, error: str, headers: dict[str, str], send: Send) -> None:
+    body = json.dumps({"error": error}).encode()
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))} | headers
     await send(
         {
@@ -183,7 +165,7 @@ async def _send_error(status: int, sentence: str, headers: dict[str, str], send:
 
 
 class _Exchange:
-    """One request and its response, as they pass by."""
+    """One request and its response, observed."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.started = time.monotonic()
@@ -206,13 +188,12 @@ class _Exchange:
             self.status = message["status"]
             headers = [*message.get("headers", []), *SECURITY_HEADERS]
             if not any(name == b"cache-control" for name, _ in headers):
-                # What is said of somebody's pictures stays in no cache on the way.
-                headers.append(_NOT_KEPT)
+                headers.append((b"cache-control", b"no-store"))  # answers are private
             message["headers"] = headers
             if self._body_pending:
                 message["headers"].append((b"connection", b"close"))
         elif self._body_pending and not message.get("more_body", False):
-            # All of the response goes out at once; only its end waits for the client's.
+            # The response is sent at once; only its end waits for the end of the request.
             await self._send({**message, "more_body": True})
             await self._discard_rest()
             message = {"type": "http.response.body", "body": b""}

@@ -1,7 +1,7 @@
-"""Which host names a request may be meant for (against DNS rebinding).
+"""Which host names and origins are accepted.
 
-A page of another site can point a name of its own at 127.0.0.1 and then talk to this server as
-if it were its own. Its requests still carry that name in `Host`, so it is enough to know ours.
+Against DNS rebinding: another site can point one of its names to 127.0.0.1, and its pages can
+then call this server. Their requests have that name in `Host`, so other names are refused.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ _ORIGIN = re.compile(
 
 
 def check_host(hosts: Sequence[bytes], http_version: str, allowed: Sequence[str]) -> None:
-    """Refuse a request that was meant for another host.
+    """Refuse a request to another host.
 
     Args:
         hosts: the values of its `Host` headers.
-        http_version: such as "1.1". Programs that speak 1.0, health checks among them, may name
-            no host; every browser does.
-        allowed: names beside those of this machine, as `checked_name` gives them.
+        http_version: such as "1.1". HTTP/1.0, which some health checks speak, needs no `Host`;
+            every browser sends one.
+        allowed: names beside those of this machine, as returned by `checked_name`.
 
     Raises:
-        BadRequest: the number of `Host` headers is wrong (RFC 9112, 3.2).
-        WrongHost: the name is none of ours.
+        BadRequest: there is no `Host` header, or several (RFC 9112, 3.2).
+        WrongHost: the name is not accepted.
     """
     if not hosts and http_version == "1.0":
         return
     if len(hosts) != 1:
-        raise BadRequest("A request has to name its host exactly once.")
+        raise BadRequest("A request must have exactly one Host header.")
     name = _name_in(hosts[0])
     if name is None or not (is_loopback(name) or any(_fits(name, rule) for rule in allowed)):
         raise WrongHost(
-            "This server does not answer to that host name. To allow it, start the server with "
-            "--allow-host and the name."
+            "This server does not accept that host name. To allow it, start the server with "
+            "--allow-host NAME."
         )
 
 
 def checked_name(name: str) -> str:
-    """A host name to allow, in the form that `check_host` compares.
+    """A host name to allow, normalized for `check_host`.
 
     Args:
         name: such as "pets.example.org", "*.example.org", an IP address, or "*" for every name.
@@ -67,30 +67,30 @@ def checked_name(name: str) -> str:
 
 
 def checked_origin(origin: str) -> str:
-    """An origin whose pages may ask, in the form that browsers send it.
+    """An origin to allow, in the form that browsers send.
 
     Args:
         origin: such as "https://example.org" or "http://localhost:3000", or "*" for all.
 
     Raises:
-        UsageError: it is something else, such as an address with a path.
+        UsageError: it is something else, such as a URL with a path.
     """
     lowered = origin.strip().lower()
     if lowered == "*":
         return lowered
-    found = _ORIGIN.fullmatch(lowered)
-    if found is None:
+    match = _ORIGIN.fullmatch(lowered)
+    if match is None:
         raise UsageError(
-            f"--cors takes an origin: scheme, host and perhaps port, such as "
+            f"--cors takes an origin: scheme, host and optional port, such as "
             f"https://example.org, without a path; got '{origin}'."
         )
-    # Browsers leave out the port that the scheme has anyway.
-    usual = {"http": ":80", "https": ":443"}.get(found["scheme"])
-    return lowered.removesuffix(usual) if usual and found["port"] == usual else lowered
+    # Browsers leave out the default port.
+    default = {"http": ":80", "https": ":443"}.get(match["scheme"])
+    return lowered.removesuffix(default) if default and match["port"] == default else lowered
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a host name or an IP address is this machine's own."""
+    """Whether a host name or IP address is a loopback address."""
     if name == "localhost":
         return True
     try:
@@ -106,12 +106,12 @@ def _fits(name: str, rule: str) -> bool:
 
 
 def _name_in(host: bytes) -> str | None:
-    """The name without its port, lower case; None where that is no host."""
+    """The name in lower case, without its port; None if the value is malformed."""
     text = host.decode("latin-1").lower()
-    found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]+))(?::([0-9]*))?", text)
-    if found is None:
+    match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?", text)
+    if match is None:
         return None
-    literal, name, _ = found.groups()
+    literal, name = match.groups()
     if literal is None:
         return name
     try:

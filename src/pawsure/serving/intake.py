@@ -1,4 +1,4 @@
-"""Request bodies: read as they come, within limits on bytes, pace and memory."""
+"""Read request bodies, within limits on bytes, speed and memory."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 
 from starlette.requests import Request
 
-from pawsure.serving.refusals import Busy, Gone, TooLarge, TooSlow
+from pawsure.serving.refusals import Busy, ClientLeft, TooLarge, TooSlow
 from pawsure.serving.settings import ServingSettings
 
 
 class MemoryBudget:
-    """Bytes of all bodies that are in memory; for the event loop alone."""
+    """Bytes of all bodies in memory; for use in the event loop only."""
 
     def __init__(self, max_bytes: int) -> None:
-        """Take the most bytes there may be at once."""
+        """Allow so many bytes at once."""
         self._max_bytes = max_bytes
         self.in_flight = 0
 
     @contextmanager
     def share(self) -> Iterator[MemoryShare]:
-        """One request's share; given back at the end, whatever happens."""
+        """One request's share, which is freed at the end."""
         share = MemoryShare(self)
         try:
             yield share
@@ -33,12 +33,12 @@ class MemoryBudget:
     def take(self, num_bytes: int) -> None:
         """Take bytes, or raise `Busy`."""
         if self.in_flight + num_bytes > self._max_bytes:
-            raise Busy("The server is reading as much as it can hold; ask again.", retry_after_s=1)
+            raise Busy("The server is busy with other uploads; try again.", retry_after_s=1)
         self.in_flight += num_bytes
 
 
 class MemoryShare:
-    """What one request has taken of the budget."""
+    """The bytes that one request has taken of the budget."""
 
     def __init__(self, budget: MemoryBudget) -> None:
         """Start with nothing."""
@@ -57,16 +57,16 @@ async def chunks(
     """The body, piece by piece.
 
     Args:
-        request: whose body was not read yet.
-        share: what its bytes are taken from; taken at once when the head tells the length.
-        settings: its pace limits are kept.
+        request: its body was not read yet.
+        share: takes the bytes from the budget, all at once if the head announces them.
+        settings: for the least speed.
         max_bytes: of the body.
 
     Raises:
-        TooLarge: the head announces more than `max_bytes`, or more come.
-        TooSlow: the upload stalls, or falls behind the least pace.
-        Busy: the server holds too much already.
-        Gone: the client left.
+        TooLarge: the head announces more than `max_bytes`, or more arrive.
+        TooSlow: the upload stalls, or is slower than the least speed.
+        Busy: the budget is exhausted.
+        ClientLeft: the client closed the connection.
     """
     announced = _announced_bytes(request)
     _check_size(announced, max_bytes)
@@ -74,7 +74,7 @@ async def chunks(
     received = 0
     started = time.monotonic()
     while True:
-        message = await _next_message(request, _patience_s(started, received, settings))
+        message = await _next_message(request, _timeout_s(started, received, settings))
         body = message.get("body", b"")
         received += len(body)
         _check_size(received, max_bytes)
@@ -94,19 +94,19 @@ async def read_whole(
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _next_message(request: Request, patience_s: float) -> dict:
+async def _next_message(request: Request, timeout_s: float) -> dict:
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             message = await request.receive()
     except TimeoutError as exc:
-        raise TooSlow("The upload came too slowly; send it again on a better line.") from exc
+        raise TooSlow("The upload was too slow; try again on a faster connection.") from exc
     if message["type"] == "http.disconnect":
-        raise Gone
+        raise ClientLeft
     return dict(message)
 
 
-def _patience_s(started: float, received: int, settings: ServingSettings) -> float:
-    """How long the next piece may take: no stall, and the least pace on the whole."""
+def _timeout_s(started: float, received: int, settings: ServingSettings) -> float:
+    """How long the next piece may take: no stall, and the least speed on average."""
     behind = started + settings.stall_s + received / settings.least_bytes_per_s - time.monotonic()
     return max(0.0, min(settings.stall_s, behind))
 
@@ -119,6 +119,5 @@ def _announced_bytes(request: Request) -> int:
 def _check_size(num_bytes: int, max_bytes: int) -> None:
     if num_bytes > max_bytes:
         raise TooLarge(
-            f"The request has more than the {max_bytes:,} bytes that are taken here; "
-            "send fewer or smaller pictures."
+            f"The request is larger than {max_bytes:,} bytes; send fewer or smaller pictures."
         )

@@ -1,6 +1,6 @@
 """The Open Inference Protocol (KServe v2 REST) with its binary tensor extension.
 
-Tensors in, tensors out: for clients that read and resize pictures themselves, by
+Tensors in, tensors out: for clients that read and resize pictures themselves, with
 `pawsure.data.images.read`. Source: github.com/kserve/open-inference-protocol, "HTTP/REST", and
 Triton's "Binary Tensor Data Extension".
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +17,10 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from pawsure._version import __version__
 from pawsure.serving import intake
-from pawsure.serving.aside import Crashed, TookTooLong, split_json
-from pawsure.serving.batching import Row
-from pawsure.serving.refusals import BadRequest, NoSuchThing, TooLarge
+from pawsure.serving.batching import Result
+from pawsure.serving.decoder_process import Crashed, TookTooLong, split_json
+from pawsure.serving.refusals import BadRequest, NotFound, TooLarge
 from pawsure.serving.schemas import (
-    ErrorBody,
     InferBody,
     LiveBody,
     ModelReadyBody,
@@ -30,31 +28,27 @@ from pawsure.serving.schemas import (
     ServerBody,
     TensorModelBody,
 )
-from pawsure.serving.v1 import errors, json_response
-from pawsure.serving.work import Work
+from pawsure.serving.service import ModelService
+from pawsure.serving.v1 import documented, json_response
 
 _VERSION = "1"
 _BINARY = "binary_tensor_data"
-_HEAD_LENGTH = "inference-header-content-length"
-# A level as JSON takes up to four characters, "255,"; the rest is room for names.
+_JSON_LENGTH = "Inference-Header-Content-Length"
+# A pixel value takes up to four characters, "255,", and perhaps a space.
 _JSON_BYTES_PER_VALUE = 5
-_JSON_BYTES_BESIDE = 64 * 1024
-# Parsed in a millisecond. Longer ones hold Python's lock all the while, for up to a second.
+_OTHER_JSON_BYTES = 64 * 1024
+# Parsed in a millisecond. Longer JSON holds Python's lock for up to a second.
 _SHORT_JSON_BYTES = 64 * 1024
-
-_NOT_HERE: dict[int | str, dict[str, Any]] = {
-    404: {"model": ErrorBody, "description": "There is no such model here."}
-}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """An inference request, understood.
+class InferenceRequest:
+    """A parsed inference request.
 
     Attributes:
         pictures: uint8 (N, S, S, 3).
-        outputs: name of each output that is wanted to whether its data are to be binary.
-        request_id: to be repeated in the answer.
+        outputs: name of each requested output to whether its data are to be binary.
+        request_id: repeated in the response.
     """
 
     pictures: np.ndarray
@@ -62,174 +56,138 @@ class Asked:
     request_id: str | None
 
 
-def open_inference_routes(work: Work) -> APIRouter:
-    """The routes, over one model."""
+def open_inference_routes(service: ModelService) -> APIRouter:
+    """The routes of the Open Inference Protocol."""
     router = APIRouter()
+    server_ok = {"model": ServerBody, "description": "The server."}
+    live_ok = {"model": LiveBody, "description": "Yes."}
+    ready_ok = {"model": ReadyBody, "description": "Yes."}
 
-    async def own(name: str) -> None:
-        if name != work.name:
-            raise NoSuchThing(f"There is no such model; this server has '{work.name}'.")
+    async def check_name(name: str) -> None:
+        if name != service.name:
+            raise NotFound(f"No such model; this server has '{service.name}'.")
 
-    async def own_version(name: str, version: str) -> None:
-        await own(name)
+    async def check_version(name: str, version: str) -> None:
+        await check_name(name)
         if version != _VERSION:
-            raise NoSuchThing(f"There is no such version; this model has '{_VERSION}'.")
+            raise NotFound(f"No such version; this model has '{_VERSION}'.")
 
-    @router.get(
-        "/v2",
-        summary="Open Inference Protocol: the server",
-        response_class=Response,
-        responses={200: {"model": ServerBody, "description": "The server."}, **errors()},
-    )
+    @router.get("/v2", **_documented("server metadata", server_ok))
     async def server() -> Response:
         extensions = [_BINARY]
         return json_response({"name": "pawsure", "version": __version__, "extensions": extensions})
 
-    @router.get(
-        "/v2/health/live",
-        summary="Open Inference Protocol: alive",
-        response_class=Response,
-        responses={200: {"model": LiveBody, "description": "It is."}, **errors()},
-    )
+    @router.get("/v2/health/live", **_documented("is the server alive?", live_ok))
     async def live() -> Response:
         return json_response({"live": True})
 
     @router.get(
-        "/v2/health/ready",
-        summary="Open Inference Protocol: ready",
-        response_class=Response,
-        responses={
-            200: {"model": ReadyBody, "description": "Ready."},
-            503: {"model": ReadyBody, "description": "Starting or stopping."},
-            **errors(),
-        },
+        "/v2/health/ready", **_documented("is the server ready?", ready_ok, or_unready=True)
     )
     async def ready() -> Response:
-        return json_response({"ready": work.ready}, status=200 if work.ready else 503)
+        return json_response({"ready": service.ready}, status=200 if service.ready else 503)
 
     model = "/v2/models/{name}"
-    for path, check in ((model, own), (f"{model}/versions/{{version}}", own_version)):
-        router.include_router(_model_routes(work, path), dependencies=[Depends(check)])
+    for path, check in ((model, check_name), (f"{model}/versions/{{version}}", check_version)):
+        router.include_router(_model_routes(service, path), dependencies=[Depends(check)])
     return router
 
 
-def _model_routes(work: Work, path: str) -> APIRouter:
-    """What can be asked of the model at `path`, with or without its version."""
-    router = APIRouter()
+def _documented(summary: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    return documented(f"Open Inference Protocol: {summary}", *args, **kwargs)
 
-    @router.get(
-        path,
-        summary="Open Inference Protocol: the model",
-        response_class=Response,
-        responses={
-            200: {"model": TensorModelBody, "description": "Its tensors."},
-            **_NOT_HERE,
-            **errors(401),
-        },
-    )
+
+def _model_routes(service: ModelService, path: str) -> APIRouter:
+    """The routes of the model at `path`, with or without its version."""
+    router = APIRouter()
+    model_ok = {"model": TensorModelBody, "description": "Its tensors."}
+    ready_ok = {"model": ModelReadyBody, "description": "Yes."}
+    infer_ok = {"model": InferBody, "description": "The outputs."}
+
+    @router.get(path, **_documented("model metadata", model_ok, 401, 404))
     async def model() -> Response:
-        return json_response(_describe(work))
+        return json_response(_metadata(service))
 
     @router.get(
         f"{path}/ready",
-        summary="Open Inference Protocol: the model is ready",
-        response_class=Response,
-        responses={
-            200: {"model": ModelReadyBody, "description": "Ready."},
-            503: {"model": ModelReadyBody, "description": "Starting or stopping."},
-            **_NOT_HERE,
-            **errors(401),
-        },
+        **_documented("is the model ready?", ready_ok, 401, 404, or_unready=True),
     )
     async def model_ready() -> Response:
-        content = {"name": work.name, "ready": work.ready}
-        return json_response(content, status=200 if work.ready else 503)
+        content = {"name": service.name, "ready": service.ready}
+        return json_response(content, status=200 if service.ready else 503)
 
     @router.post(
         f"{path}/infer",
-        summary="Open Inference Protocol: run the model",
-        response_class=Response,
-        responses={
-            200: {"model": InferBody, "description": "The outputs."},
-            **_NOT_HERE,
-            **errors(400, 401, 408, 413, 415, 503),
-        },
-        openapi_extra={"requestBody": _request_body(work)},
+        **_documented("run the model", infer_ok, 400, 401, 404, 408, 413, 415, 503),
+        openapi_extra={"requestBody": _request_body(service)},
     )
     async def infer(request: Request) -> Response:
-        """Run pictures of the model's own size; `GET` of the model tells its tensors."""
-        with work.budget.share() as share:
-            body = await intake.read_whole(
-                request, share, work.settings, max_bytes=_max_bytes(work)
-            )
-            head_length = request.headers.get(_HEAD_LENGTH)
-            if len(body) - _binary_bytes(body, head_length) > _SHORT_JSON_BYTES:
-                asked = await asyncio.to_thread(understand, body, head_length, work)
+        """Run the model on pictures of its size; the model metadata describe its tensors."""
+        with service.budget.share() as share:
+            max_bytes = _max_bytes(service)
+            body = await intake.read_whole(request, share, service.settings, max_bytes=max_bytes)
+            json_length = request.headers.get(_JSON_LENGTH)
+            if len(body) - _num_binary(body, json_length) > _SHORT_JSON_BYTES:
+                parsed = await asyncio.to_thread(parse_request, body, json_length, service)
             else:
-                asked = understand(body, head_length, work)
-            loads = [_giving(picture) for picture in asked.pictures]
-            rows = await work.rows(request, loads)
-        return _respond(work, asked, [row for row in rows if isinstance(row, tuple)])
+                parsed = parse_request(body, json_length, service)
+            decodes = [lambda pixels=pixels: pixels for pixels in parsed.pictures]
+            results = await service.run(request, decodes)
+        return _respond(service, parsed, [each for each in results if isinstance(each, tuple)])
 
     return router
 
 
-def _giving(picture: np.ndarray) -> Callable[[], np.ndarray]:
-    return lambda: picture
+def _max_bytes(service: ModelService) -> int:
+    values = service.settings.max_pictures * service.predictor.size_px**2 * 3
+    most = values * _JSON_BYTES_PER_VALUE + _OTHER_JSON_BYTES
+    return min(service.settings.max_body_bytes, most)
 
 
-def _num_values(work: Work) -> int:
-    return work.predictor.size_px**2 * 3
-
-
-def _max_bytes(work: Work) -> int:
-    values = work.settings.max_pictures * _num_values(work)
-    return min(work.settings.max_body_bytes, values * _JSON_BYTES_PER_VALUE + _JSON_BYTES_BESIDE)
-
-
-def understand(body: bytes, head_length: str | None, work: Work) -> Asked:
-    """Check an inference request, whatever it is.
+def parse_request(body: bytes, json_length: str | None, service: ModelService) -> InferenceRequest:
+    """Parse and check an inference request.
 
     Args:
-        body: of the request; where binary tensors follow the JSON, both.
-        head_length: bytes of the JSON, as the header says; None when all of it is.
-        work: whose model is asked.
+        body: the JSON, and any binary data behind it.
+        json_length: bytes of the JSON, from the header; None if there are no binary data.
+        service: of the model.
 
     Raises:
-        BadRequest: it does not keep to the protocol, or to the model's tensors.
-        TooLarge: more pictures than one request may have.
+        BadRequest: it does not conform to the protocol, or not to the model's tensors.
+        TooLarge: it has too many pictures, or its JSON takes too long to parse.
     """
-    end = len(body) - _binary_bytes(body, head_length)
-    content, levels = _parsed(body[:end], work)
+    end = len(body) - _num_binary(body, json_length)
+    content, pixels = _parse_json(body[:end], service)
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise BadRequest("'inputs' has to be a list of one tensor, 'image'.")
     request_id = content.get("id")
     if request_id is not None and not isinstance(request_id, str):
         raise BadRequest("'id' has to be text.")
-    return Asked(
-        pictures=_pictures(inputs[0], body[end:], levels, work),
-        outputs=_wanted(content, work.output_shapes),
+    return InferenceRequest(
+        pictures=_pictures(inputs[0], body[end:], pixels, service),
+        outputs=_requested_outputs(content, service.output_shapes),
         request_id=request_id,
     )
 
 
-def _binary_bytes(body: bytes, head_length: str | None) -> int:
-    """How many bytes follow on the JSON."""
-    if head_length is None:
+def _num_binary(body: bytes, json_length: str | None) -> int:
+    """How many bytes of binary data follow the JSON."""
+    if json_length is None:
         return 0
-    if not (head_length.isascii() and head_length.isdecimal() and int(head_length) <= len(body)):
-        raise BadRequest("Inference-Header-Content-Length is not a length within the body.")
-    return len(body) - int(head_length)
+    if not (json_length.isascii() and json_length.isdecimal() and int(json_length) <= len(body)):
+        raise BadRequest(f"{_JSON_LENGTH} is not a length within the body.")
+    return len(body) - int(json_length)
 
 
-def _parsed(text: bytes, work: Work) -> tuple[dict[str, Any], bytes | None]:
-    """The JSON without its levels, and those; long ones are parsed by another process."""
+def _parse_json(text: bytes, service: ModelService) -> tuple[dict[str, Any], bytes | None]:
+    """The JSON without its pixels, and the pixels; long JSON is parsed by another process."""
     try:
         if len(text) > _SHORT_JSON_BYTES:
-            content, levels = work.json_aside.read_json(text, seconds=work.settings.aside_s)
+            seconds = service.settings.slow_decode_s
+            content, pixels = service.json_process.read_json(text, seconds=seconds)
         else:
-            content, levels = split_json(text)
+            content, pixels = split_json(text)
     except ValueError as exc:
         raise BadRequest(str(exc)) from exc
     except (TookTooLong, Crashed) as exc:
@@ -238,13 +196,13 @@ def _parsed(text: bytes, work: Work) -> tuple[dict[str, Any], bytes | None]:
         ) from exc
     if not isinstance(content, dict):
         raise BadRequest("The body has to be a JSON object with 'inputs'.")
-    return content, levels
+    return content, pixels
 
 
 def _pictures(
-    tensor: dict[str, Any], binary: bytes, levels: bytes | None, work: Work
+    tensor: dict[str, Any], binary: bytes, pixels: bytes | None, service: ModelService
 ) -> np.ndarray:
-    size = work.predictor.size_px
+    size = service.predictor.size_px
     shape = tensor.get("shape")
     if tensor.get("name") != "image" or tensor.get("datatype") != "UINT8":
         raise BadRequest("The input has to be named 'image', of datatype 'UINT8'.")
@@ -255,86 +213,87 @@ def _pictures(
         or shape[0] < 1
     ):
         raise BadRequest(f"The shape has to be [N, {size}, {size}, 3] with N at least 1.")
-    if shape[0] > work.settings.max_pictures:
-        raise TooLarge(f"More than {work.settings.max_pictures} pictures; send fewer at once.")
-    return _values(tensor, binary, levels, math.prod(shape)).reshape(shape)
+    if shape[0] > service.settings.max_pictures:
+        raise TooLarge(f"More than {service.settings.max_pictures} pictures; send fewer at once.")
+    data = _data(tensor, binary, pixels, math.prod(shape))
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _values(tensor: dict[str, Any], binary: bytes, levels: bytes | None, count: int) -> np.ndarray:
+def _data(tensor: dict[str, Any], binary: bytes, pixels: bytes | None, count: int) -> bytes:
     parameters = tensor.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadRequest("'parameters' has to be an object.")
-    announced = parameters.get("binary_data_size")
-    if announced is not None:
-        if levels is not None or announced != count or len(binary) != count:
+    num_binary = parameters.get("binary_data_size")
+    if num_binary is not None:
+        if pixels is not None or num_binary != count or len(binary) != count:
             raise BadRequest(f"The binary data have to be {count:,} bytes, and the only data.")
-        return np.frombuffer(binary, np.uint8)
+        return binary
     if binary:
-        raise BadRequest("Binary data follow, but 'binary_data_size' does not tell of them.")
-    if levels is None or len(levels) != count:
+        raise BadRequest("There are binary data, but no 'binary_data_size'.")
+    if pixels is None or len(pixels) != count:
         raise BadRequest(f"'data' has to be {count:,} whole numbers, as the shape says.")
-    return np.frombuffer(levels, np.uint8)
+    return pixels
 
 
-def _wanted(content: dict[str, Any], known: dict[str, list[int]]) -> dict[str, bool]:
-    """Name to whether binary, of the outputs that are asked for; all when none is named."""
+def _requested_outputs(content: dict[str, Any], known: dict[str, list[int]]) -> dict[str, bool]:
+    """Name of each requested output to whether it is binary; all outputs if none is named."""
     all_binary = _flag(content, "binary_data_output")
     outputs = content.get("outputs")
     if outputs is None or outputs == []:
         return dict.fromkeys(known, all_binary)
     if not isinstance(outputs, list) or not all(isinstance(item, dict) for item in outputs):
         raise BadRequest("'outputs' has to be a list of objects with a 'name'.")
-    wanted = {}
+    requested = {}
     for item in outputs:
         name = item.get("name")
         if not isinstance(name, str) or name not in known:
             raise BadRequest(f"The outputs are {', '.join(known)}.")
-        wanted[name] = _flag(item, "binary_data", default=all_binary)
-    return wanted
+        requested[name] = _flag(item, "binary_data", default=all_binary)
+    return requested
 
 
 def _flag(holder: dict[str, Any], name: str, *, default: bool = False) -> bool:
     parameters = holder.get("parameters") or {}
     value = parameters.get(name, default) if isinstance(parameters, dict) else None
     if not isinstance(value, bool):
-        raise BadRequest(f"'parameters' has to be an object; '{name}' in it true or false.")
+        raise BadRequest(f"'parameters' has to be an object, and '{name}' in it true or false.")
     return value
 
 
-def _respond(work: Work, asked: Asked, rows: list[Row]) -> Response:
-    tensors, tail = [], b""
-    for name, binary in asked.outputs.items():
-        values = np.stack([getattr(outputs, name)[row] for outputs, row in rows])
+def _respond(service: ModelService, parsed: InferenceRequest, results: list[Result]) -> Response:
+    tensors, binary_data = [], b""
+    for name, is_binary in parsed.outputs.items():
+        values = np.stack([getattr(outputs, name)[index] for outputs, index in results])
         tensor: dict[str, Any] = {"name": name, "datatype": "FP32", "shape": list(values.shape)}
-        if binary:
+        if is_binary:
             data = values.astype("<f4").tobytes()
             tensor["parameters"] = {"binary_data_size": len(data)}
-            tail += data
+            binary_data += data
         else:
             tensor["data"] = values.ravel().astype(float).tolist()
         tensors.append(tensor)
-    content: dict[str, Any] = {"model_name": work.name, "model_version": _VERSION}
-    if asked.request_id is not None:
-        content["id"] = asked.request_id
+    content: dict[str, Any] = {"model_name": service.name, "model_version": _VERSION}
+    if parsed.request_id is not None:
+        content["id"] = parsed.request_id
     response = json_response(content | {"outputs": tensors})
-    if not any(asked.outputs.values()):
+    if not any(parsed.outputs.values()):
         return response
     head = bytes(response.body)
     return Response(
-        head + tail,
+        head + binary_data,
         media_type="application/octet-stream",
-        headers={"Inference-Header-Content-Length": str(len(head))},
+        headers={_JSON_LENGTH: str(len(head))},
     )
 
 
-def _describe(work: Work) -> dict[str, Any]:
-    size = work.predictor.size_px
+def _metadata(service: ModelService) -> dict[str, Any]:
+    size = service.predictor.size_px
     outputs = [
         {"name": name, "datatype": "FP32", "shape": shape}
-        for name, shape in work.output_shapes.items()
+        for name, shape in service.output_shapes.items()
     ]
     return {
-        "name": work.name,
+        "name": service.name,
         "versions": [_VERSION],
         "platform": "onnx_onnxruntime",
         "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, size, size, 3]}],
@@ -342,8 +301,8 @@ def _describe(work: Work) -> dict[str, Any]:
     }
 
 
-def _request_body(work: Work) -> dict[str, Any]:
-    size, most = work.predictor.size_px, work.settings.max_pictures
+def _request_body(service: ModelService) -> dict[str, Any]:
+    size, most = service.predictor.size_px, service.settings.max_pictures
     parameters = {"type": "object"}
     tensor = {
         "type": "object",
@@ -356,7 +315,7 @@ def _request_body(work: Work) -> dict[str, Any]:
                 "items": {"type": "integer"},
                 "description": f"[N, {size}, {size}, 3], N at most {most}.",
             },
-            "data": {"type": "array", "description": "Levels from 0 to 255, flat or nested."},
+            "data": {"type": "array", "description": "Values from 0 to 255, flat or nested."},
             "parameters": parameters,
         },
     }

@@ -1,87 +1,97 @@
-"""Why a request is refused, and the status code that says so: one table.
+"""Why a request is refused, each reason with its HTTP status code.
 
-Refusal
-├── BadRequest      400  broken multipart, broken JSON, a wrong shape
-├── NoToken         401  the token is missing or wrong
-├── NoSuchThing     404  no such page or model
-├── TooSlow         408  the upload stalled
-├── TooLarge        413  more bytes, pixels or pictures than the limits
-├── NotAPicture     415  no kind of picture that can be read
-├── Encoded         415  a compressed body
-├── WrongHost       421  a name that is not this machine's
-├── Unreadable      422  a picture, but damaged or cut short
-└── Busy            503  full, or too late; says when to come again
-
-A message is one sentence with the way out, and is sent as the body's `error`.
+A message is one sentence that says what to do, and is sent as the body's `error`.
 """
 
 from __future__ import annotations
 
 
 class Refusal(Exception):
-    """A request that gets no answer; its text is a sentence for whoever asked."""
+    """A request that is not answered; the message is for the client."""
 
-    retry_after_s: int | None = None
+    status_code: int
+
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the response."""
+        return {}
 
 
 class BadRequest(Refusal):
-    """The request can't be understood."""
+    """Broken multipart, broken JSON, or a tensor of another shape."""
+
+    status_code = 400
 
 
-class NoToken(Refusal):
+class Unauthorized(Refusal):
     """The token is missing or wrong."""
 
+    status_code = 401
 
-class NoSuchThing(Refusal):
-    """What was asked for is not here."""
+    def headers(self) -> dict[str, str]:
+        """How to send one."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class NotFound(Refusal):
+    """No such page or model."""
+
+    status_code = 404
 
 
 class TooSlow(Refusal):
     """The upload stalled."""
 
+    status_code = 408
+
 
 class TooLarge(Refusal):
-    """More than the limits allow."""
+    """More bytes, pixels or pictures than the limits."""
+
+    status_code = 413
 
 
 class NotAPicture(Refusal):
-    """Nothing that can be read as a picture."""
+    """Not in any picture format that can be read."""
+
+    status_code = 415
 
 
-class Encoded(Refusal):
-    """The body is compressed, which is not taken: a few bytes of it could be any number."""
+class CompressedBody(Refusal):
+    """The body is compressed; a few bytes of it could unpack to any number."""
+
+    status_code = 415
+
+    def headers(self) -> dict[str, str]:
+        """What to send instead."""
+        return {"Accept-Encoding": "identity"}
 
 
 class WrongHost(Refusal):
-    """The request was meant for another host."""
+    """The request names another host."""
+
+    status_code = 421
 
 
 class Unreadable(Refusal):
-    """A picture, but damaged or cut short."""
+    """A picture, but damaged or truncated."""
+
+    status_code = 422
 
 
 class Busy(Refusal):
-    """There is no room now, or it took too long."""
+    """The server is full, or the answer came too late."""
 
-    def __init__(self, sentence: str, *, retry_after_s: int) -> None:
-        """Say when to come again, in whole seconds of at least 1."""
-        super().__init__(sentence)
+    status_code = 503
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        """Set the message and when to retry, in whole seconds of at least 1."""
+        super().__init__(message)
         self.retry_after_s = retry_after_s
 
+    def headers(self) -> dict[str, str]:
+        """When to retry."""
+        return {"Retry-After": str(self.retry_after_s)}
 
-class Gone(Exception):
+
+class ClientLeft(Exception):
     """The client closed the connection; nobody waits for an answer."""
-
-
-STATUS_CODES: dict[type[Refusal], int] = {
-    BadRequest: 400,
-    NoToken: 401,
-    NoSuchThing: 404,
-    TooSlow: 408,
-    TooLarge: 413,
-    NotAPicture: 415,
-    Encoded: 415,
-    WrongHost: 421,
-    Unreadable: 422,
-    Busy: 503,
-}

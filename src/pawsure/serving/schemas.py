@@ -1,4 +1,4 @@
-"""What goes over the wire, as OpenAPI tells it; checked against real responses by the tests."""
+"""JSON bodies for the OpenAPI document; tests check them against real responses."""
 
 from __future__ import annotations
 
@@ -14,49 +14,52 @@ class _Wire(BaseModel):
 
 
 class ErrorBody(_Wire):
-    """Why there is no answer."""
+    """An error."""
 
-    error: str = Field(description="One sentence, with the way out.")
+    error: str = Field(description="One sentence that says what to do.")
 
 
 class AnswerBody(_Wire):
-    """What the model says of one picture, as `pawsure predict --json` does."""
+    """The answer for one picture, as in `pawsure predict --json`."""
 
-    path: str | None = Field(description="The file name that was sent, if any.")
+    path: str | None = Field(description="The file name that was sent, or null.")
     answer: str = Field(
-        description='What to act on: a label; "unsure" when `probability` is below the model\'s '
-        'threshold `unsure_below`; "neither" when `familiarity` is below `neither_below`.'
+        description='What to act on: a label; "unsure" if `probability` is below the model\'s '
+        'threshold `unsure_below`; "neither" if `familiarity` is below `neither_below`.'
     )
-    label: str = Field(description="The most probable label, whatever `answer` says.")
+    label: str = Field(
+        description="The most probable label, also if the answer is unsure or neither."
+    )
     probability: Probability = Field(description="Of `label`.")
     probabilities: dict[str, Probability] = Field(description="Of every label; they sum to 1.")
     familiarity: Probability | None = Field(
-        description="How like the training pictures this one is: the share of validation "
-        "pictures, changed at random, that are less so; null when the model can't tell."
+        description="How similar the picture is to the training pictures: the share of "
+        "validation pictures, changed at random, that are less similar. Null if the model has "
+        "no such score."
     )
-    message: str = Field(description="The answer in one sentence, for people.")
+    message: str = Field(description="The answer as a sentence.")
     evidence: list[list[float]] | None = Field(
         default=None,
-        description="What each place of the picture says for `label` rather than for the other "
-        "labels, row by row, below 0 where it speaks against it; there when it was asked for.",
+        description="The heat map, row by row: how much each part of the picture supports "
+        "`label` over the other labels, or below 0 how much it opposes it. Only on request.",
     )
 
 
 class FailureBody(_Wire):
-    """Why one picture of several has no answer."""
+    """A picture of several that has no answer."""
 
     path: str | None
     error: str
 
 
 class AnswersBody(_Wire):
-    """One entry for each picture, in the order in which they were sent."""
+    """An entry for each picture, in the order of the request."""
 
     answers: list[AnswerBody | FailureBody]
 
 
 class LimitsBody(_Wire):
-    """What one request may hold."""
+    """The limits of one request."""
 
     max_picture_bytes: int
     max_pixels: int
@@ -65,25 +68,25 @@ class LimitsBody(_Wire):
 
 
 class ModelBody(_Wire):
-    """What the model file says of itself."""
+    """The metadata of the model file."""
 
     name: str
     labels: list[str]
     size_px: int = Field(description="Side of the square that pictures are resized to.")
     backbone: str
-    figures: dict[str, Any] = Field(description="Measured on pictures held out of training.")
+    figures: dict[str, Any] = Field(description="Measured on held-out pictures.")
     thresholds: dict[str, float | None] = Field(
-        description="`unsure_below`, a probability, and `neither_below`, a familiarity; null "
-        "where the model has none, and never answers so."
+        description="`unsure_below`, a probability, and `neither_below`, a familiarity; null if "
+        "the model never gives this answer."
     )
     data_fingerprint: str
     recipe: str = Field(description="How it was trained, as TOML.")
-    pawsure_version: str = Field(description="Of the pawsure that wrote the model file.")
+    pawsure_version: str = Field(description="The version that wrote the model file.")
     limits: LimitsBody
 
 
 class HealthBody(_Wire):
-    """How the server is."""
+    """The state of the server."""
 
     status: str
 
@@ -103,20 +106,20 @@ class LiveBody(_Wire):
 
 
 class ReadyBody(_Wire):
-    """Open Inference Protocol: the server, or the model, is ready."""
+    """Open Inference Protocol: whether the server is ready."""
 
     ready: bool
 
 
 class ModelReadyBody(_Wire):
-    """Open Inference Protocol: the model is ready."""
+    """Open Inference Protocol: whether the model is ready."""
 
     name: str
     ready: bool
 
 
 class TensorMetadata(_Wire):
-    """Open Inference Protocol: a tensor; -1 stands for any size."""
+    """Open Inference Protocol: a tensor; -1 is any size."""
 
     name: str
     datatype: str
@@ -134,7 +137,7 @@ class TensorModelBody(_Wire):
 
 
 class OutputTensor(_Wire):
-    """Open Inference Protocol: a tensor of an answer, flat in row-major order."""
+    """Open Inference Protocol: an output, flat in row-major order."""
 
     name: str
     datatype: str
@@ -144,7 +147,7 @@ class OutputTensor(_Wire):
 
 
 class InferBody(_Wire):
-    """Open Inference Protocol: the answer to an inference request."""
+    """Open Inference Protocol: the response to an inference request."""
 
     model_name: str
     model_version: str

@@ -1,4 +1,4 @@
-"""How much the server takes on, and for how long."""
+"""The limits of the server, and who may ask it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class ServingSettings:
-    """The bounds of the server; every one is checked before memory or time is spent.
+    """The limits of the server; each is checked before memory or time is spent.
 
     Attributes:
         max_picture_bytes: of one uploaded file.
@@ -21,25 +21,25 @@ class ServingSettings:
         max_pictures: in one request.
         max_body_bytes: of one request.
         max_bytes_in_flight: of all requests that are being read or answered.
-        max_connections: open at once; more are told to come again.
-        max_waiting: pictures that were taken on and not answered yet.
-        wait_s: a request that would wait longer than this, by the pace of the last answers,
-            is refused at once.
-        deadline_s: an answer that is not there by then is given up.
-        aside_s: a picture that is not known to be quick may take this long to decode.
-        max_asides: processes that decode such pictures, no more than cores.
+        max_connections: open at once; more are refused.
+        max_waiting: pictures accepted and not answered.
+        wait_s: a request that is expected to wait longer is refused at once.
+        deadline_s: a request that is not answered within this is refused.
+        slow_decode_s: decoding a picture may take this long.
+        max_decoder_processes: for pictures that may decode slowly; at most one per core.
         stall_s: an upload may pause for this long.
-        least_bytes_per_s: an upload must keep this pace, on the whole.
+        least_bytes_per_s: the least average speed of an upload.
         head_s: a connection must send a whole request head within this.
-        drain_s: requests in hand get this long to end when the server stops.
+        drain_s: open requests get this long to finish when the server stops.
         batch_size: most pictures in one forward pass.
-        workers: threads that decode and run the model; None takes one more than cores.
-        token: what clients must show as a bearer token; None lets everybody in.
-        local_only: answer only to the names of this machine (against DNS rebinding).
-        allowed_hosts: names to answer to as well, such as "pets.example.org" or
-            "*.example.org"; given without `local_only`, only these and this machine's.
-        root_path: the prefix under which a proxy serves this, such as "/pets".
-        cors_origins: origins whose pages may ask, such as "https://example.org"; "*" for all.
+        workers: threads that decode and run the model; None: one more than cores.
+        token: the bearer token that clients must send; None: none is needed.
+        local_only: accept only this machine's host names (against DNS rebinding).
+        allowed_hosts: further host names to accept, such as "pets.example.org" or
+            "*.example.org"; without `local_only`, accept only these and this machine's.
+        root_path: the prefix under which a proxy serves the application, such as "/pets".
+        cors_origins: origins whose pages may call the API, such as "https://example.org";
+            "*" for all.
     """
 
     max_picture_bytes: int = 20 * MEBIBYTE
@@ -50,17 +50,17 @@ class ServingSettings:
     max_bytes_in_flight: int = 256 * MEBIBYTE
     max_connections: int = 1000
     max_waiting: int = 256
-    # People feel a second; whoever can wait longer is told when to ask again.
+    # People notice a second; clients that can wait longer are told when to retry.
     wait_s: float = 1.0
     deadline_s: float = 10.0
-    aside_s: float = 5.0
-    # Each takes 60 MB, once there is something for it to do.
-    max_asides: int = 2
+    slow_decode_s: float = 5.0
+    # Each takes 60 MB from its first job on.
+    max_decoder_processes: int = 2
     stall_s: float = 10.0
     least_bytes_per_s: int = 16 * 1024
     head_s: float = 10.0
     drain_s: float = 20.0
-    # With one thread a pass, one picture alone is run as fast as one of many.
+    # With one thread per pass, larger batches are no faster per picture.
     batch_size: int = 4
     workers: int | None = None
     token: str | None = None
@@ -70,7 +70,7 @@ class ServingSettings:
     cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse bounds that nothing could keep."""
+        """Refuse limits that make no sense."""
         for name, value in vars(self).items():
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
                 raise UsageError(f"{name} must be more than 0; got {value}.")

@@ -1,4 +1,4 @@
-"""The page at `/`: a fixed table of files, read once, sent with their hashes."""
+"""The files of the page, read once and sent with an ETag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json",
 }
 
 
@@ -25,34 +24,31 @@ class _File(NamedTuple):
 
 
 def site_routes() -> APIRouter:
-    """One route for each file of the page; nothing else of the disk can be asked for."""
+    """A route for each file of the page; no other file can be requested."""
     router = APIRouter(include_in_schema=False)
     for name, file in _read_files().items():
-        router.get(_address(name))(_giving(file))
+        path = {"index.html": "/", "docs.html": "/docs"}.get(name, f"/page/{name}")
+        router.get(path)(_endpoint(file))
     return router
 
 
-def _address(name: str) -> str:
-    return {"index.html": "/", "docs.html": "/docs"}.get(name, f"/page/{name}")
-
-
-def _giving(file: _File) -> Callable[[Request], Awaitable[Response]]:
-    async def give(request: Request) -> Response:
+def _endpoint(file: _File) -> Callable[[Request], Awaitable[Response]]:
+    async def send(request: Request) -> Response:
         headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
         known = request.headers.get("if-none-match", "")
         if file.etag in known or known.strip() == "*":
             return Response(status_code=304, headers=headers)
         return Response(file.content, media_type=file.media_type, headers=headers)
 
-    return give
+    return send
 
 
 def _read_files() -> dict[str, _File]:
-    found = {}
+    result = {}
     for entry in sorted(files("pawsure.serving").joinpath("page").iterdir(), key=lambda e: e.name):
         suffix = "." + entry.name.rpartition(".")[2]
         if suffix in _MEDIA_TYPES:
             content = entry.read_bytes()
             etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
-            found[entry.name] = _File(content, _MEDIA_TYPES[suffix], etag)
-    return found
+            result[entry.name] = _File(content, _MEDIA_TYPES[suffix], etag)
+    return result

@@ -1,4 +1,4 @@
-"""pawsure's own API: pictures in, answers out; the model's card; health and metrics."""
+"""pawsure's own API: pictures in, answers out; model metadata; health and metrics."""
 
 from __future__ import annotations
 
@@ -18,35 +18,50 @@ from pawsure.serving.schemas import (
     LimitsBody,
     ModelBody,
 )
-from pawsure.serving.work import Work
+from pawsure.serving.service import ModelService
 
-# Decimals of evidence that are told: a thousandth of a logit is nothing.
-_DECIMALS = 4
+# A thousandth of a logit changes no map.
+_EVIDENCE_DECIMALS = 4
 
-_WHY = {
+_REASONS = {
     400: "The request is malformed.",
     401: "The token is missing or wrong.",
-    408: "The upload came too slowly.",
+    404: "No such model.",
+    408: "The upload was too slow.",
     413: "More bytes, pixels or pictures than the limits.",
-    415: "No kind of picture that can be read.",
-    421: "The request was meant for another host.",
-    422: "The picture is damaged or cut short, or a parameter is wrong.",
-    503: "No room now; Retry-After says when to come again.",
+    415: "Not a picture format that can be read.",
+    421: "The request names another host.",
+    422: "The picture is damaged or truncated, or a parameter is wrong.",
+    503: "The server is busy; Retry-After says when to try again.",
 }
 
 
-def errors(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route, for its documentation."""
-    return {code: {"model": ErrorBody, "description": _WHY[code]} for code in (*codes, 421)}
+def documented(
+    summary: str, ok: dict[str, Any], *errors: int, or_unready: bool = False
+) -> dict[str, Any]:
+    """Arguments of a route for its documentation.
+
+    Args:
+        summary: of the route.
+        ok: its response, as FastAPI's `responses` has it.
+        errors: status codes of its errors, but for 421, which every route may send.
+        or_unready: whether it sends the same with 503 while the model is not ready.
+    """
+    responses = {200: ok}
+    for code in (*errors, 421):
+        responses[code] = {"model": ErrorBody, "description": _REASONS[code]}
+    if or_unready:
+        responses[503] = ok | {"description": "Starting or stopping."}
+    return {"summary": summary, "response_class": Response, "responses": responses}
 
 
-def _request_body(work: Work) -> dict[str, Any]:
+def _request_body(service: ModelService) -> dict[str, Any]:
     file = {"type": "string", "format": "binary"}
     pictures = {
         "type": "array",
         "items": file,
         "minItems": 1,
-        "maxItems": work.settings.max_pictures,
+        "maxItems": service.settings.max_pictures,
     }
     form = {
         "type": "object",
@@ -59,96 +74,77 @@ def _request_body(work: Work) -> dict[str, Any]:
     return {"required": True, "content": {"multipart/form-data": {"schema": form}} | content}
 
 
-def v1_routes(work: Work) -> APIRouter:
-    """The routes, over one model."""
+def v1_routes(service: ModelService) -> APIRouter:
+    """The routes of pawsure's own API."""
     router = APIRouter()
 
     @router.post(
         "/v1/predict",
-        summary="Say what is in pictures",
-        response_class=Response,
-        responses={
-            200: {"model": AnswersBody, "description": "An entry for each picture, in order."},
-            **errors(400, 401, 408, 413, 415, 422, 503),
-        },
-        openapi_extra={"requestBody": _request_body(work)},
+        **documented(
+            "Classify pictures",
+            {"model": AnswersBody, "description": "An entry for each picture, in order."},
+            *(400, 401, 408, 413, 415, 422, 503),
+        ),
+        openapi_extra={"requestBody": _request_body(service)},
     )
     async def predict(
         request: Request,
         evidence: Annotated[
-            bool, Query(description="Tell which places of the picture spoke for the label.")
+            bool, Query(description="Add heat maps: the evidence in each part of a picture.")
         ] = False,
     ) -> Response:
         """One picture as the body, or several as the parts `pictures` of a form.
 
-        A picture that can't be read has an `error` in its entry; where that leaves no answer
-        at all, the response is an error itself.
+        A picture that can't be read has an `error` in its entry. If none can be read, the
+        response is an error.
         """
-        with work.budget.share() as share:
-            uploads = await _uploads(request, share, work)
-            results = await work.answers(request, uploads)
+        with service.budget.share() as share:
+            uploads = await _uploads(request, share, service)
+            results = await service.answers(request, uploads)
         return _respond(uploads, results, evidence=evidence)
 
-    @router.get(
-        "/v1/model",
-        summary="What the model says of itself",
-        response_class=Response,
-        responses={200: {"model": ModelBody, "description": "The model."}, **errors(401)},
-    )
-    async def model() -> Response:
-        return json_response(_card(work))
+    card = {"model": ModelBody, "description": "What the model file says of the model."}
 
-    @router.get(
-        "/healthz",
-        summary="The process is alive",
-        response_class=Response,
-        responses={200: {"model": HealthBody, "description": "It is."}, **errors()},
-    )
+    @router.get("/v1/model", **documented("Model metadata", card, 401))
+    async def model() -> Response:
+        return json_response(_metadata(service))
+
+    health = {"model": HealthBody, "description": "Yes."}
+
+    @router.get("/healthz", **documented("Is the process alive?", health))
     async def alive() -> Response:
         return json_response({"status": "alive"})
 
-    @router.get(
-        "/readyz",
-        summary="The model is loaded and answers",
-        response_class=Response,
-        responses={
-            200: {"model": HealthBody, "description": "Ready."},
-            503: {"model": HealthBody, "description": "Starting or stopping."},
-            **errors(),
-        },
-    )
+    @router.get("/readyz", **documented("Is the model ready?", health, or_unready=True))
     async def ready() -> Response:
-        if work.ready:
+        if service.ready:
             return json_response({"status": "ready"})
         return json_response({"status": "not ready"}, status=503)
 
-    @router.get(
-        "/metrics",
-        summary="Counts for Prometheus",
-        response_class=Response,
-        responses={
-            200: {
-                "content": {"text/plain": {"schema": {"type": "string"}}},
-                "description": "Prometheus's text format.",
-            },
-            **errors(401),
-        },
-    )
+    text = {
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+        "description": "Prometheus's text format.",
+    }
+
+    @router.get("/metrics", **documented("Metrics for Prometheus", text, 401))
     async def metrics() -> Response:
-        page, media_type = work.metrics.exposition()
-        return Response(page, media_type=media_type)
+        return Response(
+            service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
     return router
 
 
 def json_response(content: dict[str, Any], *, status: int = 200) -> Response:
-    """JSON that no number can break: NaN would be a bug, and is an error here."""
+    """JSON without NaN, which would be a bug and raises ValueError."""
     body = json.dumps(content, allow_nan=False).encode()
     return Response(body, status_code=status, media_type="application/json")
 
 
-async def _uploads(request: Request, share: intake.MemoryShare, work: Work) -> list[Upload]:
-    settings = work.settings
+async def _uploads(
+    request: Request, share: intake.MemoryShare, service: ModelService
+) -> list[Upload]:
+    settings = service.settings
     content_type = request.headers.get("content-type", "application/octet-stream")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
@@ -171,11 +167,10 @@ async def _uploads(request: Request, share: intake.MemoryShare, work: Work) -> l
 def _respond(uploads: list[Upload], results: list[Answer | Refusal], *, evidence: bool) -> Response:
     refusals = [result for result in results if isinstance(result, Refusal)]
     if len(refusals) == len(results):
-        # One kind of trouble for the status; of several pictures each has its own sentence.
         first = refusals[0]
         if len(refusals) == 1:
             raise first
-        raise type(first)(f"None of the {len(results)} pictures can be read; the first: {first}")
+        raise type(first)(f"None of the {len(results)} pictures can be read. The first: {first}")
     entries = [
         {"path": upload.name, "error": str(result)}
         if isinstance(result, Refusal)
@@ -188,15 +183,15 @@ def _respond(uploads: list[Upload], results: list[Answer | Refusal], *, evidence
 def _entry(answer: Answer, *, evidence: bool) -> dict[str, Any]:
     entry = answer.to_dict()
     if evidence and answer.evidence is not None:
-        entry["evidence"] = answer.evidence.astype(float).round(_DECIMALS).tolist()
+        entry["evidence"] = answer.evidence.astype(float).round(_EVIDENCE_DECIMALS).tolist()
     return entry
 
 
-def _card(work: Work) -> dict[str, Any]:
-    metadata, settings = work.predictor.metadata, work.settings
+def _metadata(service: ModelService) -> dict[str, Any]:
+    metadata, settings = service.predictor.metadata, service.settings
     limits = {name: getattr(settings, name) for name in LimitsBody.model_fields}
     return {
-        "name": work.name,
+        "name": service.name,
         "labels": list(metadata.labels),
         "size_px": metadata.size_px,
         "backbone": metadata.backbone,

@@ -16,11 +16,11 @@ import numpy as np
 import onnx
 
 from pawsure.errors import ParityError
+from pawsure.evaluation.metrics import softmax
 from pawsure.export.parity import ParityReport, compare
 from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.model.predictor import PredictedBatch, Predictor
 from pawsure.onnx_runtime import one_thread_session
-from pawsure.trust.calibration import softmax
 
 BETWEEN = ("logit", "embedding")
 """The tensors that the nodes of trust read from the network."""

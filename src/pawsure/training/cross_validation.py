@@ -93,9 +93,7 @@ def _held_out_probabilities(
         kernel, bias = fit_at(
             embedding[learned], label[learned], num_labels=num_labels, penalty=penalty
         )
-        logit = (embedding[out] @ kernel + bias).astype(np.float64)
-        power = np.exp(logit - logit.max(axis=1, keepdims=True))
-        probability[out] = power / power.sum(axis=1, keepdims=True)
+        probability[out] = metrics.softmax(embedding[out] @ kernel + bias)
         progress.advance()
     progress.finish()
     return probability

@@ -24,15 +24,17 @@ from pawsure.training.finalize import Finalized
 from pawsure.training.learned import Learned, StageResult
 from pawsure.training.ood import OodPictures, predict_ood
 from pawsure.training.recipe import Recipe, load_recipe, recipe_names
-from pawsure.training.run_folder import MODEL_FILE, RECIPE, RunFolder
+from pawsure.training.run_folder import LOG, MODEL_FILE, RECIPE, RunFolder
 from pawsure.trust.calibration import at_best_temperature
 from pawsure.trust.figures import trust_figures
 from pawsure.trust.robustness import measure_robustness
-from pawsure.trust.robustness import sentence as on_robustness
 
 DIAGNOSED_PICTURES = 500
 """Training pictures that are run again for the training error: enough for an interval of two to
 four points, in a second."""
+
+MOST_ADVICE = 2
+"""Suggestions in the summary; all are in the report and in metrics.json."""
 
 IN_THE_FILE = ("n", "accuracy", "log_loss", "brier_score", "calibration_error", "answers")
 """Figures of the test split that a model file carries in its metadata."""
@@ -125,14 +127,14 @@ def diagnose_run(
 
 
 def summary_of(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
-    """A run in a few lines, for people."""
-    test = metrics["test"]
+    """A run in at most a dozen lines: result, verdict, suggestions, where things are."""
+    diagnosis = metrics["diagnosis"]
     return [
         *headline_sentences(metrics),
-        *_answers(test, metrics["trust"]["neither"]["strangers"]),
-        *filter(None, [on_robustness(metrics["robustness"])]),
-        *metrics["diagnosis"]["sentences"],
-        f"Run folder: {folder} (open {folder / REPORT} in a browser)",
+        *_answers(metrics["test"], metrics["trust"]["neither"]["strangers"]),
+        diagnosis["verdict"],
+        *(f"To try: {one['command']}  ({one['why']})" for one in diagnosis["next"][:MOST_ADVICE]),
+        f"Run folder: {folder} (report: {folder / REPORT}; details: {folder / LOG})",
     ]
 
 
@@ -149,8 +151,8 @@ def _answers(test: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> li
         )
     if strangers is not None:
         lines.append(
-            f"Of {strangers['n']:,} strangers that it was never shown, "
-            f"{strangers['accepted']['value']:.1%} pass for something that it knows."
+            f"{round(strangers['accepted']['value'] * strangers['n']):,} of {strangers['n']:,} "
+            'out-of-distribution pictures were accepted as known (not "neither").'
         )
     return lines
 

@@ -12,7 +12,7 @@ import onnx
 from pawsure.data.files import atomic_path
 from pawsure.evaluation.evaluate import predict
 from pawsure.evaluation.measure import Predictions
-from pawsure.evaluation.metrics import accuracy, log_loss
+from pawsure.evaluation.metrics import accuracy, log_loss, softmax
 from pawsure.export.model_file import write_model_file
 from pawsure.graph.second_look import with_second_look
 from pawsure.model.metadata import ModelMetadata
@@ -28,7 +28,7 @@ from pawsure.training.ood import OodPictures
 from pawsure.training.recipe import Recipe, backbone_name, recipe_to_toml
 from pawsure.training.run_folder import KERAS_FILE, MODEL_FILE, RunFolder
 from pawsure.training.run_log import RunLog
-from pawsure.trust.calibration import at_best_temperature, softmax
+from pawsure.trust.calibration import at_best_temperature
 from pawsure.trust.fit import Trust, fit_trust
 from pawsure.trust.nodes import Parts
 

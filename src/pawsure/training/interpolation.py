@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pawsure.evaluation.metrics import accuracy, log_loss
-from pawsure.trust.calibration import at_best_temperature, best_temperature, softmax
+from pawsure.evaluation.metrics import accuracy, log_loss, softmax
+from pawsure.trust.calibration import at_best_temperature, best_temperature
 
 STEP = 0.1
 """Between shares; a validation loss tells nearer neighbours apart by chance alone."""

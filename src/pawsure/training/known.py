@@ -61,12 +61,12 @@ def known_for(
             say(f"Background: built-in statistics of {recipe.model.backbone}.")
     classifier = _classifier(recipe) if is_frozen else None
     if classifier is not None:
-        say("Familiarity uses the ImageNet classifier of the backbone.")
+        say("The out-of-distribution score uses the ImageNet classifier of the backbone.")
     elif background is None and recipe.trust.rejected:
         say(
-            "No background: how familiar a picture is, is measured against the training pictures "
-            'alone, so pictures from other sources get "neither" more often. '
-            "--set trust.background=DIR takes a folder of ordinary pictures."
+            "No background: the out-of-distribution score knows only the training pictures, so "
+            'pictures from other sources get "neither" more often. --set trust.background=DIR '
+            "takes a folder of ordinary pictures."
         )
     return Known(backgrounds=() if background is None else (background,), classifier=classifier)
 
@@ -89,7 +89,7 @@ def _of_pictures(
     )
     if len(found) < LEAST_PICTURES:
         raise DataError(
-            f"trust.background {folder} has {len(found)} pictures that can be read; at least "
+            f"trust.background {folder} has {len(found)} readable pictures; at least "
             f"{LEAST_PICTURES} are needed. Add some, or leave it out."
         )
     return background_of(found.embedding), len(found)

@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pawsure.evaluation import logistic
-from pawsure.evaluation.metrics import accuracy, log_loss
+from pawsure.evaluation.metrics import accuracy, log_loss, softmax
 from pawsure.features.views import Rows
 
 PENALTIES = (20.0, 2.0, 0.2, 0.02, 0.002, 0.0002)
@@ -48,7 +48,7 @@ class LinearHead:
             np.asarray(rows[slice(start, start + _AT_A_TIME)], np.float32) @ self.kernel
             for start in range(0, len(rows), _AT_A_TIME)
         ]
-        return _softmax(np.concatenate(logits) + self.bias)
+        return softmax(np.concatenate(logits) + self.bias)
 
 
 def fit_linear_head(
@@ -92,8 +92,8 @@ def fit_linear_head(
         kernel = (weights[:-1] / scale).astype(np.float32)
         bias = weights[-1].astype(np.float32)
         heads.append((kernel, bias))
-        of_train = _softmax(embedding @ kernel + bias)
-        of_validation = _softmax(judged @ kernel + bias)
+        of_train = softmax(embedding @ kernel + bias)
+        of_validation = softmax(judged @ kernel + bias)
         history.append(
             {
                 "epoch": len(history) + 1,
@@ -136,8 +136,3 @@ def _picked(num_rows: int, seed: int) -> np.ndarray:
     if num_rows <= MOST_ROWS:
         return np.arange(num_rows)
     return np.sort(np.random.default_rng(seed).choice(num_rows, MOST_ROWS, replace=False))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -14,11 +14,12 @@ from pawsure.data.catalog import Catalog
 from pawsure.data.images import read
 from pawsure.evaluation.evaluate import SeriesPredictor, predict
 from pawsure.evaluation.measure import Predictions
+from pawsure.evaluation.metrics import softmax
 from pawsure.export.parity import ParityReport, compare
 from pawsure.graph.second_look import second_look_at
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.trust.calibration import Calibration, softmax
+from pawsure.trust.calibration import Calibration
 
 if TYPE_CHECKING:
     from pawsure.graph.scaling import Scaling

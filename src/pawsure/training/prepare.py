@@ -56,8 +56,9 @@ def prepare(source: Source, recipe: Recipe, *, strict: bool, log: RunLog) -> Pre
         )
     catalog = assign_splits(grouped.catalog, seed=recipe.seed, **asdict(recipe.split))
     audit = summarise(grouped, catalog)
+    warnings = audit.warnings()
     for sentence in audit.sentences():
-        log.say(sentence)
+        (log.warn if sentence in warnings else log.say)(sentence)
     if strict:
         refuse_leakage(audit.leakage, data=source.name)
     for stage in recipe.stages:

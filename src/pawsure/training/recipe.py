@@ -358,7 +358,7 @@ def _read_table(name: str | Path) -> tuple[dict[str, Any], str]:
     path = Path(name)
     if not path.is_file():
         raise RecipeError(
-            f"There is no recipe '{name}'. Those on board are {', '.join(recipe_names())}; "
+            f"There is no recipe '{name}'. The built-in recipes are {', '.join(recipe_names())}; "
             "for one of your own, give the path of a TOML file."
         )
     return _parse(utf8_text(path), path.name), path.stem

@@ -47,6 +47,7 @@ from pawsure.training.run_folder import (
 )
 from pawsure.training.run_log import RunLog
 from pawsure.training.watch import Watching, make_watchers
+from pawsure.trust.robustness import sentence as on_robustness
 from pawsure.wording import count
 
 if TYPE_CHECKING:
@@ -286,7 +287,10 @@ def _measure(
         measured = measure_run(folder, finalized, catalog, prepared.ood, crossed, log.progress)
     with log.timed("diagnose"):
         diagnosis = diagnose_run(folder, learned, finalized, data)
-    log.say(Selected.from_dict(diagnosis["selected"]).sentence())
+    details = [Selected.from_dict(diagnosis["selected"]).sentence()]
+    details += filter(None, [on_robustness(measured.figures["robustness"])])
+    for sentence in dict.fromkeys(details + diagnosis["sentences"]):
+        log.say(sentence)
     write_answers(
         folder / ANSWERS,
         catalog,

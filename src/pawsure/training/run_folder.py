@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pawsure.data.catalog import Catalog, recorded_fingerprint
+from pawsure.data.catalog import Catalog
+from pawsure.data.checksums import CHECKSUMS, is_unchanged, write_checksums
 from pawsure.data.files import atomic_path, check_place
-from pawsure.data.sealed import CHECKSUMS, is_as_noted, write_checksums
+from pawsure.data.saved_catalog import saved_fingerprint
 from pawsure.errors import RunFolderError
 from pawsure.training.recipe import Recipe, recipe_from_text, utf8_text
 
@@ -80,7 +81,7 @@ class RunFolder:
         if path is not None and Path(path).exists():
             raise RunFolderError(
                 f"{path} exists already. Choose another --out, remove it, or, if its run was "
-                f"cut off, go on with it: --resume {path}"
+                f"interrupted, resume it: --resume {path}"
             )
         check_place(RUNS / "run" if path is None else path)
 
@@ -94,11 +95,13 @@ class RunFolder:
         folder = cls(Path(path))
         if not (folder / RECIPE).is_file():
             raise RunFolderError(
-                f"{path} is not a run that can be gone on with: it has no {RECIPE}. "
-                "Start a new one without --resume."
+                f"{path} is not a run that can be resumed: it has no {RECIPE}. Start a new run "
+                "without --resume."
             )
         if (folder / METRICS).is_file():
-            raise RunFolderError(f"The run in {path} came to its end; its model is {MODEL_FILE}.")
+            raise RunFolderError(
+                f"The run in {path} is finished; its model is {folder / MODEL_FILE}."
+            )
         folder.refuse_damaged(RECIPE)
         return folder
 
@@ -116,11 +119,10 @@ class RunFolder:
         Raises:
             RunFolderError: it is not.
         """
-        if not is_as_noted(self / name):
+        if not is_unchanged(self / name):
             raise RunFolderError(
-                f"{self / name} was damaged or changed after the run wrote it (its checksum is "
-                f"another one than in {CHECKSUMS}). Restore it, or start a new run without "
-                "--resume."
+                f"{self / name} was damaged or changed after the run wrote it (its checksum in "
+                f"{CHECKSUMS} differs). Restore it, or start a new run without --resume."
             )
 
     def keep_catalog(self, catalog: Catalog) -> None:
@@ -137,8 +139,8 @@ class RunFolder:
         gone = [name for name in (RECIPE, CATALOG) if not (self / name).is_file()]
         if gone:
             raise RunFolderError(
-                f"{self / gone[0]} is gone: the run folder was moved or removed while the run "
-                "went on. Start the run again."
+                f"{self / gone[0]} is gone: the run folder was moved or removed during the run. "
+                "Start the run again."
             )
 
     def close(self, *names: str) -> None:
@@ -153,12 +155,12 @@ class RunFolder:
             RunFolderError: they have changed.
         """
         self.refuse_damaged(CATALOG)
-        began_with = recorded_fingerprint(self / CATALOG)
+        began_with = saved_fingerprint(self / CATALOG)
         if began_with not in (None, catalog.fingerprint):
             raise RunFolderError(
-                f"The pictures, labels or splits are not those that the run in {self.path} "
-                f"began with; they are listed in {self / CATALOG}. Start a new run without "
-                "--resume, or give the data as they were."
+                f"The pictures, labels or splits have changed since the run in {self.path} began; "
+                f"{self / CATALOG} lists them. Restore the data, or start a new run without "
+                "--resume."
             )
 
     def __truediv__(self, name: str) -> Path:

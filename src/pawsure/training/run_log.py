@@ -29,13 +29,13 @@ class RunLog:
         self._started = time.perf_counter()
 
     def warn(self, message: str) -> None:
-        """Show a line that everybody should see, and log it."""
+        """Show a warning, and log it."""
         self.progress.say(message)
         self.write(message)
 
     def say(self, message: str) -> None:
-        """Show a detail, and log it."""
-        self.progress.say(message)
+        """Log a detail; it is shown only if details were asked for."""
+        self.progress.detail(message)
         self.write(message)
 
     def write(self, message: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pawsure.evaluation.metrics import accuracy, log_loss
+from pawsure.evaluation.metrics import accuracy, log_loss, softmax
 from pawsure.features.views import Rows
 from pawsure.network.framework import keras
 from pawsure.progress import NO_PROGRESS, Progress
@@ -128,8 +128,7 @@ def probabilities_of(logits: np.ndarray, *, is_sigmoid: bool) -> np.ndarray:
     logits = logits.astype(np.float64)
     if is_sigmoid:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    return softmax(logits)
 
 
 def _full_batch(inputs: Rows, start: int, size: int) -> np.ndarray:

@@ -120,7 +120,7 @@ class Watching:
             # Whatever their libraries raise, hours of training are worth more than a curve.
             except Exception as error:
                 self._watchers.remove(watcher)
-                self._progress.say(f"{type(watcher).__name__} is left out from here on: {error}")
+                self._progress.say(f"{type(watcher).__name__} is not used any more: {error}")
 
 
 def _tell_epoch(watcher: Watcher, *, stage: str, row: Mapping[str, Any], step: int) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pawsure.errors import ShapeError
-from pawsure.evaluation.metrics import check_together, log_losses
+from pawsure.evaluation.metrics import check_together, log_losses, softmax
 
 PIECES = (1, 4, 8)
 """Straight pieces of the curves that are tried; one piece is a temperature."""
@@ -310,13 +310,6 @@ def _softened(label: np.ndarray, num_labels: int, num_pictures: float) -> np.nda
 def _gaps(logit: np.ndarray) -> np.ndarray:
     logit = np.asarray(logit, dtype=np.float64)
     return np.asarray(logit.max(axis=1, keepdims=True) - logit)
-
-
-def softmax(logit: np.ndarray) -> np.ndarray:
-    """Plain probabilities of logits (N, K): float64 (N, K), rows sum to 1."""
-    logit = np.asarray(logit, dtype=np.float64)
-    powers = np.exp(logit - logit.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def _loss(probability: np.ndarray, target: np.ndarray) -> float:

@@ -11,9 +11,8 @@ from pawsure.evaluation.calibration_error import (
     expected_calibration_error,
 )
 from pawsure.evaluation.measure import Predictions, mean_figure, share_figure
-from pawsure.evaluation.metrics import brier_scores, log_losses
+from pawsure.evaluation.metrics import brier_scores, log_losses, softmax
 from pawsure.trust.abstention import pictures_needed
-from pawsure.trust.calibration import softmax
 from pawsure.trust.familiarity import auroc
 from pawsure.trust.fit import Trust
 from pawsure.trust.rule import LABEL, NEITHER, outcomes

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pawsure.evaluation.metrics import softmax
 from pawsure.trust.gaussian import rounded
 
 HALF_WEIGHT = 1e-3
@@ -42,9 +43,7 @@ class CompactClassifier:
 
     def probabilities(self, embedding: np.ndarray) -> np.ndarray:
         """Float64 (N, C) of embeddings (N, F)."""
-        logit = np.asarray(embedding, np.float64) @ self.kernel + self.bias
-        powers = np.exp(logit - logit.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return softmax(np.asarray(embedding, np.float64) @ self.kernel + self.bias)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 import threading
 import time
@@ -32,13 +31,11 @@ from pawsure.model.predictor import Predictor
 pytestmark = pytest.mark.browser
 
 selenium = pytest.importorskip("selenium")
+from chromium import chromium  # noqa: E402
 from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
-CHROMEDRIVER = shutil.which("chromedriver") or "chromedriver"
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 PETS = {"weights": "pets"}  # on board
 ISOLATED = {
@@ -106,20 +103,9 @@ def serve(site: Path) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--disable-gpu", "--window-size=1280,900"):
-        options.add_argument(argument)
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")
-    downloads = tmp_path_factory.mktemp("downloads")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    browser.set_script_timeout(120)
-    browser.downloads = downloads
-    yield browser
-    browser.quit()
+    with chromium(downloads=tmp_path_factory.mktemp("downloads")) as browser:
+        browser.set_script_timeout(120)
+        yield browser
 
 
 class Page:

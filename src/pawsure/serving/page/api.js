@@ -1,5 +1,5 @@
-// Asks the server. Several pictures at a time, so that they share its batches; waits where it
-// says to, and gives up with a sentence.
+// Calls the server: several pictures at a time, so that they share batches. Retries while it is
+// busy. Errors have a sentence for people, and `passing` if a retry may help.
 
 const AT_ONCE = 6;
 const TRIES = 6;
@@ -8,22 +8,22 @@ let token = sessionStorage.getItem("pawsure-token");
 let askForToken = async () => null;
 let asking = null;
 
-/** Sets what is called when the server wants a token; it gives the token, or null. */
+/** Sets the function that asks for the token; it returns the token, or null. */
 export function onTokenNeeded(ask) {
   askForToken = ask;
 }
 
-/** The model's card. */
+/** The model's metadata. */
 export async function model() {
   const response = await request("v1/model");
-  if (!response.ok) throw new Error(await sentence(response));
+  if (!response.ok) throw new Error(await message(response));
   return response.json();
 }
 
 const queue = [];
 let running = 0;
 
-/** An answer for one file; the promise is rejected with a sentence. `signal` gives it up. */
+/** The answer for one file; `signal` cancels it. */
 export function predict(file, signal) {
   return new Promise((resolve, reject) => {
     queue.push({ file, signal, resolve, reject });
@@ -53,7 +53,7 @@ async function answer({ file, signal }) {
     if (response.ok) return (await response.json()).answers[0];
     if (response.status !== 503 || attempt === TRIES) {
       const passing = response.status >= 500 || response.status === 401 || response.status === 408;
-      throw Object.assign(new Error(await sentence(response)), { passing });
+      throw Object.assign(new Error(await message(response)), { passing });
     }
     const seconds = Number(response.headers.get("Retry-After")) || 1;
     await new Promise((done) => setTimeout(done, seconds * 1000 * (0.8 + 0.4 * Math.random())));
@@ -73,14 +73,14 @@ async function request(address, options = {}) {
   if (response.status !== 401) return response;
   if (used !== token) return request(address, options);
   asking ??= askForToken().finally(() => (asking = null));
-  const given = await asking;
-  if (!given) return response;
-  token = given;
+  const entered = await asking;
+  if (!entered) return response;
+  token = entered;
   sessionStorage.setItem("pawsure-token", token);
   return request(address, options);
 }
 
-async function sentence(response) {
+async function message(response) {
   try {
     return (await response.json()).error;
   } catch {

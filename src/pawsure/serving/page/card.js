@@ -1,11 +1,11 @@
-// One picture and what was said of it.
+// The card of one picture and its answer.
 
 import { drawHeat } from "./heat.js";
 import { facts, howSure, kind, percent, words } from "./words.js";
 
 const MOST_BARS = 4;
 
-/** Makes the card of an item; `actions` has remove(item), again(item). */
+/** Creates the card of an item; `actions` has remove(item) and again(item). */
 export function makeCard(item, actions) {
   const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const find = (selector) => card.querySelector(selector);
@@ -31,22 +31,22 @@ export function makeCard(item, actions) {
   return card;
 }
 
-/** Brings the card up to date with its item. */
+/** Updates the card of an item. */
 export function show(item) {
   const { card, state } = item;
   const find = (selector) => card.querySelector(selector);
-  const said = state === "done" ? words(item.answer) : sayOther(item);
+  const text = state === "done" ? words(item.answer) : otherWords(item);
   card.className = `card ${state === "done" ? kind(item.answer) : state}`;
   card.setAttribute("aria-busy", String(state === "waiting"));
-  find("strong").textContent = said.headline;
-  find(".why").textContent = said.why;
+  find("strong").textContent = text.headline;
+  find(".why").textContent = text.why;
   find(".how-sure").textContent = state === "done" && kind(item.answer) === "sure" ? howSure(item.answer.probability) : "";
   find(".bars").replaceChildren(...(state === "done" ? bars(item.answer) : []));
   if (find(".facts")) find(".facts").textContent = state === "done" ? facts(item.answer) : "";
   find(".again").hidden = !(state === "failed" && item.passing);
   const hasMap = state === "done" && Boolean(item.answer.evidence);
   find(".picture").disabled = !hasMap;
-  find(".picture").setAttribute("aria-label", `Heat map of ${item.name}: where the model found ${state === "done" ? item.answer.label : "it"}`);
+  find(".picture").setAttribute("aria-label", `Heat map of ${item.name}${hasMap ? ` for ${item.answer.label}` : ""}`);
   showHeat(item);
 }
 
@@ -58,9 +58,9 @@ function isPressed(item) {
   return item.card.querySelector(".picture").getAttribute("aria-pressed") === "true";
 }
 
-function sayOther({ state, error }) {
-  if (state === "failed") return { headline: "Not readable", why: error };
-  return { headline: "Looking…", why: "" };
+function otherWords({ state, error }) {
+  if (state === "failed") return { headline: "No answer", why: error };
+  return { headline: "Working…", why: "" };
 }
 
 function showHeat(item) {

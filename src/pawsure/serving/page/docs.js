@@ -1,6 +1,6 @@
-// Shows what openapi.json says, and nothing else.
+// Shows openapi.json.
 
-// The page may lie under a prefix that a proxy takes off.
+// A proxy may serve the page under a prefix.
 const root = new URL(".", location.href).href;
 document.getElementById("example").textContent = [
   `curl -F pictures=@rex.jpg -F pictures=@tom.jpg ${root}v1/predict`,

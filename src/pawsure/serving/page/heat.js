@@ -1,12 +1,12 @@
-// Draws evidence as colour over a picture, in its proportions, so that both can be cut alike by
-// object-fit: warm places spoke for the label, blue ones against it. The same computation, with
-// the same constants, as pawsure.model.heat_map, which says why; a test compares both.
+// Draws a heat map in a picture's proportions, so that object-fit crops both alike: warm areas
+// support the label, blue areas oppose it. The same computation and constants as in
+// pawsure.model.heat_map, which gives the reasons; a test compares both.
 
 const LONGEST = 320;
-const LEAST_SCALE = Math.log(9); // what is drawn at full strength stands out by no less
+const LEAST_SCALE = Math.log(9); // full strength means at least this much
 const TYPICAL = 50; // the percentile of a map that is not drawn
 const STRONGEST = 98; // the percentile of what stands out that is drawn at full strength
-const GRID = 32; // places a side that percentiles are taken of
+const GRID = 32; // points per side for percentiles
 const MOST_OPAQUE = 0.74;
 const STEPS = 255; // colours on each side
 
@@ -39,12 +39,12 @@ export function heatMap(evidence, width, height) {
   return data;
 }
 
-/** How far a value stands out from what is typical: above it and above 0, or below both. */
+/** How far a value is above both the typical value and 0, or below both. */
 function beyond(value, typical) {
   return Math.max(value - Math.max(typical, 0), 0) + Math.min(value - Math.min(typical, 0), 0);
 }
 
-/** By linear interpolation between the two nearest. */
+/** With linear interpolation. */
 function percentile(values, share) {
   const sorted = Float64Array.from(values).sort();
   const place = ((sorted.length - 1) * share) / 100;
@@ -53,7 +53,7 @@ function percentile(values, share) {
   return sorted[before] + (place - before) * (sorted[after] - sorted[before]);
 }
 
-/** Columns of a small map laid over a whole picture, by cubic B-splines: nothing overshoots. */
+/** A small map enlarged by cubic B-splines, which never overshoot; as columns. */
 function spread(evidence, width, height) {
   const wide = evidence.map((row) => spreadLine(row, width));
   return Array.from({ length: width }, (_, x) => spreadLine(wide.map((row) => row[x]), height));
@@ -72,17 +72,17 @@ function spreadLine(cells, length) {
   });
 }
 
-let made = null;
+let colours = null;
 
-/** RGBA from the most against to the most for; the middle one is transparent. */
+/** RGBA from strongest opposition to strongest support; the middle is transparent. */
 export function colourMap() {
-  made ??= Uint8ClampedArray.from(
+  colours ??= Uint8ClampedArray.from(
     Array.from({ length: 2 * STEPS + 1 }, (_, step) => colour((step - STEPS) / STEPS)).flat(),
   );
-  return made;
+  return colours;
 }
 
-/** Lightness rises in even steps (in OKLab) all the way, so that it reads without colour. */
+/** Lightness rises in even steps (in OKLab), so that the map is legible without colour. */
 function colour(share) {
   const strength = Math.abs(share);
   const warm = share > 0;

@@ -1,15 +1,15 @@
-// The page: takes pictures in every way they can come, shows a card for each.
+// The page: accepts pictures and shows a card for each.
 
 import * as api from "./api.js";
 import { makeCard, pressHeat, show } from "./card.js";
-import { article, capital, csv, list, rules, summary } from "./words.js";
+import { capital, csv, list, rules, summary } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const items = [];
 let labels = [];
 let limits = null;
 
-// Ways in
+// Input
 
 byId("choose").addEventListener("click", () => byId("files").click());
 byId("photograph").addEventListener("click", () => byId("camera").click());
@@ -45,7 +45,7 @@ document.addEventListener("paste", (event) => {
   }
 });
 
-/** The files of a drop, those in folders too. */
+/** The dropped files, including those in folders. */
 async function filesOf(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
@@ -53,14 +53,14 @@ async function filesOf(transfer) {
 }
 
 async function walk(entry) {
-  if (entry.isFile) return [await new Promise((found, lost) => entry.file(found, lost))];
+  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader();
-  const found = [];
+  const entries = [];
   for (;;) {
-    // It gives a hundred at a time, and none at the end.
-    const some = await new Promise((read, failed) => reader.readEntries(read, failed));
-    if (!some.length) return (await Promise.all(found.map(walk))).flat();
-    found.push(...some.filter((inner) => !inner.name.startsWith(".")));
+    // At most a hundred at a time, and none at the end.
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return (await Promise.all(entries.map(walk))).flat();
+    entries.push(...some.filter((inner) => !inner.name.startsWith(".")));
   }
 }
 
@@ -87,7 +87,7 @@ async function ask(item) {
   showAll();
   try {
     if (limits && item.file.size > limits.max_picture_bytes) {
-      throw new Error(`The file is larger than ${Math.floor(limits.max_picture_bytes / 1048576)} MB; save it smaller.`);
+      throw new Error(`The file is larger than ${Math.floor(limits.max_picture_bytes / 1048576)} MB; make it smaller.`);
     }
     item.answer = await api.predict(item.file, item.stop.signal);
     item.state = "done";
@@ -106,7 +106,7 @@ function remove(item) {
   const next = item.card.nextElementSibling ?? item.card.previousElementSibling;
   forget(item);
   showAll();
-  // The keyboard stays where it was.
+  // Keeps the keyboard focus in place.
   (next?.querySelector(".remove") ?? byId("choose")).focus();
 }
 
@@ -129,15 +129,15 @@ function showAll() {
   progress.setAttribute("aria-valuenow", done);
   progress.style.setProperty("--done", items.length ? done / items.length : 0);
   byId("csv").disabled = byId("heat-all").disabled = !done;
-  // Some networks tell no places of a picture apart.
+  // Some models have no heat maps.
   const answers = items.filter((item) => item.state === "done").map((item) => item.answer);
   byId("heat-all").hidden = byId("legend-heat").hidden = answers.length > 0 && !answers.some((answer) => answer.evidence);
-  // Words are read aloud: not each of a hundred, but the last ones, and now and then.
+  // Screen readers read it aloud: not after each of a hundred pictures, but now and then.
   clearTimeout(announced);
   announced = setTimeout(() => (byId("summary").textContent = summary(items)), working ? 120 : 0);
 }
 
-// What can be done with all of them
+// Actions on all items
 
 byId("heat-all").addEventListener("click", (event) => {
   const pressed = event.currentTarget.getAttribute("aria-pressed") !== "true";
@@ -181,8 +181,8 @@ async function introduce() {
     limits = card.limits;
     const few = labels.length <= 6;
     if (few) byId("title").textContent = `${capital(list(labels, "or"))}?`;
-    const what = few ? list(labels.map(article), "or") : `one of ${labels.length} things`;
-    byId("subtitle").textContent = `Add pictures, and the model says whether it sees ${what}, how sure it is, and why.`;
+    const what = few ? list(labels, "or") : `one of ${labels.length} labels`;
+    byId("subtitle").textContent = `Classifies pictures as ${what}, with probabilities and heat maps.`;
     byId("model").textContent = `Model: ${card.name}${card.backbone ? `, ${card.backbone}` : ""}, ${card.size_px} × ${card.size_px} pixels`;
     for (const [kind, sentence] of Object.entries(rules(card.thresholds))) {
       byId(`legend-${kind}`).hidden = !sentence;

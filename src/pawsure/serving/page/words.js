@@ -1,16 +1,16 @@
-// What the page says of an answer, in words; nothing here touches the page.
+// The texts of the page; nothing here changes the page.
 
 const percentForm = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 0 });
 const fineForm = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
-/** A probability as people read it: never a flat 100% or 0% that was not one. */
+/** A probability for people; 100% and 0% only if it is exactly that. */
 export function percent(probability) {
   if (probability > 0.995) return probability >= 0.9995 ? ">99.9%" : fineForm.format(probability);
   if (probability < 0.005 && probability > 0) return probability < 0.0005 ? "<0.1%" : fineForm.format(probability);
   return percentForm.format(probability);
 }
 
-/** How sure, in words, of an answer that was not held back. */
+/** The confidence of a label, in words. */
 export function howSure(probability) {
   if (probability >= 0.995) return "almost certain";
   if (probability >= 0.9) return "very likely";
@@ -24,16 +24,11 @@ export function list(labels, word) {
   return `${labels.slice(0, -1).join(", ")} ${word} ${labels.at(-1)}`;
 }
 
-/** "a cat", "an owl"; good enough for names of things. */
-export function article(label) {
-  return `${/^[aeiou]/i.test(label) ? "an" : "a"} ${label}`;
-}
-
 export function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** sure, unsure or neither: decides colour, mark and words. */
+/** sure, unsure or neither: decides colour, mark and text. */
 export function kind(answer) {
   return answer.answer === answer.label ? "sure" : answer.answer;
 }
@@ -45,7 +40,7 @@ export function words(answer) {
   if (kind(answer) === "unsure") {
     return {
       headline: "Unsure",
-      why: `Perhaps ${first[0]} (${percent(first[1])}), perhaps ${second[0]} (${percent(second[1])}): not sure enough to say. Look for yourself.`,
+      why: `${capital(first[0])} ${percent(first[1])}, ${second[0]} ${percent(second[1])}: too close to call.`,
     };
   }
   if (kind(answer) === "neither") {
@@ -57,34 +52,34 @@ export function words(answer) {
   return { headline: capital(answer.label), why: "" };
 }
 
-/** A label as a sentence wants it: "a dog", "an okapi"; what is no plain word in quotes. */
-export function withArticle(label) {
+/** "a dog", "an okapi"; labels that are not plain words in quotes. */
+function withArticle(label) {
   const word = label.replaceAll("_", " ").trim();
   if (!/^[A-Za-z][A-Za-z ]*$/.test(word)) return `“${label}”`;
   return `${/^[aeiou]/i.test(word) ? "an" : "a"} ${word}`;
 }
 
-/** What else is known of an answer, in a line. */
+/** Further figures of an answer, in a line. */
 export function facts({ familiarity, milliseconds }) {
   const parts = familiarity === null ? [] : [`familiarity ${percent(familiarity)}`];
   if (milliseconds !== undefined) parts.push(`${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`);
   return parts.join(" · ");
 }
 
-/** What decides between a label, "unsure" and "neither"; null where a model never says so. */
+/** When the model answers "unsure" and "neither"; null if it never does. */
 export function rules({ unsure_below: unsure, neither_below: neither }) {
   return {
-    unsure: unsure && `No label reaches ${percent(unsure)}, which this model needs to be trusted. Better to say so than to guess.`,
+    unsure: unsure && `No label has a probability of at least ${percent(unsure)}.`,
     neither: neither && `Less similar to the training pictures than ${percent(1 - neither)} of the validation pictures, changed at random.`,
   };
 }
 
-/** The sentence above all cards. */
+/** The line above all cards. */
 export function summary(items) {
   const done = items.filter((item) => item.state !== "waiting");
   const counts = new Map();
   for (const item of done) {
-    const name = item.state === "failed" ? "not readable" : item.answer.answer;
+    const name = item.state === "failed" ? "without an answer" : item.answer.answer;
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   const parts = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} ${name}`);
@@ -94,7 +89,7 @@ export function summary(items) {
   return parts.length ? `${total}: ${parts.join(", ")}` : total;
 }
 
-/** A table for spreadsheets (RFC 4180); a cell that would run as a formula is quoted as text. */
+/** A table for spreadsheets (RFC 4180); formulas are quoted as text. */
 export function csv(items, labels) {
   const head = ["path", "answer", "label", "probability", ...labels.map((label) => `probability_${label}`), "familiarity", "error"];
   const rows = items

@@ -153,7 +153,7 @@ def test_a_bad_row_is_named_and_the_others_are_used(home):
     assert catalog.problems() == {
         "cat/3.jpg": "row 6: the label is empty; fill it in or remove the row",
         "(row 7)": "row 7: the path is empty; fill it in or remove the row",
-        "https://x.org/1.jpg": "row 8: an address, not a file; fetch it, and list where it is",
+        "https://x.org/1.jpg": "row 8: an address, not a file; download it, and list where it is",
     }
 
 

@@ -1,12 +1,12 @@
-"""Data sets that can be had by name: fetched once, checked, kept in the cache.
+"""Data sets by name: downloaded once, verified, kept in the cache.
 
-Each has a folder of its own, `downloads/NAME` in the cache (`pawsure.data.cache`). What is there
-under its final name is whole and checked; everything else may be thrown away at any time, and is
-gone on with, or swept away, by the next run.
+Each has a folder, `downloads/NAME` in the cache (`pawsure.data.cache`). Files under their final
+names are complete and verified; the next run resumes or deletes everything else.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,129 +14,123 @@ from pathlib import Path
 
 from pawsure.data.archives import unpack_tar
 from pawsure.data.cache import cache_dir
+from pawsure.data.disk_space import check_space, disk_errors
 from pawsure.data.downloads import PATIENCE, Patience, fetch
 from pawsure.data.entries import Entry
 from pawsure.data.files import atomic_folder
 from pawsure.data.images import DEFAULT_LIMITS, Limits, read_file
 from pawsure.data.locks import exclusive
 from pawsure.data.oxford_pets import is_wanted, read_entries
-from pawsure.data.receipts import RemoteFile, check, has_receipt, remove
-from pawsure.data.room import check_room, flush_all, writing
+from pawsure.data.remote_files import RemoteFile, is_verified, remove, verify
 from pawsure.data.zips import ZipSource
-from pawsure.errors import DownloadError, PictureError
+from pawsure.errors import DownloadError
 from pawsure.progress import NO_PROGRESS, Progress
 
 _MB = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamedData:
+class Dataset:
     """A data set as it was published.
 
     Attributes:
-        title: what its publisher calls it.
+        title: its publisher's name for it.
         files: all that is needed of it.
-        unpacked_bytes: what is needed beside the files to unpack them; 0 if they are read as
-            they are.
-        wanted: which members of the files are unpacked, by name; None if none are.
-        open: makes a source of what is kept: the file itself, or the folder it was unpacked to.
+        unpacked_bytes: that unpacking needs beside the files; 0 if they are read as they are.
+        wanted: which members of the files to unpack, by name; None: none.
+        open: makes a source of the file, or of the folder it was unpacked to.
     """
 
     title: str
     files: Sequence[RemoteFile]
     unpacked_bytes: int = 0
     wanted: Callable[[str], bool] | None = None
-    open: Callable[[str, Path, Limits], NamedSource]
+    open: Callable[[str, Path, Limits], DatasetSource]
+
+    def path(self, folder: Path) -> Path:
+        """The verified file or unpacked folder; other versions of a data set have other names."""
+        if self.wanted is None:
+            return folder / self.files[0].name
+        return folder / f"unpacked-{self.files[0].sha256[:16]}"
+
+    def is_ready(self, folder: Path) -> bool:
+        """Whether nothing is left to do."""
+        path = self.path(folder)
+        return path.is_dir() if self.wanted else is_verified(path, self.files[0])
 
 
-class NamedSource:
+@dataclass(frozen=True)
+class DatasetSource:
     """The pictures of a data set, as its publisher labels and splits them.
 
-    Args:
-        name: that it was asked for by.
+    Attributes:
+        name: of the data set.
         kind: "zip" or "folder".
         entries: its pictures.
         read: gives the bytes of one of them, or raises PictureError; safe to call from many
             threads.
     """
 
-    folder = None
-    notes = ()
-
-    def __init__(
-        self, name: str, kind: str, entries: Sequence[Entry], read: Callable[[str], bytes]
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.entries = entries
-        self.read = read
+    name: str
+    kind: str
+    entries: Sequence[Entry]
+    read: Callable[[str], bytes]
+    folder: None = None
+    notes: Sequence[str] = ()
 
 
-def open_named(
+def open_dataset(
     name: str,
     *,
     limits: Limits,
     progress: Progress = NO_PROGRESS,
     patience: Patience | None = None,
-) -> NamedSource:
-    """Open a data set by its name, fetching it first if it is not in the cache.
+) -> DatasetSource:
+    """Open a data set by name, downloading it first if it is not in the cache.
 
-    Many processes may do so at once: one fetches, the others wait for it.
+    Many processes may do so at once: one downloads, the others wait for it.
 
     Args:
-        name: one of `DATA_SETS`.
-        limits: that every picture must keep.
-        progress: told of what is fetched, checked and unpacked.
+        name: one of `DATASETS`.
+        limits: for every picture.
+        progress: told of downloading, checking and unpacking.
         patience: with servers; `PATIENCE` by default.
 
     Raises:
-        DownloadError: it can't be fetched, is not what was published, or there is no room. The
+        DownloadError: it can't be downloaded, is not what was published, or the disk is full. The
             message says what else works.
     """
-    data = DATA_SETS[name]
+    data = DATASETS[name]
     folder = cache_dir() / "downloads" / name
-    kept = _kept(data, folder)
-    if not _is_ready(data, kept):
+    if not data.is_ready(folder):
         try:
-            _make_ready(name, data, folder, progress, patience or PATIENCE)
+            with disk_errors(folder):
+                _make_ready(name, data, folder, progress, patience or PATIENCE)
         except DownloadError as exc:
-            raise DownloadError(f"'{name}' can't be had: {exc} {_ways_out(data, folder)}") from exc
-    return data.open(name, kept, limits)
-
-
-def _kept(data: NamedData, folder: Path) -> Path:
-    """What is there when all is done; other versions of a data set go by other names."""
-    if data.wanted is None:
-        return folder / data.files[0].name
-    return folder / f"unpacked-{data.files[0].sha256[:16]}"
-
-
-def _is_ready(data: NamedData, kept: Path) -> bool:
-    return kept.is_dir() if data.wanted else has_receipt(kept, data.files[0])
+            raise DownloadError(
+                f"'{name}' is not available: {exc} {_alternatives(data, folder)}"
+            ) from exc
+    return data.open(name, data.path(folder), limits)
 
 
 def _make_ready(
-    name: str, data: NamedData, folder: Path, progress: Progress, patience: Patience
+    name: str, data: Dataset, folder: Path, progress: Progress, patience: Patience
 ) -> None:
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
-    def waiting() -> None:
-        progress.say(f"Another process is fetching {name}; waiting for it.")
-
-    with exclusive(folder / ".lock", waiting=waiting):
-        kept = _kept(data, folder)
-        if _is_ready(data, kept):
+    note = f"Another process is downloading {name}; waiting for it."
+    with exclusive(folder / ".lock", waiting=lambda: progress.say(note)):
+        if data.is_ready(folder):
             return
-        _sweep(folder)
+        _delete_unfinished(folder)
         _fetch_all(data, folder, progress, patience)
         if data.wanted:
             _unpack_all(name, data, folder, progress)
-    progress.say(f"{data.title} is in {kept}, for this and later runs.")
+    progress.say(f"{data.title} is in {data.path(folder)}, for this and later runs.")
 
 
-def _sweep(folder: Path) -> None:
-    """Throw away what a process that was killed was writing; its downloads are kept."""
+def _delete_unfinished(folder: Path) -> None:
+    """Delete what a process that was killed was writing; its downloads are kept."""
     for path in folder.glob(".*"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -144,35 +138,31 @@ def _sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _fetch_all(data: NamedData, folder: Path, progress: Progress, patience: Patience) -> None:
-    missing = [file for file in data.files if not _is_here(file, folder, progress)]
+def _fetch_all(data: Dataset, folder: Path, progress: Progress, patience: Patience) -> None:
+    missing = []
+    for file in data.files:
+        path = folder / file.name
+        if not path.exists():
+            missing.append(file)
+        elif not is_verified(path, file):  # perhaps put there by hand
+            verify(path, file, progress=progress)
     total = sum(file.num_bytes for file in missing)
-    begun = sum(_size(folder / f"{file.name}.part") for file in missing)
-    if needed := max(0, total - begun) + data.unpacked_bytes:
-        check_room(folder, needed)
+    parts = [folder / f"{file.name}.part" for file in missing]
+    present = sum(part.stat().st_size for part in parts if part.exists())
+    if needed := max(0, total - present) + data.unpacked_bytes:
+        check_space(folder, needed)
     if missing:
-        going_on = f"; {begun / _MB:,.0f} MB are there already" if begun else ""
+        resuming = f"; {present / _MB:,.0f} MB are there already" if present else ""
         progress.say(
-            f"Fetching {data.title}: {total / _MB:,.0f} MB, once, into {folder}{going_on}."
+            f"Downloading {data.title}: {total / _MB:,.0f} MB, once, into {folder}{resuming}."
         )
     for file in missing:
         fetch(file, folder / file.name, progress=progress, patience=patience)
 
 
-def _is_here(file: RemoteFile, folder: Path, progress: Progress) -> bool:
-    """Whether a file was fetched, or put there by hand; one that is something else is an error."""
-    path = folder / file.name
-    if not path.exists():
-        return False
-    if not has_receipt(path, file):
-        check(path, file, progress=progress)
-    return True
-
-
-def _unpack_all(name: str, data: NamedData, folder: Path, progress: Progress) -> None:
+def _unpack_all(name: str, data: Dataset, folder: Path, progress: Progress) -> None:
     """Unpack the files and remove them; killed at any moment, nothing is there or everything."""
-    kept = _kept(data, folder)
-    with writing(kept), atomic_folder(kept) as temporary:
+    with atomic_folder(data.path(folder)) as temporary:
         for file in data.files:
             unpack_tar(
                 folder / file.name,
@@ -181,53 +171,46 @@ def _unpack_all(name: str, data: NamedData, folder: Path, progress: Progress) ->
                 progress=progress,
             )
         data.open(name, temporary, DEFAULT_LIMITS)  # raises if anything needed is not there
-        flush_all()
+        if hasattr(os, "sync"):  # one call in place of one for each of thousands of files
+            os.sync()
     for file in data.files:
         remove(folder / file.name)
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _ways_out(data: NamedData, folder: Path) -> str:
+def _alternatives(data: Dataset, folder: Path) -> str:
     files = [
         f"{file.urls[0]} as {folder / file.name} ({file.num_bytes:,} bytes)"
         for file in data.files
-        if not has_receipt(folder / file.name, file)
+        if not is_verified(folder / file.name, file)
     ]
     return (
-        "What works without it: 'sample', pictures drawn on the spot, or a folder or archive of "
-        f"your own. Or fetch by other means {' and '.join(files)}, and run this again: it is "
-        "checked, then used."
+        "Use 'sample' (drawn pictures), or a folder or archive of your own. Or download by other "
+        f"means {' and '.join(files)}, and run this again: it is checked, then used."
     )
 
 
-def _open_cats_vs_dogs(name: str, kept: Path, limits: Limits) -> NamedSource:
-    archive = ZipSource(kept, limits=limits, name=name)
+def _open_cats_vs_dogs(name: str, path: Path, limits: Limits) -> DatasetSource:
+    archive = ZipSource(path, limits=limits, name=name)
     # The folders are called Cat and Dog; labels are as in the other data sets.
     entries = [
         replace(entry, label=entry.label and entry.label.lower()) for entry in archive.entries
     ]
-    return NamedSource(name, "zip", entries, archive.read)
+    return DatasetSource(name, "zip", entries, archive.read)
 
 
-def _open_oxford_pets(name: str, kept: Path, limits: Limits) -> NamedSource:
+def _open_oxford_pets(name: str, folder: Path, limits: Limits) -> DatasetSource:
     def read(path: str) -> bytes:
-        try:
-            return read_file(kept / path, limits=limits)
-        except PictureError as exc:
-            raise PictureError(exc.reason, name=path) from exc
+        return read_file(folder / path, limits=limits, name=path)
 
-    return NamedSource(name, "folder", read_entries(kept), read)
+    return DatasetSource(name, "folder", read_entries(folder), read)
 
 
-DATA_SETS = {
+DATASETS = {
     # Address, size and checksum: datasets/cats_vs_dogs/dataset_infos.json in
     # huggingface/datasets; examples/dogsvscats/dogsvscats.go in gomlx/gomlx has the same
     # checksum. An older archive, kagglecatsanddogs_3367a.zip, has other bytes. Terms: see
     # https://www.microsoft.com/en-us/download/details.aspx?id=54765.
-    "cats-vs-dogs": NamedData(
+    "cats-vs-dogs": Dataset(
         title="Kaggle Cats and Dogs (Microsoft's Asirra pictures)",
         files=(
             RemoteFile(
@@ -246,7 +229,7 @@ DATA_SETS = {
     # tensorflow/datasets; it gave the same sizes and checksums for the older addresses, which
     # are those of torchvision/datasets/oxford_iiit_pet.py. Terms: CC BY-SA 4.0, by its page,
     # https://www.robots.ox.ac.uk/~vgg/data/pets/.
-    "oxford-pets": NamedData(
+    "oxford-pets": Dataset(
         title="Oxford-IIIT Pet",
         files=(
             RemoteFile(
@@ -273,4 +256,4 @@ DATA_SETS = {
         open=_open_oxford_pets,
     ),
 }
-"""Every data set that is fetched by name."""
+"""By name."""

@@ -1,6 +1,6 @@
-"""Small JSON files and whole folders that know their own checksums.
+"""Checksums: in small JSON files, and of the files of a folder.
 
-A JSON file holds its CRC-32 under "crc32", and has to be written exactly as `write_sealed` would.
+A JSON file holds its CRC-32 under "crc32", and must be exactly as `write_checked_json` writes it.
 A folder may hold `CHECKSUMS`, the SHA-256 of files in it, as `sha256sum -c` reads it too.
 """
 
@@ -20,60 +20,53 @@ CHECKSUMS = "checksums.sha256"
 _CRC = "crc32"
 
 
-def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+def write_checked_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object with its checksum, whole or not at all.
 
     Args:
-        path: of the file; its folder is made.
+        path: of the file; its folder is created.
         content: JSON-ready, without a key "crc32".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(_sealed(content))
+        temporary.write_bytes(_with_crc(content))
 
 
-def read_sealed(path: Path) -> dict[str, Any] | None:
-    """A JSON object that `write_sealed` wrote; None if it is not there, or damaged."""
+def read_checked_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object that `write_checked_json` wrote; None if it is missing or damaged."""
     try:
         raw = path.read_bytes()
         content = json.loads(raw)
         content.pop(_CRC)
     except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         return None
-    return content if _sealed(content) == raw else None
+    return content if _with_crc(content) == raw else None
 
 
-def _sealed(content: Mapping[str, Any]) -> bytes:
+def _with_crc(content: Mapping[str, Any]) -> bytes:
     plain = json.dumps(content, ensure_ascii=True).encode()
     return json.dumps({**content, _CRC: f"{zlib.crc32(plain):08x}"}).encode() + b"\n"
 
 
 def write_checksums(folder: Path, names: Iterable[str]) -> None:
-    """Note what files of a folder hold now; what is noted of others stays.
-
-    Args:
-        folder: that holds them.
-        names: of the files, relative to the folder.
-    """
-    noted = _noted(folder)
-    for name in names:
-        noted[name] = _sha256(folder / name)
+    """Record the SHA-256 of files of a folder, by name; records of others stay."""
+    recorded = _recorded(folder) | {name: _sha256(folder / name) for name in names}
     with atomic_path(folder / CHECKSUMS) as temporary:
-        lines = (f"{digest}  {name}\n" for name, digest in sorted(noted.items()))
+        lines = (f"{digest}  {name}\n" for name, digest in sorted(recorded.items()))
         temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def is_as_noted(path: Path) -> bool:
-    """Whether a file holds what was noted when it was written, or nothing was noted of it."""
-    noted = _noted(path.parent)
+def is_unchanged(path: Path) -> bool:
+    """Whether a file has the checksum that its folder records, or none is recorded."""
+    recorded = _recorded(path.parent)
     try:
-        return path.name not in noted or noted[path.name] == _sha256(path)
+        return path.name not in recorded or recorded[path.name] == _sha256(path)
     except OSError:
         return False
 
 
-def _noted(folder: Path) -> dict[str, str]:
-    """SHA-256 by name; empty if nothing was ever noted."""
+def _recorded(folder: Path) -> dict[str, str]:
+    """SHA-256 by name."""
     try:
         lines = (folder / CHECKSUMS).read_bytes().decode("utf-8", "replace").splitlines()
     except OSError:
@@ -82,5 +75,5 @@ def _noted(folder: Path) -> dict[str, str]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

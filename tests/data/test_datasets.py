@@ -22,11 +22,11 @@ from drawn_pictures import EXIF_ORIENTATION, encoded, jpeg, photograph
 from PIL import Image
 from unreliable_server import Answer, Told, UnreliableServer, status, whole
 
-from pawsure.data import named, room
+from pawsure.data import datasets, disk_space
 from pawsure.data.catalog import build_catalog
+from pawsure.data.datasets import DATASETS, Dataset
 from pawsure.data.downloads import Patience
-from pawsure.data.named import DATA_SETS, NamedData
-from pawsure.data.receipts import RemoteFile
+from pawsure.data.remote_files import RemoteFile
 from pawsure.data.sources import open_source
 from pawsure.data.split import assign_splits
 from pawsure.errors import DownloadError, PictureError
@@ -123,7 +123,7 @@ def cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("PAWSURE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(named, "PATIENCE", QUICK)
+    monkeypatch.setattr(datasets, "PATIENCE", QUICK)
     return tmp_path / "cache" / "downloads"
 
 
@@ -132,25 +132,25 @@ def stand_in(url: str, file: RemoteFile, content: bytes) -> RemoteFile:
     return replace(file, urls=(url,), num_bytes=len(content), sha256=sha256)
 
 
-def put_online(server: UnreliableServer, monkeypatch, name: str, *answers: Answer) -> NamedData:
+def put_online(server: UnreliableServer, monkeypatch, name: str, *answers: Answer) -> Dataset:
     """Let a name stand for our own archives on our own server.
 
     Args:
         answers: to requests for each of the files; the whole file by default.
     """
-    data = DATA_SETS[name]
+    data = DATASETS[name]
     files = []
     for file in data.files:
         content = ARCHIVES[file.name]
         url = server.serve(f"/{file.name}", *(answers or [whole(content)]))
         files.append(stand_in(url, file, content))
     online = replace(data, files=tuple(files))
-    monkeypatch.setitem(DATA_SETS, name, online)
+    monkeypatch.setitem(DATASETS, name, online)
     return online
 
 
 class TestTheTable:
-    @pytest.mark.parametrize("data", DATA_SETS.values(), ids=DATA_SETS)
+    @pytest.mark.parametrize("data", DATASETS.values(), ids=DATASETS)
     def test_it_is_well_formed(self, data):
         for file in data.files:
             assert all(url.startswith("https://") for url in file.urls)
@@ -158,7 +158,7 @@ class TestTheTable:
             assert re.fullmatch("[0-9a-f]{64}", file.sha256)
 
     def test_sizes_are_those_that_were_published(self):
-        sizes = {file.name: file.num_bytes for data in DATA_SETS.values() for file in data.files}
+        sizes = {file.name: file.num_bytes for data in DATASETS.values() for file in data.files}
         assert sizes == {
             "kagglecatsanddogs_5340.zip": 824_887_076,
             "images.tar.gz": 791_918_971,
@@ -168,7 +168,7 @@ class TestTheTable:
 
 class TestCatsVsDogs:
     @pytest.fixture
-    def online(self, server, monkeypatch) -> NamedData:
+    def online(self, server, monkeypatch) -> Dataset:
         return put_online(server, monkeypatch, "cats-vs-dogs")
 
     def test_pictures_with_their_labels(self, online):
@@ -198,14 +198,14 @@ class TestCatsVsDogs:
         assert len(server.requests) == 1
         folder = cache / "cats-vs-dogs"
         assert told.said == [
-            f"Fetching {online.title}: 0 MB, once, into {folder}.",
+            f"Downloading {online.title}: 0 MB, once, into {folder}.",
             f"{online.title} is in {folder / 'kagglecatsanddogs_5340.zip'}, for this and later "
             "runs.",
         ]
 
     def test_it_is_checked_but_once(self, online, monkeypatch):
         open_source("cats-vs-dogs")
-        monkeypatch.setattr(named, "check", None)
+        monkeypatch.setattr(datasets, "verify", None)
         open_source("cats-vs-dogs")
 
     def test_a_folder_of_that_name_comes_first(self, server):
@@ -227,7 +227,7 @@ class TestCatsVsDogs:
         path = cache / "cats-vs-dogs/kagglecatsanddogs_5340.zip"
         path.parent.mkdir(parents=True)
         path.write_bytes(b"my own")
-        with pytest.raises(DownloadError, match=f"{path} has 6 bytes; .* Remove it to have it"):
+        with pytest.raises(DownloadError, match=f"{path} has 6 bytes; .* Remove it to download"):
             open_source("cats-vs-dogs")
         assert path.read_bytes() == b"my own"
 
@@ -236,7 +236,7 @@ class TestCatsVsDogs:
         path = cache / "cats-vs-dogs/kagglecatsanddogs_5340.zip"
         path.write_bytes(bytes(path.stat().st_size))
         os.utime(path, ns=(1, 1))
-        with pytest.raises(DownloadError, match="is not what was published"):
+        with pytest.raises(DownloadError, match="is not the published"):
             open_source("cats-vs-dogs")
 
     def test_a_cache_that_can_only_be_read_will_do(self, online, cache, monkeypatch):
@@ -252,7 +252,7 @@ class TestCatsVsDogs:
 
 class TestOxfordPets:
     @pytest.fixture
-    def online(self, server, monkeypatch) -> NamedData:
+    def online(self, server, monkeypatch) -> Dataset:
         return put_online(server, monkeypatch, "oxford-pets")
 
     def test_labels_are_species_and_splits_as_published(self, online):
@@ -338,16 +338,18 @@ class TestErrors:
         with pytest.raises(DownloadError) as caught:
             open_source("oxford-pets")
         told = str(caught.value)
-        assert told.startswith("'oxford-pets' can't be had: images.tar.gz can't be fetched ")
+        assert told.startswith("'oxford-pets' is not available: images.tar.gz can't be downloaded ")
         assert "the server answered 404" in told
-        assert "'sample', pictures drawn on the spot, or a folder or archive of your own" in told
+        assert "Use 'sample' (drawn pictures), or a folder or archive of your own" in told
         for file in data.files:
             where = cache / "oxford-pets" / file.name
             assert f"{file.urls[0]} as {where} ({file.num_bytes:,} bytes)" in told
 
     def test_too_little_room_is_told_before_anything_is_fetched(self, server, monkeypatch):
         put_online(server, monkeypatch, "cats-vs-dogs")
-        monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(free=99_000_000))
+        monkeypatch.setattr(
+            disk_space.shutil, "disk_usage", lambda _: SimpleNamespace(free=99_000_000)
+        )
         with pytest.raises(DownloadError, match="99 MB free, and 100 MB .* set PAWSURE_CACHE"):
             open_source("cats-vs-dogs")
         assert server.requests == []
@@ -363,17 +365,17 @@ class TestErrors:
 OTHER_PROCESS = """
 import json, sys
 from dataclasses import replace
-from pawsure.data import named
-from pawsure.data.receipts import RemoteFile
+from pawsure.data import datasets
+from pawsure.data.remote_files import RemoteFile
 from pawsure.data.sources import open_source
 name, files = sys.argv[1], json.loads(sys.argv[2])
-data = replace(named.DATA_SETS[name], files=tuple(RemoteFile(**file) for file in files))
-named.DATA_SETS[name] = data
+data = replace(datasets.DATASETS[name], files=tuple(RemoteFile(**file) for file in files))
+datasets.DATASETS[name] = data
 print(len(open_source(name).entries))
 """
 
 
-def other_process(name: str, data: NamedData) -> subprocess.Popen[str]:
+def other_process(name: str, data: Dataset) -> subprocess.Popen[str]:
     files = json.dumps([vars(file) | {"urls": list(file.urls)} for file in data.files])
     return subprocess.Popen(
         [sys.executable, "-c", OTHER_PROCESS, name, files],
@@ -407,14 +409,14 @@ class TestAtTheSameTime:
         put_online(server, monkeypatch, name)
         fetching = threading.Event()
         go_on = threading.Event()
-        real = named.fetch
+        real = datasets.fetch
 
         def slow(*args, **options) -> None:
             fetching.set()
             assert go_on.wait(10)
             real(*args, **options)
 
-        monkeypatch.setattr(named, "fetch", slow)
+        monkeypatch.setattr(datasets, "fetch", slow)
         first = threading.Thread(target=lambda: open_source(name))
         first.start()
         assert fetching.wait(10)
@@ -427,7 +429,7 @@ class TestAtTheSameTime:
         go_on.set()
         first.join(10)
         second.join(10)
-        assert told.said == ["Another process is fetching cats-vs-dogs; waiting for it."]
+        assert told.said == ["Another process is downloading cats-vs-dogs; waiting for it."]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
@@ -474,7 +476,7 @@ class TestKilled:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(named, "unpack_tar", broken)
+            patch.setattr(datasets, "unpack_tar", broken)
             with pytest.raises(KeyboardInterrupt):
                 open_source("oxford-pets")
         assert not [name for name in os.listdir(cache / "oxford-pets") if "unpacked" in name]
@@ -492,15 +494,17 @@ class TestTheCommandLine:
         data = put_online(server, monkeypatch, "cats-vs-dogs", status(403))
         result = CliRunner().invoke(app, ["train", "cats-vs-dogs", "--out", "run"])
         assert result.exit_code == 4
-        assert f"Fetching {data.title}: 0 MB, once, into {cache / 'cats-vs-dogs'}." in result.output
-        assert "'cats-vs-dogs' can't be had:" in result.output
+        assert (
+            f"Downloading {data.title}: 0 MB, once, into {cache / 'cats-vs-dogs'}." in result.output
+        )
+        assert "'cats-vs-dogs' is not available:" in result.output
         assert not Path("run").exists()
 
 
 def test_nothing_that_fetches_is_loaded_until_something_is_fetched():
     code = (
         "import sys, pawsure.data.sources; print([m for m in ('urllib.request', 'ssl', 'tarfile',"
-        " 'pawsure.data.named') if m in sys.modules])"
+        " 'pawsure.data.datasets') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -7,7 +7,7 @@ import pytest
 from drawn_pictures import fill
 
 from pawsure.data.listing import list_pictures
-from pawsure.data.passed_over import PassedOver
+from pawsure.data.skipped import Skipped
 from pawsure.data.sources import open_source
 from pawsure.errors import SourceError
 
@@ -52,10 +52,10 @@ def test_named_on_purpose_it_is_taken(tmp_path, litter):
 
 def test_what_a_shell_puts_for_a_pattern_is_passed_over(tmp_path):
     fill(tmp_path, [*GOOD, "@eaDir/1.jpg/x.jpg", "#recycle/1.jpg"])
-    passed = PassedOver()
-    found = list_pictures(sorted(tmp_path.glob("*")), passed)
+    skipped = Skipped()
+    found = list_pictures(sorted(tmp_path.glob("*")), skipped)
     assert found == [tmp_path / name for name in GOOD]
-    assert passed.sentences() == ["Passed over: 2 system folders (#recycle, @eaDir)."]
+    assert skipped.sentences() == ["Skipped: 2 system folders (#recycle, @eaDir)."]
 
 
 def test_what_a_shell_puts_for_a_pattern_of_any_depth_is_passed_over(tmp_path):
@@ -80,7 +80,7 @@ def test_what_was_passed_over_is_counted_and_named_shortly(tmp_path):
         path.touch()
     (tmp_path / "bird").mkdir()
     assert list(open_source(tmp_path).notes) == [
-        "Passed over: 2 folders without pictures (bird, fox), 2 files without a suffix such as "
+        "Skipped: 2 folders without pictures (bird, fox), 2 files without a suffix such as "
         ".jpg (fox/a, fox/b), 2 videos (.mp4 1, .mov 1)."
     ]
 
@@ -98,7 +98,7 @@ def test_the_same_is_counted_in_archives(tmp_path):
         ):
             archive.writestr(name, b"x")
     assert list(open_source(tmp_path / "a.zip").notes) == [
-        "Passed over: 2 folders without pictures (bird, fox), 1 file without a suffix such as "
+        "Skipped: 2 folders without pictures (bird, fox), 1 file without a suffix such as "
         ".jpg (fox/a), 1 video (.mov 1), 1 system folder (@eaDir)."
     ]
 

@@ -1,4 +1,4 @@
-"""Everything that a run folder says, read for its report."""
+"""Everything in a run folder, read for its report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pawsure.data.sealed import CHECKSUMS, is_as_noted
+from pawsure.data.checksums import CHECKSUMS, is_unchanged
 from pawsure.data.tables import read_table
 from pawsure.errors import ModelFileError, RunFolderError
 from pawsure.evaluation.headline import Headline, cross_validated, headline
@@ -24,14 +24,14 @@ Figures = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
-    """What a report is made of; parts that a run does not have are empty or None.
+class RunData:
+    """The contents of a run folder; parts that it lacks are empty or None.
 
     Attributes:
         folder: the run folder.
-        metrics: of metrics.json.
+        metrics: metrics.json.
         recipe: text of recipe.toml.
-        answers: what the model said of each held-out picture.
+        answers: the model's answers for held-out pictures.
         metadata: of the model file.
         pictures: columns of catalog.parquet by name.
     """
@@ -45,12 +45,12 @@ class Material:
 
     @property
     def model_file(self) -> Path:
-        """Where the model should lie."""
+        """Path of the model file."""
         return self.folder / "model.onnx"
 
     @property
     def name(self) -> str:
-        """What to call the run."""
+        """Name of the run."""
         return self.folder.resolve().name
 
     @property
@@ -65,18 +65,13 @@ class Material:
 
     @property
     def cross_validation(self) -> Figures | None:
-        """Figures of cross-validation, where there are few test pictures."""
+        """Cross-validated figures, if there are few test pictures."""
         return cross_validated(self.metrics)
 
     @property
     def headline(self) -> Headline:
-        """The figure that the run is known by."""
+        """The accuracy at the top of the report."""
         return headline(self.metrics)
-
-    @property
-    def diagnosis(self) -> Figures:
-        """What the run shows about itself; empty in runs of older versions."""
-        return self.metrics.get("diagnosis") or {}
 
     @property
     def selected(self) -> Selected | None:
@@ -86,17 +81,17 @@ class Material:
 
     @property
     def trust(self) -> Figures:
-        """Calibration, "unsure" and "neither"; empty in runs of older versions."""
+        """Calibration, "unsure" and "neither"."""
         return self.metrics.get("trust") or {}
 
     @property
     def audit(self) -> Figures:
-        """What is wrong with the pictures; empty where nobody looked."""
+        """What the audit found in the pictures."""
         return self.metrics.get("audit") or {}
 
     @property
     def counts(self) -> Mapping[str, Mapping[str, int]]:
-        """Pictures by split and label."""
+        """Number of pictures by split and label."""
         return self.metrics.get("counts") or {}
 
     @cached_property
@@ -109,26 +104,27 @@ class Material:
 
     @property
     def data(self) -> str:
-        """What the run was given, as it was given; 'DATA' where nobody wrote it down."""
+        """The run's data, as named on the command line; "DATA" if unknown."""
         return str(self.metrics.get("data") or "DATA")
 
 
-def read_material(folder: Path) -> Material:
+def read_run(folder: Path) -> RunData:
     """Read a run folder.
 
     Raises:
-        RunFolderError: it is none, the run has not come to its end, or a file of it is damaged.
+        RunFolderError: it is not one, the run is not finished, or a file is damaged.
     """
     for name in ("metrics.json", "recipe.toml", FILE_NAME, "catalog.parquet"):
-        if not is_as_noted(folder / name):
+        if not is_unchanged(folder / name):
             raise RunFolderError(
-                f"{folder / name} was damaged or changed after the run wrote it. Restore it; to "
-                f"have it believed as it is, remove its line from {folder / CHECKSUMS}."
+                f"{folder / name} was damaged or changed after the run. Restore it, or, to "
+                f"accept it as it is, remove its line from {folder / CHECKSUMS}."
             )
-    return Material(
+    recipe = folder / "recipe.toml"
+    return RunData(
         folder=folder,
         metrics=_metrics(folder),
-        recipe=_text(folder / "recipe.toml"),
+        recipe=recipe.read_text("utf-8", errors="replace") if recipe.is_file() else "",
         answers=read_answers(folder / FILE_NAME),
         metadata=_metadata(folder / "model.onnx"),
         pictures=_catalog(folder / "catalog.parquet"),
@@ -138,26 +134,21 @@ def read_material(folder: Path) -> Material:
 def _metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     if not path.is_file():
-        unfinished = (folder / "recipe.toml").is_file()
         raise RunFolderError(
-            f"The run in {folder} has not come to its end: there is no metrics.json. Go on with "
-            f"it: pawsure train DATA --resume {folder}"
-            if unfinished
-            else f"{folder} is not a run folder: there is no metrics.json in it. Name the folder "
-            "that 'pawsure train' has left, such as runs/mine."
+            f"The run in {folder} is not finished: there is no metrics.json. Resume it: pawsure "
+            f"train DATA --resume {folder}"
+            if (folder / "recipe.toml").is_file()
+            else f"{folder} is not a run folder: there is no metrics.json. Name a folder that "
+            "'pawsure train' wrote, such as runs/mine."
         )
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         metrics["test"]["accuracy"]["value"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
-            f"{path} can't be read ({error}). It is damaged, or not of 'pawsure train'."
+            f"{path} can't be read ({error}). It is damaged, or not written by 'pawsure train'."
         ) from error
     return dict(metrics)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _metadata(path: Path) -> ModelMetadata | None:
