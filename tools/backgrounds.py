@@ -24,8 +24,8 @@ from pawsure.network.backbones import find_backbone
 from pawsure.network.build import build_backbone
 from pawsure.network.prefixes import export_prefix, find_prefix
 from pawsure.network.recipe import ModelRecipe
-from pawsure.training.handover import head_only_graph
 from pawsure.training.linear import LinearHead
+from pawsure.training.model_graph import head_only_graph
 from pawsure.trust.background import background_of, save_background
 from pawsure.trust.outputs import Outputs
 
@@ -58,7 +58,7 @@ def backbone_graph(model: ModelRecipe) -> onnx.ModelProto:
         ),
         seed=SEED,
     )
-    width = prefix.sources["head"][0].shape[0]
+    width = prefix.inputs["head"][0].shape[0]
     no_head = LinearHead(
         kernel=np.zeros((width, 2), np.float32), bias=np.zeros(2, np.float32), history=[], kept=0
     )

@@ -359,15 +359,15 @@ def test_what_the_recipe_does_already_is_not_advised():
     assert [one.command for one in diagnosis.next] == ["pawsure train MORE-DATA"]
 
 
-@pytest.mark.parametrize(("looks", "advised"), [(1, True), (2, False)])
-def test_tta_is_advised_where_there_is_none(looks, advised):
+@pytest.mark.parametrize(("tta", "advised"), [(False, True), (True, False)])
+def test_tta_is_advised_where_there_is_none(tta, advised):
     label, train_label = labels(M), labels(N, 5)
     diagnosis = diagnose(
         [stage(overfitted(label), label)],
         label,
         train_probability=probabilities(train_label, right=0.995),
         train_label=train_label,
-        recipe=RECIPE | {"model": RECIPE["model"] | {"looks": looks}},
+        recipe=RECIPE | {"model": RECIPE["model"] | {"tta": tta}},
         run="runs/my pets",
     )
     commands = [one.command for one in diagnosis.next]

@@ -8,7 +8,7 @@ import pytest
 from pawsure.evaluation.diagnosis import diagnose
 from pawsure.evaluation.metrics import accuracy, log_loss
 from pawsure.training.figures import _records
-from pawsure.training.learner import StageResult
+from pawsure.training.learned import StageResult
 from pawsure.training.recipe import recipe_from_text
 from pawsure.trust.calibration import at_best_temperature
 

@@ -12,7 +12,7 @@ from pawsure.data.split import assign_splits
 from pawsure.errors import DataError
 from pawsure.features.extract import ExactRows, extract
 from pawsure.features.prefix import Prefix, graph_key
-from pawsure.training.learner import _FrontRows
+from pawsure.training.learned import FrontFeatures
 
 SIZE_PX = 8
 
@@ -65,8 +65,8 @@ def test_computed_again_features_have_the_same_bits(catalog, prefix):
     exact = ExactRows("cut")
     filled(catalog, prefix, exact)
     rows, stored = catalog.where("validation"), catalog.where("train")
-    first = _FrontRows(catalog, prefix, "cut", stored, exact)(rows)
-    again = _FrontRows(catalog, prefix, "cut", stored, ExactRows(None))(rows)
+    first = FrontFeatures(catalog, prefix, "cut", stored, exact)(rows)
+    again = FrontFeatures(catalog, prefix, "cut", stored, ExactRows(None))(rows)
     np.testing.assert_array_equal(first, again)
     kept = prefix.store("cut", "original").rows(catalog.content[rows])[:]
     np.testing.assert_array_equal(first.astype(np.float16), kept)
@@ -78,7 +78,7 @@ def test_stored_and_other_pictures_may_come_in_one_batch(catalog, prefix):
     filled(catalog, prefix, exact)
     stored = catalog.where("train")
     rows = np.concatenate([stored[:3], catalog.where("validation")[:3], catalog.where("test")])
-    known = _FrontRows(catalog, prefix, "cut", stored, exact)
+    known = FrontFeatures(catalog, prefix, "cut", stored, exact)
     together = known(rows)
     np.testing.assert_array_equal(
         together, np.concatenate([known(rows[[n]]) for n in range(len(rows))])
@@ -100,4 +100,4 @@ def test_a_picture_that_is_gone_is_named(catalog, prefix, monkeypatch):
     filled(catalog, prefix, None)
     monkeypatch.setattr(type(catalog), "read", lambda self, row: b"no picture")
     with pytest.raises(DataError, match=str(catalog.path[rows[0]])):
-        _FrontRows(catalog, prefix, "cut", catalog.where("train"), ExactRows(None))(rows)
+        FrontFeatures(catalog, prefix, "cut", catalog.where("train"), ExactRows(None))(rows)

@@ -1,4 +1,4 @@
-"""Part of the way back from where a stage ended to where it started."""
+"""Weight interpolation (WiSE-FT)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pawsure.errors import RecipeError
-from pawsure.training.interpolation import STEP, best_on_line, between, kept_point
+from pawsure.training.interpolation import STEP, best_on_line, best_point, between
 from pawsure.training.recipe import Recipe, Stage
 
 LABEL = np.arange(400) % 2
@@ -23,7 +23,7 @@ def says(weights: list[np.ndarray]) -> np.ndarray:
 def test_the_best_place_is_found_and_nothing_beyond_it_is_looked_at():
     start, end = [np.array([1.0, 0.0])], [np.array([0.0, 1.0])]
     weights, found, points = best_on_line(start, end, says, LABEL, says(end))
-    kept = kept_point(points)
+    kept = best_point(points)
     assert kept.share == pytest.approx(0.5, abs=0.11)
     np.testing.assert_allclose(weights[0], [1 - kept.share, kept.share])
     np.testing.assert_array_equal(found, says(weights))
@@ -39,7 +39,7 @@ def test_the_best_place_is_found_and_nothing_beyond_it_is_looked_at():
 def test_where_learning_only_helped_its_end_is_kept_to_the_bit():
     start, end = [np.array([1.0, -4.0])], [np.array([1.1, 1.0])]
     weights, _, points = best_on_line(start, end, says, LABEL, says(end))
-    assert kept_point(points).share == 1.0
+    assert best_point(points).share == 1.0
     assert len(points) == 2
     assert weights[0] is end[0]
 

@@ -98,3 +98,18 @@ def test_stages_need_names_of_their_own():
         Recipe(stages=(Stage(name="a"), Stage(name="a")))
     with pytest.raises(RecipeError, match="lacks name"):
         recipe_from_text("[[stages]]\nepochs = 1", "x")
+
+
+@pytest.mark.parametrize(("looks", "tta"), [(1, False), (2, True)])
+def test_the_old_key_looks_is_read_with_a_warning(looks, tta):
+    text = f"[model]\nlooks = {looks}\n[[stages]]\nname = 'head'\noptimizer = 'logistic'\n"
+    with pytest.warns(FutureWarning, match="'looks' is now 'tta'"):
+        assert recipe_from_text(text, "old").model.tta is tta
+    for key in ("looks", "model.looks"):
+        with pytest.warns(FutureWarning, match="'looks' is now 'tta'"):
+            assert load_recipe("fast", {key: looks}).model.tta is tta
+
+
+def test_the_old_key_looks_is_still_checked():
+    with pytest.warns(FutureWarning), pytest.raises(RecipeError, match="tta should be bool"):
+        load_recipe("fast", {"looks": 3})

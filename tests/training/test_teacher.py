@@ -13,8 +13,8 @@ from pawsure.data.split import assign_splits
 from pawsure.errors import ModelFileError, RecipeError
 from pawsure.features.views import View
 from pawsure.model.predictor import Predictor
+from pawsure.training.inputs import TrainingInputs
 from pawsure.training.recipe import Recipe, Stage, recipe_from_text
-from pawsure.training.rows import TrainingRows
 from pawsure.training.teacher import PROBABILITY, teacher_prefix
 
 LABELS = ("level", "upright")
@@ -29,7 +29,7 @@ def test_a_teacher_is_asked_about_the_very_views_that_are_learned_from(catalog, 
     path = tiny_model_file(tmp_path / "teacher.onnx", labels=LABELS)
     augment = Augmentation(crop=0.5, flip=True, brightness=0.2)
     stage = Stage(name="s", train_from="all", views=2, augment=augment, teacher=str(path))
-    targets = TrainingRows(catalog, teacher_prefix(str(path), LABELS), PROBABILITY, stage, 3)
+    targets = TrainingInputs(catalog, teacher_prefix(str(path), LABELS), PROBABILITY, stage, 3)
     teacher, rows = Predictor(path), catalog.where("train")
     for epoch in (0, 1):
         views = [View(augmentation=augment, number=number, seed=3) for number in (0, 1)]

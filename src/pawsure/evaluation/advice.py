@@ -200,7 +200,7 @@ def _augmented(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Res
 
 
 def _tta(diagnosis: Diagnosis, recipe: Mapping[str, Any]) -> Iterator[_Result]:
-    if recipe.get("model", {}).get("looks") == 1:
+    if recipe.get("model", {}).get("tta") is False:
         why = "Test-time augmentation makes fewer mistakes, in twice the time."
         yield why, {}, "pawsure export RUN --to tta --out TTA-MODEL"
 

@@ -1,7 +1,6 @@
 """A backbone with a pooled linear head: the one network shape that pawsure trains.
 
-Its parts share their layers with the models that are made of them here, so what a stage
-teaches a part, the whole has learned.
+The parts built here share their layers with the whole, so training a part trains the whole.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pawsure.data.files import atomic_path
 from pawsure.graph.scaling import Scaling
 from pawsure.network.cuts import Cut, prefix, suffix
 from pawsure.network.framework import keras
-from pawsure.network.lean import lean
+from pawsure.network.fused import fused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +82,11 @@ class Classifier:
     def part_from(self, cut: Cut, scaling: Scaling) -> keras.Model:
         """The tensor at a cut to logits; at the input's cut, pixels in [0, 255].
 
-        Written lean, for training: set what learns before.
+        With fused layers, for training: mark the trainable layers before.
         """
         stored = keras.Input(cut.shape, name="stored")
-        rows = self._scaled(stored, scaling) if cut.is_input else stored
-        feature_map = lean(suffix(self.backbone, cut))(rows)
+        batch = self._scaled(stored, scaling) if cut.is_input else stored
+        feature_map = fused(suffix(self.backbone, cut))(batch)
         return keras.Model(stored, self._logits(self._pool(feature_map)), name="part")
 
     def whole(self, scaling: Scaling) -> keras.Model:

@@ -55,13 +55,13 @@ that "auto" or a share stands for are others."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a stage's rows come from.
+class StageInput:
+    """The input of the layers that a stage trains.
 
     Attributes:
-        output: the prefix's output that is stored: `POOLED`, `PIXELS`, or a cut's name.
-        first: the place in `model.layers` of the first layer that learns; None: the head alone.
-        shape: of one row.
+        output: of the prefix, as stored: `POOLED`, `PIXELS`, or a cut's name.
+        first: index in `model.layers` of the first trained layer; None: the head alone.
+        shape: for one picture.
     """
 
     output: str
@@ -71,10 +71,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class CutPrefix:
-    """A prefix with the sources for each `train_from` of a recipe: one, or several to try."""
+    """A prefix with the inputs for each `train_from` of a recipe: one, or several to try."""
 
     prefix: Prefix
-    sources: Mapping[str | int | float, tuple[Source, ...]]
+    inputs: Mapping[str | int | float, tuple[StageInput, ...]]
 
 
 def scaling_of(model: ModelRecipe) -> Scaling:
@@ -178,7 +178,7 @@ def find_prefix(
             path if found["graph"] else None,
             {
                 train_from: tuple(
-                    Source(row["output"], row["first"], tuple(row["shape"])) for row in rows
+                    StageInput(row["output"], row["first"], tuple(row["shape"])) for row in rows
                 )
                 for train_from, rows in zip(train_froms, found["sources"], strict=True)
             },
@@ -214,12 +214,12 @@ def export_prefix(
     if set(train_froms) == {HEAD}:
         return _export_whole(model, train_froms, _whole_graph(model, build), seed=seed)
     backbone = build()
-    sources = {train_from: _sources(backbone, train_from) for train_from in train_froms}
-    outputs = {source.output for each in sources.values() for source in each} - {PIXELS}
+    inputs = {train_from: _inputs_of(backbone, train_from) for train_from in train_froms}
+    outputs = {cut.output for each in inputs.values() for cut in each} - {PIXELS}
     graph = None
     if outputs:
         graph = _graph(backbone, [*sorted(outputs), FEATURE_MAP], scaling_of(model))
-    return _store(model, graph, sources, seed=seed)
+    return _store(model, graph, inputs, seed=seed)
 
 
 def _whole_graph(model: ModelRecipe, build: Callable[[], keras.Model]) -> onnx.ModelProto:
@@ -247,25 +247,23 @@ def _export_whole(
     """Keep a backbone that stays frozen, from pixels to `FEATURE_MAP`, with its pooled features."""
     width = graph.graph.output[0].type.tensor_type.shape.dim[3].dim_value
     graph = with_pooled_output(graph, FEATURE_MAP, POOLED)
-    sources = {train_from: (Source(POOLED, None, (width,)),) for train_from in train_froms}
-    return _store(model, graph, sources, seed=seed)
+    inputs = {train_from: (StageInput(POOLED, None, (width,)),) for train_from in train_froms}
+    return _store(model, graph, inputs, seed=seed)
 
 
 def _store(
     model: ModelRecipe,
     graph: onnx.ModelProto | None,
-    sources: Mapping[str | int | float, tuple[Source, ...]],
+    inputs: Mapping[str | int | float, tuple[StageInput, ...]],
     *,
     seed: int,
 ) -> CutPrefix:
     """Write a prefix, and what it is for `find_prefix`; None: nothing is frozen."""
     key = _key_of_fetched(model, seed)
-    rows: list[list[dict[str, Any]]] = [
-        [asdict(source) for source in each] for each in sources.values()
-    ]
+    rows: list[list[dict[str, Any]]] = [[asdict(cut) for cut in each] for each in inputs.values()]
 
     def stored() -> CutPrefix:
-        path = _file(key, list(sources))
+        path = _file(key, list(inputs))
         path.parent.mkdir(parents=True, exist_ok=True)
         if graph is not None:
             with atomic_path(path) as temporary:
@@ -273,7 +271,7 @@ def _store(
         digest = "" if graph is None else _digest(path)
         described = {"sources": rows, "graph": digest}
         write_checked_json(path.with_suffix(".json"), described)
-        return _assemble(model.image_size, path if graph else None, sources)
+        return _assemble(model.image_size, path if graph else None, inputs)
 
     return in_cache(stored)
 
@@ -303,33 +301,33 @@ def _digest(path: Path) -> str:
 def _assemble(
     size_px: int,
     path: Path | None,
-    sources: Mapping[str | int | float, tuple[Source, ...]],
+    inputs: Mapping[str | int | float, tuple[StageInput, ...]],
 ) -> CutPrefix:
-    shapes = {source.output: source.shape for each in sources.values() for source in each}
+    shapes = {cut.output: cut.shape for each in inputs.values() for cut in each}
     key = "" if path is None else graph_key(path)
     return CutPrefix(
-        prefix=Prefix(key=key, size_px=size_px, shapes=shapes, path=path), sources=sources
+        prefix=Prefix(key=key, size_px=size_px, shapes=shapes, path=path), inputs=inputs
     )
 
 
-def _sources(backbone: keras.Model, train_from: str | int | float) -> tuple[Source, ...]:
+def _inputs_of(backbone: keras.Model, train_from: str | int | float) -> tuple[StageInput, ...]:
     """What a stage that learns from this layer on is fed with."""
     from pawsure.network.cuts import cut_before, depth_candidates, layer_index, narrow_cut
 
     if train_from == HEAD:
-        return (Source(POOLED, None, (backbone.output.shape[-1],)),)
+        return (StageInput(POOLED, None, (backbone.output.shape[-1],)),)
     if train_from == AUTO:
         return tuple(_behind(cut) for cut in depth_candidates(backbone))
     if isinstance(train_from, float):
         return (_behind(narrow_cut(backbone, train_from)),)
     first = 0 if train_from == WHOLE else layer_index(backbone, train_from)
     cut = cut_before(backbone, first)
-    return (Source(PIXELS if cut.is_input else cut.name, first, cut.shape),)
+    return (StageInput(PIXELS if cut.is_input else cut.name, first, cut.shape),)
 
 
-def _behind(cut: Cut) -> Source:
+def _behind(cut: Cut) -> StageInput:
     """All layers behind a cut learn."""
-    return Source(cut.name, cut.index + 1, cut.shape)
+    return StageInput(cut.name, cut.index + 1, cut.shape)
 
 
 def _graph(backbone: keras.Model, outputs: Sequence[str], scaling: Scaling) -> onnx.ModelProto:

@@ -48,9 +48,9 @@ class ModelRecipe:
             output.
         head: "softmax" with a unit a label, or "sigmoid" with one unit for two labels.
         dropout: share of embedding features dropped while training, in [0, 1).
-        looks: 2: the model file sees each picture twice, as a whole and its middle enlarged and
-            mirrored, for fewer mistakes in twice the time; but only if validation loss is
-            lower by it. Training is the same.
+        tta: test-time augmentation: the model file averages each picture with a second view of
+            it, its middle enlarged and mirrored, if that lowers the validation loss. An answer
+            takes twice the time; training is the same.
     """
 
     backbone: str = "mobilenet_v2"
@@ -60,7 +60,7 @@ class ModelRecipe:
     output: str = ""
     head: Literal["softmax", "sigmoid"] = "softmax"
     dropout: float = 0.0
-    looks: Literal[1, 2] = 1
+    tta: bool = False
 
 
 def is_file(backbone: str) -> bool:

@@ -27,6 +27,7 @@ from pawsure.evaluation.headline import LEAST_TEST_PICTURES
 from pawsure.evaluation.intervals import Interval, wilson
 from pawsure.evaluation.metrics import correct, log_loss
 from pawsure.evaluation.paired import compare_paired
+from pawsure.export.model_file import write_model_file
 from pawsure.features.extract import extract
 from pawsure.features.prefix import POOLED
 from pawsure.features.views import ORIGINAL, Rows
@@ -37,8 +38,8 @@ from pawsure.network.build import build_backbone
 from pawsure.network.prefixes import CutPrefix, export_prefix, find_prefix, prefix_key
 from pawsure.network.recipe import HEAD, ModelRecipe, is_file
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.training.handover import write_head_only
 from pawsure.training.linear import LinearHead, fit_linear_head
+from pawsure.training.model_graph import head_only_graph
 from pawsure.training.recipe import Recipe, Stage, backbone_name, recipe_to_toml, with_backbone
 from pawsure.training.run import train
 from pawsure.wording import count
@@ -466,7 +467,7 @@ class _Trial:
             recipe=recipe_to_toml(self._as_written(model)),
             data_fingerprint=self._catalog.fingerprint,
         )
-        write_head_only(prefix.prefix, head, metadata, path)
+        write_model_file(head_only_graph(prefix.prefix, head), metadata, path)
         return path
 
 

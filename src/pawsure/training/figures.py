@@ -1,4 +1,4 @@
-"""What a finished run says of itself: figures, a diagnosis, a summary for people."""
+"""Figures of a finished run, its diagnosis, and a summary for people."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from pawsure.export.model_file import stamp_figures
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.report.build import FILE_NAME as REPORT
-from pawsure.training.learner import StageResult
+from pawsure.training.finalize import Finalized
+from pawsure.training.learned import Learned, StageResult
+from pawsure.training.ood import OodPictures, predict_ood
 from pawsure.training.recipe import Recipe, load_recipe, recipe_names
 from pawsure.training.run_folder import LOG, MODEL_FILE, RECIPE, RunFolder
-from pawsure.training.shipping import Shipped
-from pawsure.training.strangers import Strangers, run_strangers
 from pawsure.trust.calibration import at_best_temperature
 from pawsure.trust.figures import trust_figures
 from pawsure.trust.robustness import measure_robustness
 
 DIAGNOSED_PICTURES = 500
-"""Training pictures that are looked at again, to see how much better the network knows them:
-enough for an interval of two to four points, for a second of work."""
+"""Training pictures that are run again for the training error: enough for an interval of two to
+four points, in a second."""
 
 MOST_ADVICE = 2
 """Suggestions in the summary; all are in the report and in metrics.json."""
@@ -46,7 +46,7 @@ class Measured:
 
     Attributes:
         figures: JSON-ready: `validation`, `test`, `parity`, `trust`, `robustness`.
-        test: what the file says of every test picture.
+        test: answers of the file for every test picture.
     """
 
     figures: dict[str, Any]
@@ -55,32 +55,27 @@ class Measured:
 
 def measure_run(
     folder: RunFolder,
-    shipped: Shipped,
+    finalized: Finalized,
     catalog: Catalog,
-    strangers: Strangers | None,
+    ood: OodPictures | None,
     cross_validation: dict[str, Any] | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Measured:
-    """Every figure of a model file, by itself; those of the test split go into it as well.
+    """Measure a model file; figures of the test split are added to its metadata.
 
     Args:
         folder: that holds it.
-        shipped: what it was written from.
+        finalized: the file.
         catalog: of the run.
-        strangers: of the user, if any; those that nothing was learned from are measured on.
+        ood: examples of "neither", if any; the held-out ones are measured.
         cross_validation: figures of `pawsure.training.cross_validation`, for the file's metadata.
         progress: told of every picture.
     """
     predictor = Predictor(folder / MODEL_FILE, threads=1)  # passes go side by side
     test = predict(predictor, catalog, split="test", progress=progress)
     figures: dict[str, Any] = {
-        name: measure(
-            found.probability,
-            found.label,
-            catalog.labels,
-            outcome=found.outcome,
-        )
-        for name, found in (("validation", shipped.validation), ("test", test))
+        name: measure(answers.probability, answers.label, catalog.labels, outcome=answers.outcome)
+        for name, answers in (("validation", finalized.validation), ("test", test))
     }
     stamped = {"test": {name: figures["test"][name] for name in IN_THE_FILE}}
     figures["cross_validation"] = cross_validation
@@ -89,10 +84,10 @@ def measure_run(
             name: cross_validation[name] for name in ("of", "folds", "n", "accuracy")
         }
     stamp_figures(folder / MODEL_FILE, stamped)
-    unknown = None if strangers is None else run_strangers(predictor, strangers)
-    figures["parity"] = shipped.parity
-    figures["trust"] = trust_figures(shipped.trust, shipped.validation, test, unknown)
-    clean = shipped.validation
+    unknown = None if ood is None else predict_ood(predictor, ood)
+    figures["parity"] = finalized.parity
+    figures["trust"] = trust_figures(finalized.trust, finalized.validation, test, unknown)
+    clean = finalized.validation
     figures["robustness"] = measure_robustness(
         predictor,
         catalog.read,
@@ -105,29 +100,25 @@ def measure_run(
 
 
 def diagnose_run(
-    folder: RunFolder,
-    recipe: Recipe,
-    results: list[StageResult],
-    shipped: Shipped,
-    catalog: Catalog,
-    data: str,
+    folder: RunFolder, learned: Learned, finalized: Finalized, data: str
 ) -> dict[str, Any]:
-    """What the run shows about itself, in figures and in words; JSON-ready.
+    """The diagnosis of a run, in figures and in words; JSON-ready.
 
     Stages are compared by the weights that they ended with, without test-time augmentation;
     everything else is about the file.
     """
+    recipe, catalog = learned.recipe, learned.catalog
     rng = np.random.default_rng(recipe.seed)
     some = np.sort(rng.permutation(catalog.where("train"))[:DIAGNOSED_PICTURES])
-    learned = shipped.file.predict_series(catalog.read, some)
-    batches = [(batch.indices, batch.outputs.probability) for batch in learned]
+    series = finalized.file.predict_series(catalog.read, some)
+    batches = [(batch.indices, batch.outputs.probability) for batch in series]
     return diagnose(
-        _records(results, recipe, catalog.label[catalog.where("validation")]),
+        _records(learned.stages, recipe, catalog.label[catalog.where("validation")]),
         catalog.label[catalog.where("validation")],
         train_probability=np.concatenate([probability for _, probability in batches]),
         train_label=catalog.label[np.concatenate([indices for indices, _ in batches])],
-        validation_probability=shipped.validation.probability,
-        tta=shipped.tta,
+        validation_probability=finalized.validation.probability,
+        tta=finalized.tta,
         recipe=asdict(recipe),
         data=data,
         recipe_name=_recipe_to_start_from(recipe, folder),
@@ -167,7 +158,7 @@ def _answers(test: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> li
 
 
 def _recipe_to_start_from(recipe: Recipe, folder: RunFolder) -> str:
-    """What advice changes: a recipe on board if this is one unchanged, else the run's own."""
+    """The recipe that advice changes: a built-in one if this is unchanged, else the run's."""
     unchanged = recipe.name in recipe_names() and load_recipe(recipe.name) == recipe
     return recipe.name if unchanged else str(folder / RECIPE)
 
@@ -175,7 +166,7 @@ def _recipe_to_start_from(recipe: Recipe, folder: RunFolder) -> str:
 def _records(
     results: Sequence[StageResult], recipe: Recipe, label: np.ndarray
 ) -> list[StageRecord]:
-    """The stages as the diagnosis wants them, all judged alike.
+    """The stages for the diagnosis, all judged alike.
 
     Epochs of a stage that softens its targets are judged at their best temperature. Where there
     is such a stage, the others are too: raw losses do not compare with those.
@@ -190,7 +181,7 @@ def _records(
 
 
 def _at_best_temperature(result: StageResult, label: np.ndarray) -> StageResult:
-    """A stage whose losses are those at the best temperature, as far as they are known."""
+    """The same stage with losses at the best temperature, as far as they are known."""
     judged = at_best_temperature(result.validation_probability, label)
     epochs = {
         epoch: at_best_temperature(probability, label)
@@ -207,7 +198,7 @@ def _at_best_temperature(result: StageResult, label: np.ndarray) -> StageResult:
 
 
 def _record(result: StageResult) -> StageRecord:
-    """A stage as the diagnosis wants it."""
+    """A stage for the diagnosis."""
     return StageRecord(
         name=result.name,
         history=result.history,

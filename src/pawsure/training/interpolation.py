@@ -1,10 +1,9 @@
-"""Part of the way back: weights on the line from where a stage started to where it ended.
+"""Weight interpolation (WiSE-FT): weights between the initial and the fine-tuned ones.
 
-A network that was fine-tuned for long on few labels forgets what it knew. Between its weights
-and those it started from, the loss of networks that share a start hardly rises, and somewhere
-there lies one that has learned the labels and forgotten less: better on held-out pictures, and
-better at telling strangers. Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot
-models" (WiSE-FT), arXiv:2109.01903.
+A network that was fine-tuned for long on few labels forgets what it knew. On the line between its
+weights and the initial ones the loss hardly rises, and some point has learned the labels and
+forgotten less: it is better on held-out pictures and at detecting OOD pictures. Source: Wortsman
+et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT), arXiv:2109.01903.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pawsure.evaluation.metrics import accuracy, log_loss, softmax
 from pawsure.trust.calibration import at_best_temperature, best_temperature
 
 STEP = 0.1
-"""Of the way; a validation loss tells neighbours nearer than that apart by chance alone."""
+"""Between shares; a validation loss tells nearer neighbours apart by chance alone."""
 
 _LEAST = 1e-12
 """Probability: a logarithm of zero would be infinite."""
@@ -28,12 +27,12 @@ Weights = Sequence[np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A place on the line.
+    """A point on the line.
 
     Attributes:
-        share: of the way from the start to the end, in [0, 1].
-        validation_loss: there, at the best temperature.
-        validation_accuracy: there.
+        share: of the trained weights, in [0, 1].
+        validation_loss: at the best temperature.
+        validation_accuracy: in [0, 1].
     """
 
     share: float
@@ -48,27 +47,26 @@ def best_on_line(
     label: np.ndarray,
     at_end: np.ndarray,
 ) -> tuple[list[np.ndarray], np.ndarray, list[Point]]:
-    """Walk from the end towards the start while validation loss falls.
+    """Move from the trained weights towards the initial ones while the validation loss falls.
 
     Args:
-        start: weights before learning.
-        end: those after it, of the same shapes.
-        judge: gives what a network of these weights says of the validation pictures, float64
-            (M, K).
-        label: of these, int (M,).
-        at_end: what `judge` gives for `end`.
+        start: the initial weights.
+        end: the trained weights, of the same shapes.
+        judge: gives the validation probabilities of a network with given weights, float64 (M, K).
+        label: of the validation pictures, int (M,).
+        at_end: the probabilities for `end`.
 
     Returns:
-        The best weights, what they say of the validation pictures, and every place that was
-        tried, the end first.
+        The best weights, their validation probabilities, and every point that was tried, `end`
+        first.
     """
     points: list[Point] = []
     best: tuple[list[np.ndarray], np.ndarray] | None = None
     for step in range(round(1 / STEP)):
         share = round(1 - step * STEP, 6)
         weights = between(start, end, share)
-        found = judge(weights) if step else at_end
-        judged = at_best_temperature(found, label)
+        probability = judge(weights) if step else at_end
+        judged = at_best_temperature(probability, label)
         points.append(
             Point(
                 share=share,
@@ -78,7 +76,7 @@ def best_on_line(
         )
         if best is not None and points[-1].validation_loss >= points[-2].validation_loss:
             break
-        best = weights, found
+        best = weights, probability
     assert best is not None
     return *best, points
 
@@ -86,7 +84,7 @@ def best_on_line(
 def mean_of_logits(
     first: np.ndarray, second: np.ndarray, label: np.ndarray
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """The mean of what two networks say, each at its best temperature.
+    """The mean of the logits of two networks, each at its best temperature.
 
     Args:
         first: probabilities of held-out pictures, float64 (M, K).
@@ -94,8 +92,7 @@ def mean_of_logits(
         label: of these pictures, int (M,).
 
     Returns:
-        The probabilities of the mean of both logits, and what the logits of each were multiplied
-        by before they were added.
+        The probabilities of the mean, and the factor of the logits of each network.
     """
     shares = (0.5 / best_temperature(first, label), 0.5 / best_temperature(second, label))
     logit = sum(
@@ -106,9 +103,9 @@ def mean_of_logits(
 
 
 def between(start: Weights, end: Weights, share: float) -> list[np.ndarray]:
-    """Weights that are `share` of the way from the start to the end, each in its dtype.
+    """Interpolated weights, each in its dtype: `share` of the end, the rest of the start.
 
-    What did not move stays as it is, to the bit.
+    Weights that did not change stay the same, to the bit.
     """
     return [
         last
@@ -118,6 +115,6 @@ def between(start: Weights, end: Weights, share: float) -> list[np.ndarray]:
     ]
 
 
-def kept_point(points: Sequence[Point]) -> Point:
-    """The place whose weights were taken."""
+def best_point(points: Sequence[Point]) -> Point:
+    """The point of the lowest validation loss, whose weights are used."""
     return min(points, key=lambda point: point.validation_loss)

@@ -11,6 +11,7 @@ import json
 import tomllib
 import types
 import typing
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -183,6 +184,11 @@ class Recipe:
     def needs_keras(self) -> bool:
         """Whether a stage takes gradient steps."""
         return any(stage.optimizer != LOGISTIC for stage in self.stages)
+
+    @property
+    def train_froms(self) -> list[str | int | float]:
+        """Where the stages start to learn, each named once."""
+        return list(dict.fromkeys(stage.train_from for stage in self.stages))
 
 
 def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -375,13 +381,32 @@ def utf8_text(path: Path) -> str:
 
 def _parse(text: str, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{name} is not valid TOML: {error}.") from error
+    model = table.get("model")
+    if isinstance(model, dict) and "looks" in model:
+        key, value = _renamed("looks", model.pop("looks"))
+        model.setdefault(key, value)
+    return table
+
+
+def _renamed(key: str, value: Any) -> tuple[str, Any]:
+    """A setting of an older pawsure by its name of today, with a warning."""
+    section, dot, name = key.rpartition(".")
+    if name != "looks" or section not in ("", "model"):
+        return key, value
+    warnings.warn(
+        "The recipe key 'looks' is now 'tta': write tta = true for looks = 2.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return f"{section}{dot}tta", value == 2 if value in (1, 2) else value
 
 
 def _override(table: dict[str, Any], key: str, value: Any, title: str) -> None:
     """Set one dotted key in a raw table."""
+    key, value = _renamed(key, value)
     section, _, rest = key.partition(".")
     stage_names = [stage.get("name") for stage in table.get("stages", [])]
     if section in ("stage", "stages"):

@@ -1,7 +1,7 @@
-"""One stage of training, in Keras: a part of the network learns from stored rows.
+"""One stage of training, in Keras: part of the network is trained on stored features.
 
-The loop is written out, with Keras's `train_on_batch` for the step, so that it can be read,
-stopped after any epoch and gone on with to the same bits, on any backend.
+The loop is explicit, with Keras's `train_on_batch` for the step, so that it can be read, stopped
+after any epoch and resumed to the same bits, on any backend.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True, kw_only=True)
 class StageData:
-    """What a stage learns from and is judged by.
+    """Training and validation data of a stage.
 
     Attributes:
-        train_rows: inputs of the part, by picture; a function of the epoch, because each
-            epoch may see other views of the same pictures.
+        train_inputs: of the part, by picture; a function of the epoch, because each epoch may
+            see other views of the same pictures.
         train_targets: of the same pictures in the same views: float (N, K), rows sum to 1.
-        validation_rows: the same of pictures that nothing is learned from.
+        validation_inputs: of the validation pictures.
         validation_labels: int (M,), in [0, K).
     """
 
-    train_rows: Callable[[int], Rows]
+    train_inputs: Callable[[int], Rows]
     train_targets: Callable[[int], Rows]
-    validation_rows: Rows
+    validation_inputs: Rows
     validation_labels: np.ndarray
 
 
@@ -56,16 +56,16 @@ def train_stage(
     on_epoch: Callable[[list[dict[str, Any]]], None] = lambda rows: None,
     progress: Progress = NO_PROGRESS,
 ) -> StageState:
-    """Train a part of the network and leave the weights that the stage keeps in it.
+    """Train part of the network; it ends with the weights that the stage keeps.
 
     Args:
-        part: rows to logits; what learns in it is marked by `layer.trainable`.
-        stage: how.
-        data: from what.
+        part: inputs to logits; `layer.trainable` marks the layers to train.
+        stage: how to train.
+        data: of the stage.
         is_sigmoid: the logits are one column, for the second of two labels.
         seed: of the run, and the stage's number; they decide the order of pictures.
-        checkpoint: where to keep the state after each epoch, and to go on from if it is there.
-        on_epoch: told the history so far after each epoch.
+        checkpoint: where to save the state after each epoch; resumed from if it exists.
+        on_epoch: given the history so far after each epoch.
         progress: told of every picture.
 
     Returns:
@@ -80,16 +80,16 @@ def train_stage(
         started = time.perf_counter()
         row = _train_epoch(part, stage, data, is_sigmoid, (*seed, state.epochs_done), progress)
         with averaged_weights(part, stage):
-            found = predict_probabilities(part, data.validation_rows, is_sigmoid=is_sigmoid)
-            held_out = _judged(found, stage, data)
-            row["validation_loss"] = log_loss(held_out, data.validation_labels)
-            row["validation_accuracy"] = accuracy(held_out, data.validation_labels)
+            probability = predict_probabilities(part, data.validation_inputs, is_sigmoid=is_sigmoid)
+            judged = _judged(probability, stage, data)
+            row["validation_loss"] = log_loss(judged, data.validation_labels)
+            row["validation_accuracy"] = accuracy(judged, data.validation_labels)
             row["seconds"] = round(time.perf_counter() - started, 3)
             is_best = row["validation_loss"] < state.best_loss
             if is_best or stage.keep == "last":
                 state.kept = part.get_weights()
-                state.kept_probability = found
-        state.validation.append(held_out.astype(np.float32))
+                state.kept_probability = probability
+        state.validation.append(judged.astype(np.float32))
         _advance(state, part, row)
         if checkpoint:
             save_state(state, checkpoint)
@@ -98,29 +98,29 @@ def train_stage(
     return state
 
 
-def _judged(found: np.ndarray, stage: Stage, data: StageData) -> np.ndarray:
-    """Probabilities of the validation pictures that an epoch is judged by: float64 (M, K).
+def _judged(probability: np.ndarray, stage: Stage, data: StageData) -> np.ndarray:
+    """The validation probabilities that an epoch is judged by: float64 (M, K).
 
-    Where targets are softened, at their best temperature: such a network is less sure than it
-    is right, the more so the longer it learns, until it is calibrated at the end of the run.
+    If targets are softened, at the best temperature: such a network is underconfident, the more
+    so the longer it is trained, until it is calibrated at the end of the run.
     """
     if not stage.softens_targets:
-        return found
-    return at_best_temperature(found, data.validation_labels)
+        return probability
+    return at_best_temperature(probability, data.validation_labels)
 
 
-def predict_probabilities(part: keras.Model, rows: Rows, *, is_sigmoid: bool) -> np.ndarray:
-    """Probabilities of a part for all rows.
+def predict_probabilities(part: keras.Model, inputs: Rows, *, is_sigmoid: bool) -> np.ndarray:
+    """Probabilities of a part for all inputs.
 
     Returns:
         float64 (N, K), rows sum to 1.
     """
-    batch = min(EVALUATION_BATCH, len(rows))
+    size = min(EVALUATION_BATCH, len(inputs))
     logits = [
-        keras.ops.convert_to_numpy(part.predict_on_batch(_floats(rows, start, batch)))
-        for start in range(0, len(rows), batch)
+        keras.ops.convert_to_numpy(part.predict_on_batch(_full_batch(inputs, start, size)))
+        for start in range(0, len(inputs), size)
     ]
-    return probabilities_of(np.concatenate(logits)[: len(rows)], is_sigmoid=is_sigmoid)
+    return probabilities_of(np.concatenate(logits)[: len(inputs)], is_sigmoid=is_sigmoid)
 
 
 def probabilities_of(logits: np.ndarray, *, is_sigmoid: bool) -> np.ndarray:
@@ -131,11 +131,11 @@ def probabilities_of(logits: np.ndarray, *, is_sigmoid: bool) -> np.ndarray:
     return softmax(logits)
 
 
-def _floats(rows: Rows, start: int, batch: int) -> np.ndarray:
-    """A batch of rows; the last is filled up, since Keras traces anew for another size."""
-    found = np.asarray(rows[slice(start, start + batch)], dtype=np.float32)
-    missing = batch - len(found)
-    return np.concatenate([found, np.repeat(found[-1:], missing, axis=0)]) if missing else found
+def _full_batch(inputs: Rows, start: int, size: int) -> np.ndarray:
+    """A batch of inputs; the last is padded, because Keras traces again for another size."""
+    batch = np.asarray(inputs[slice(start, start + size)], dtype=np.float32)
+    missing = size - len(batch)
+    return np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]) if missing else batch
 
 
 def _compile(part: keras.Model, stage: Stage, is_sigmoid: bool) -> None:
@@ -176,24 +176,24 @@ def _train_epoch(
 ) -> dict[str, Any]:
     """One pass over the training pictures."""
     epoch = seed[-1]
-    rows, wanted = data.train_rows(epoch), data.train_targets(epoch)
+    every_input, every_target = data.train_inputs(epoch), data.train_targets(epoch)
     rng = np.random.default_rng(seed)
-    order = _whole_batches(rng.permutation(len(rows)), stage.batch_size)
+    order = _whole_batches(rng.permutation(len(every_input)), stage.batch_size)
     starts = range(0, len(order), stage.batch_size)
     sums = np.zeros(3)
     progress.start(f"{stage.name} {epoch + 1}/{stage.epochs}", len(order))
     for number, start in enumerate(starts):
-        picked = order[start : start + stage.batch_size]
+        batch = order[start : start + stage.batch_size]
         step = epoch * len(starts) + number
         rate = learning_rate_at(stage, step, stage.epochs * len(starts))
         part.optimizer.learning_rate.assign(rate)
-        inputs = np.asarray(rows[picked], dtype=np.float32)
-        targets = _targets(wanted[picked], is_sigmoid)
+        inputs = np.asarray(every_input[batch], dtype=np.float32)
+        targets = _targets(every_target[batch], is_sigmoid)
         if stage.mixup:
             inputs, targets = _mixed(inputs, targets, stage.mixup, rng)
         means = part.train_on_batch(inputs, targets, return_dict=True)
-        sums += len(picked) * np.array([float(means["loss"]), float(means["accuracy"]), 1.0])
-        progress.advance(len(picked))
+        sums += len(batch) * np.array([float(means["loss"]), float(means["accuracy"]), 1.0])
+        progress.advance(len(batch))
     progress.finish()
     return {
         "epoch": epoch + 1,
@@ -204,10 +204,10 @@ def _train_epoch(
 
 
 def _whole_batches(order: np.ndarray, size: int) -> np.ndarray:
-    """The order without its last, smaller batch: other pictures miss their turn each epoch.
+    """The order without its last, smaller batch; each epoch leaves out other pictures.
 
     A step on five pictures would weigh as much as one on 32, also in the statistics of
-    BatchNormalization, and Keras would trace the network once more for their sake.
+    BatchNormalization, and Keras would trace the network once more for it.
     """
     return order[: len(order) // size * size or len(order)]
 
@@ -215,7 +215,7 @@ def _whole_batches(order: np.ndarray, size: int) -> np.ndarray:
 def _mixed(
     inputs: np.ndarray, targets: np.ndarray, alpha: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each row blended with another of its batch, and their targets with them.
+    """Mixup: each input blended with another of its batch, and their targets too.
 
     Source: Zhang et al. 2018, arXiv:1710.09412, with one share for the batch; on features
     it is manifold mixup (Verma et al. 2019, arXiv:1806.05236).
@@ -228,13 +228,13 @@ def _mixed(
     )
 
 
-def _targets(wanted: np.ndarray, is_sigmoid: bool) -> np.ndarray:
-    """What the network should say; the second label's column alone for a sigmoid head."""
-    return np.asarray(wanted[:, 1:] if is_sigmoid else wanted, dtype=np.float32)
+def _targets(targets: np.ndarray, is_sigmoid: bool) -> np.ndarray:
+    """The targets of a batch; for a sigmoid head only the column of the second label."""
+    return np.asarray(targets[:, 1:] if is_sigmoid else targets, dtype=np.float32)
 
 
 def _advance(state: StageState, part: keras.Model, row: dict[str, Any]) -> None:
-    """Take the epoch that has just ended into the state."""
+    """Add a finished epoch to the state."""
     state.epochs_done += 1
     state.history.append(row)
     state.weights = [copy_of(variable) for variable in _resumable(part)]
@@ -242,7 +242,7 @@ def _advance(state: StageState, part: keras.Model, row: dict[str, Any]) -> None:
 
 
 def _restore(part: keras.Model, state: StageState) -> None:
-    """Put a state that was kept back into the part."""
+    """Load a saved state into the part."""
     if not state.epochs_done:
         return
     for variable, value in zip(_resumable(part), state.weights, strict=True):
@@ -252,7 +252,7 @@ def _restore(part: keras.Model, state: StageState) -> None:
 
 
 def _resumable(part: keras.Model) -> list[keras.Variable]:
-    """The weights, and the seeds from which dropout draws next."""
+    """The weights, and the states of the random generators of dropout."""
     seeds = [
         generator.state
         for layer in part._flatten_layers(include_self=False)
@@ -262,7 +262,7 @@ def _resumable(part: keras.Model) -> list[keras.Variable]:
 
 
 def _out_of_patience(stage: Stage, state: StageState) -> bool:
-    """Whether the last `patience` epochs brought no lower validation loss."""
+    """Whether the last `patience` epochs did not lower the validation loss."""
     losses = [row["validation_loss"] for row in state.history]
     if not stage.patience or len(losses) <= stage.patience:
         return False

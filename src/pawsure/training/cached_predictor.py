@@ -1,10 +1,9 @@
-"""A model file that goes on from what its network is known to make of pictures.
+"""A model file that answers from cached outputs of its network.
 
-The file is a network with the nodes of trust behind it. What these take from the network is two
-tensors of a few numbers a picture; where they are known, the answers of the file are those of its
-own last nodes to them, and nothing is decoded or run again. That the two halves are the whole is
-held by the bytes of all nodes and constants (`pawsure.training.seen`), and by running the whole
-file on some of the pictures.
+A model file is a network followed by the nodes of trust, which read two small tensors of it. If
+these are known for a picture, the file's own last nodes compute its answer, and the picture is not
+decoded or run again. That both halves make the whole is checked by the bytes of all nodes and
+constants (`pawsure.training.cached_outputs`), and by running the whole file on some pictures.
 """
 
 from __future__ import annotations
@@ -24,19 +23,18 @@ from pawsure.model.predictor import PredictedBatch, Predictor
 from pawsure.onnx_runtime import one_thread_session
 
 BETWEEN = ("logit", "embedding")
-"""The tensors between the network and the nodes of trust: all that these take from it."""
+"""The tensors that the nodes of trust read from the network."""
 
 WHOLE_TOLERANCE = 1e-4
 """The same nodes in one session and in two: measured differences stay below 1e-6."""
 
-
 FAMILIARITY_TOLERANCE = 0.01
-"""Of the mean over pictures: a share of pictures may jump where two of them are all but alike."""
+"""Of the mean over pictures: of one picture it may jump where two pictures are almost alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resumed:
-    """What a model file puts out for N pictures, without maps; all float32.
+class CachedAnswers:
+    """Outputs of a model file for N pictures, without maps; all float32.
 
     Attributes:
         probability: (N, K).
@@ -50,58 +48,57 @@ class Resumed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResumedBatch:
-    """A series of pictures as `PredictedBatch` is a part of one; all could be read."""
+class CachedBatch:
+    """Like `PredictedBatch`; all pictures could be read."""
 
     indices: np.ndarray
-    outputs: Resumed
+    outputs: CachedAnswers
     problems: tuple[tuple[int, str], ...] = ()
 
 
-class Known(Protocol):
-    """What a network makes of some pictures of a catalog."""
+class KnownOutputs(Protocol):
+    """Outputs of a network for some pictures of a catalog."""
 
-    def __call__(self, rows: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-        """The tensors `BETWEEN` for rows of the catalog, int (N,)."""
+    def __call__(self, indices: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
+        """The tensors `BETWEEN` for pictures of the catalog, int (N,)."""
 
-    def has(self, rows: np.ndarray, /) -> bool:
+    def has(self, indices: np.ndarray, /) -> bool:
         """Whether they are known for all of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredOutputs:
-    """What a head makes of features that are stored, where only a head was learned.
+    """Outputs of a head on stored features, if only a head was trained.
 
-    How far that is from what the file makes of pixels is known: all validation pictures are
-    compared, see `pawsure.training.handover.check_against_stored`.
+    `pawsure.training.parity_checks.check_against_stored` compares them with the file.
 
     Attributes:
-        outputs: gives logits (N, K) and embeddings (N, F) of rows.
-        rows: of the catalog, int (M,), those that it may be asked for.
+        outputs: gives logits (N, K) and embeddings (N, F) of pictures of the catalog.
+        indices: int (M,), the pictures that it may be asked for.
     """
 
     outputs: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    rows: np.ndarray
+    indices: np.ndarray
 
-    def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits and embeddings of pictures."""
-        return self.outputs(rows)
+        return self.outputs(indices)
 
-    def has(self, rows: np.ndarray) -> bool:
+    def has(self, indices: np.ndarray) -> bool:
         """Whether it may be asked for all of these."""
-        return bool(np.isin(rows, self.rows).all())
+        return bool(np.isin(indices, self.indices).all())
 
 
-class ResumedFile:
-    """A model file that answers for pictures that its network has seen without looking again.
+class CachedPredictor:
+    """A model file that does not run its network again on pictures whose outputs are known.
 
     Args:
         predictor: the file.
         written: its graph.
-        known: what its network made of pictures.
+        known: outputs of its network.
     """
 
-    def __init__(self, predictor: Predictor, written: onnx.ModelProto, known: Known) -> None:
+    def __init__(self, predictor: Predictor, written: onnx.ModelProto, known: KnownOutputs) -> None:
         self.predictor = predictor
         self._known = known
         tail = _nodes_behind(written, BETWEEN)
@@ -115,45 +112,45 @@ class ResumedFile:
         return self.predictor.labels
 
     def outcomes(self, probability: np.ndarray, familiarity: np.ndarray | None) -> np.ndarray:
-        """As `Predictor.outcomes`: what to act on, by the thresholds of the file."""
+        """As `Predictor.outcomes`."""
         return self.predictor.outcomes(probability, familiarity)
 
     def predict_series(
         self, read: Callable[[int], bytes], indices: np.ndarray
-    ) -> Iterable[PredictedBatch | ResumedBatch]:
-        """As `Predictor.predict_series`; pictures are run where one of them was not seen.
+    ) -> Iterable[PredictedBatch | CachedBatch]:
+        """As `Predictor.predict_series`; runs all if the outputs of one are not known.
 
         Args:
             read: gives the bytes of a picture.
-            indices: int (N,), rows of the catalog.
+            indices: int (N,), pictures of the catalog.
         """
         if self._known.has(indices):
-            return self._resumed(indices)
+            return self._cached(indices)
         return self.predictor.predict_series(read, indices)
 
-    def _resumed(self, indices: np.ndarray) -> Iterator[ResumedBatch]:
+    def _cached(self, indices: np.ndarray) -> Iterator[CachedBatch]:
         values = dict(zip(BETWEEN, self._known(indices), strict=True))
         given = {name: value for name, value in values.items() if name in self._inputs}
         found = dict(zip(self._names, self._session.run(self._names, given), strict=True))
-        outputs = Resumed(
+        outputs = CachedAnswers(
             probability=found["probability"],
             logit=values["logit"],
             familiarity=found.get("familiarity"),
         )
-        yield ResumedBatch(indices=indices, outputs=outputs)
+        yield CachedBatch(indices=indices, outputs=outputs)
 
     def check(self, read: Callable[[int], bytes], some: np.ndarray) -> ParityReport:
-        """Compare with the whole file, from the bytes of pictures that were seen on.
+        """Compare with the whole file on pictures whose outputs are known.
 
         Args:
             read: gives the bytes of a picture.
-            some: int (N,), rows of the catalog.
+            some: int (N,), pictures of the catalog.
 
         Raises:
             ParityError: they disagree.
         """
         whole = [batch.outputs for batch in self.predictor.predict_series(read, some)]
-        (batch,) = self._resumed(some)
+        (batch,) = self._cached(some)
         halves = batch.outputs
         if halves.familiarity is not None:
             found = np.concatenate([each.familiarity for each in whole if len(each)])
@@ -174,7 +171,7 @@ class ResumedFile:
 
 
 def _nodes_behind(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
-    """What a graph makes of some of its tensors: `probability`, and `familiarity` if it has it."""
+    """The nodes from some tensors to `probability`, and to `familiarity` if there is one."""
     names = set(names)
     model = copy_of(model)
     graph = model.graph

@@ -1,15 +1,15 @@
-"""The same network, written so that a processor trains it faster.
+"""Fused layers: the same network with fewer operations, which trains faster on a CPU.
 
-Keras writes a convolution and a BatchNormalization as some dozen operations, and each of them
-reads and writes the whole feature map. Where the layers allow it, `lean` says the same with
-fewer, at the same variables: a step with it learns what a step without it would.
+Keras computes a convolution and a BatchNormalization by a dozen operations, and each reads and
+writes the whole feature map. `fused` replaces them, where the layers allow it, by fewer operations
+on the same variables, so a training step changes the variables in the same way.
 
     1×1 convolution                     a matrix product
     convolution, frozen normalisation   one convolution with scaled kernels
-    BatchNormalization that learns      TensorFlow's fused operation
+    trainable BatchNormalization        TensorFlow's fused operation
 
-The first two are written in `keras.ops` and run on any backend; the last only where TensorFlow
-is the backend. Figures are in docs/results.
+The first two use `keras.ops` and run on any backend, the last on TensorFlow only. Figures:
+docs/results.
 """
 
 from __future__ import annotations
@@ -23,25 +23,24 @@ from pawsure.network.graph import calls_in_order
 ops = keras.ops
 
 
-def lean(model: keras.Model) -> keras.Model:
-    """A model with the same variables and the same results, and fewer passes over memory.
+def fused(model: keras.Model) -> keras.Model:
+    """A model with the same variables and results, and fewer passes over memory.
 
-    Call it when `layer.trainable` is set for good: a BatchNormalization that is frozen becomes
-    part of the convolution before it.
+    Set `layer.trainable` before: a frozen BatchNormalization becomes part of the convolution
+    before it.
 
     Args:
         model: a functional model, NHWC.
 
     Returns:
-        A new model; its layers hold those of the given one, so what it learns they know.
-        Results differ by rounding only.
+        A new model that shares its variables with the given one. Results differ by rounding only.
     """
     norm_of = _frozen_norms(model)
     folded = set(norm_of.values())
 
     def replacement(layer: keras.layers.Layer) -> keras.layers.Layer:
         if layer.name in folded:
-            return _Passed(name=f"{layer.name}_folded")
+            return _Identity(name=f"{layer.name}_folded")
         if layer.name in norm_of:
             return _Scaled(layer, model.get_layer(norm_of[layer.name]))
         if _is_pointwise(layer):
@@ -53,26 +52,26 @@ def lean(model: keras.Model) -> keras.Model:
     return keras.models.clone_model(model, clone_function=replacement)
 
 
-class _Passed(keras.layers.Layer):
-    """Stands where a layer was whose work another one does."""
+class _Identity(keras.layers.Layer):
+    """Takes the place of a layer that was folded into another one."""
 
-    def call(self, rows: Any, training: Any = None, mask: Any = None) -> Any:
-        return rows
+    def call(self, batch: Any, training: Any = None, mask: Any = None) -> Any:
+        return batch
 
 
 class _Scaled(keras.layers.Layer):
     """A convolution with the frozen BatchNormalization behind it, if there is one.
 
-    With scale s = gamma / sqrt(variance + epsilon), which stands still, s · (kernel ∗ x) is
+    With the constant scale s = gamma / sqrt(variance + epsilon), s · (kernel ∗ x) is
     (s · kernel) ∗ x: a kernel is a thousand times smaller than a feature map.
     """
 
     def __init__(self, conv: keras.layers.Layer, norm: keras.layers.Layer | None) -> None:
-        super().__init__(name=f"{conv.name}_lean")
+        super().__init__(name=f"{conv.name}_fused")
         self.conv = conv
         self.norm = norm
 
-    def call(self, rows: Any) -> Any:
+    def call(self, batch: Any) -> Any:
         conv = self.conv
         is_depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
         kernel, bias = conv.kernel, conv.bias if conv.use_bias else None
@@ -82,35 +81,35 @@ class _Scaled(keras.layers.Layer):
             kernel = kernel * per_channel
             bias = shift if bias is None else bias * scale + shift
         if is_depthwise:
-            found = ops.depthwise_conv(rows, kernel, conv.strides, conv.padding)
+            found = ops.depthwise_conv(batch, kernel, conv.strides, conv.padding)
         elif _is_pointwise(conv):
-            found = _matrix_product(rows, kernel)
+            found = _matrix_product(batch, kernel)
         else:
-            found = ops.conv(rows, kernel, conv.strides, conv.padding)
+            found = ops.conv(batch, kernel, conv.strides, conv.padding)
         return found if bias is None else found + bias
 
 
 class _FusedBatchNorm(keras.layers.Layer):
-    """BatchNormalization that learns, in one operation.
+    """A trainable BatchNormalization, in one operation.
 
     TensorFlow's operation returns the variance as an estimate of the population's (divided
     by n - 1); Keras keeps that of the batch (divided by n), and so does this layer.
     """
 
     def __init__(self, norm: keras.layers.BatchNormalization) -> None:
-        super().__init__(name=f"{norm.name}_lean")
+        super().__init__(name=f"{norm.name}_fused")
         self.norm = norm
 
-    def call(self, rows: Any, training: Any = None, mask: Any = None) -> Any:
+    def call(self, batch: Any, training: Any = None, mask: Any = None) -> Any:
         norm = self.norm
         if not training:
-            return norm(rows, training=False)
+            return norm(batch, training=False)
         from pawsure.network.framework import tensorflow as tf
 
         normalised, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            rows, norm.gamma, norm.beta, epsilon=norm.epsilon, is_training=True
+            batch, norm.gamma, norm.beta, epsilon=norm.epsilon, is_training=True
         )
-        count = ops.cast(ops.size(rows) // rows.shape[-1], "float32")
+        count = ops.cast(ops.size(batch) // batch.shape[-1], "float32")
         keep = norm.momentum
         norm.moving_mean.assign(norm.moving_mean * keep + mean * (1.0 - keep))
         of_batch = variance * ((count - 1.0) / count)
@@ -118,10 +117,10 @@ class _FusedBatchNorm(keras.layers.Layer):
         return normalised
 
 
-def _matrix_product(rows: Any, kernel: Any) -> Any:
+def _matrix_product(batch: Any, kernel: Any) -> Any:
     """A 1×1 convolution: (N, h, w, C) by (1, 1, C, D) to (N, h, w, D)."""
-    _, height, width, channels = rows.shape
-    flat = ops.reshape(rows, (-1, channels))
+    _, height, width, channels = batch.shape
+    flat = ops.reshape(batch, (-1, channels))
     found = ops.matmul(flat, ops.reshape(kernel, kernel.shape[2:]))
     return ops.reshape(found, (-1, height, width, kernel.shape[-1]))
 
@@ -138,7 +137,7 @@ def _affine(norm: keras.layers.BatchNormalization) -> tuple[Any, Any]:
 def _frozen_norms(model: keras.Model) -> dict[str, str]:
     """The frozen BatchNormalization behind each convolution, by their names.
 
-    Only where nothing else looks at what the convolution makes.
+    Only where nothing else reads the output of the convolution.
     """
     calls = calls_in_order(model)
     readers = Counter(id(tensor) for call in calls for tensor in call.inputs)
@@ -156,7 +155,7 @@ def _frozen_norms(model: keras.Model) -> dict[str, str]:
 
 
 def _is_foldable(layer: Any) -> bool:
-    """Whether a layer is a convolution that `_Scaled` can take over."""
+    """Whether `_Scaled` can replace a layer."""
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
     return (
         type(layer) in kinds
@@ -179,7 +178,7 @@ def _is_pointwise(layer: Any) -> bool:
 
 
 def _is_fusible(layer: Any) -> bool:
-    """Whether TensorFlow's fused operation says what a BatchNormalization does."""
+    """Whether TensorFlow's fused operation computes the same as a BatchNormalization."""
     return (
         isinstance(layer, keras.layers.BatchNormalization)
         and keras.backend.backend() == "tensorflow"

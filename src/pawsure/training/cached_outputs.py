@@ -1,13 +1,12 @@
-"""What the network of a model file makes of pictures: each is decoded and run once in a run.
+"""Outputs of a trained network, kept so that a run decodes and runs each picture once.
 
-Trust is fitted on what the network says of pictures, before there is a model file; then the file
-is held against what learned, measured and diagnosed, on many of the same pictures. The file is
-that network, to the byte, with the nodes of trust behind it, and goes on from what the network was
-seen to put out: see `pawsure.training.resumed`.
+Trust is fitted on outputs of the network before there is a model file. The file is then checked,
+measured and diagnosed on many of the same pictures. It is that network, to the byte, followed by
+the nodes of trust, so its answers are computed from the kept outputs: see
+`pawsure.training.cached_predictor`.
 
-What was learned from the features at a cut, with nothing changed before it, goes on from there as
-well: for training pictures these are stored, for validation pictures the run has most often just
-computed them.
+If nothing before a cut was trained, the network continues from the features at the cut: those of
+training pictures are stored, those of validation pictures were usually just computed.
 """
 
 from __future__ import annotations
@@ -30,41 +29,41 @@ from pawsure.graph.prune import copy_of, drop_unneeded
 from pawsure.model.predictor import BATCH_SIZE, Predictor
 from pawsure.onnx_runtime import one_thread_session
 from pawsure.progress import NO_PROGRESS, Progress
-from pawsure.training.resumed import BETWEEN, ResumedFile
-from pawsure.training.rows import refuse_losses
+from pawsure.training.cached_predictor import BETWEEN, CachedPredictor
+from pawsure.training.inputs import refuse_losses
 
 WHOLE_CHECKS = 32
 """Pictures that are also sent through the whole file."""
 
-Given = tuple[dict[int, str], dict[str, np.ndarray]]
-"""Reasons by row of pictures that can't be read; else what goes into a graph, by name."""
+Inputs = tuple[dict[int, str], dict[str, np.ndarray]]
+"""Reasons by index of pictures that can't be read, and else the inputs of a graph by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Front:
-    """A frozen part of a network, and what it made of pictures.
+    """The frozen layers of a network, with their known features.
 
     Attributes:
         graph: from pixels to the output.
-        output: its name, which is that of the layer behind which learning started.
-        rows: of the catalog, int (M,), pictures of which it is known what it makes of them.
-        known: gives for rows of these the output, float32 (N, h, w, F); from any thread.
+        output: its name, which is that of the cut.
+        indices: int (M,), pictures of the catalog whose features are known.
+        known: gives the features of some of these, float32 (N, h, w, F); from any thread.
     """
 
     graph: onnx.ModelProto
     output: str
-    rows: np.ndarray
+    indices: np.ndarray
     known: Callable[[np.ndarray], np.ndarray]
 
 
-class Seen:
-    """The network of a graph, and what it made of the pictures that it was asked for.
+class CachedOutputs:
+    """Logits and embeddings of a network, computed when they are first asked for.
 
     Args:
         graph: of `attach_head`, without trust; left as it is.
         catalog: where the pictures are.
         size_px: of the pictures that it takes.
-        front: a frozen part of it, if there is one that nothing changed.
+        front: its frozen layers, if there are any.
         progress: told of every picture.
     """
 
@@ -81,19 +80,19 @@ class Seen:
         self._network = _up_to(graph, BETWEEN)
         self._front = front
         self._tail = None if front is None else _behind(self._network, front)
-        self._known_rows: set[int] = set()
+        self._known: set[int] = set()
         if front is not None and self._tail is not None:
-            self._known_rows.update(front.rows.tolist())
+            self._known.update(front.indices.tolist())
         self._size_px = size_px
         self._progress = progress
         self._place: dict[int, int] = {}
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the network makes of pictures; those that it has not seen yet are run.
+    def __call__(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The outputs for pictures; those that are not known yet are computed.
 
         Args:
-            rows: of the catalog, int (N,).
+            indices: of the catalog, int (N,).
 
         Returns:
             Logits (N, K) and embeddings (N, F), float32.
@@ -101,71 +100,67 @@ class Seen:
         Raises:
             DataError: one can't be read any more.
         """
-        self._run([row for row in rows.tolist() if row not in self._place])
+        self._run([index for index in indices.tolist() if index not in self._place])
         if len(self._parts) > 1:
             logits, embeddings = zip(*self._parts, strict=True)
             self._parts = [(np.concatenate(logits), np.concatenate(embeddings))]
-        places = [self._place[row] for row in rows.tolist()]
+        places = [self._place[index] for index in indices.tolist()]
         logit, embedding = self._parts[0]
         return logit[places], embedding[places]
 
-    def has(self, rows: np.ndarray) -> bool:
-        """Whether all of these pictures were run."""
-        return all(row in self._place for row in rows.tolist())
+    def has(self, indices: np.ndarray) -> bool:
+        """Whether the outputs of all of these pictures are known."""
+        return all(index in self._place for index in indices.tolist())
 
-    def _run(self, rows: list[int]) -> None:
-        """Run pictures from where on it is needed, those of a kind together."""
-        from_cut = [row for row in rows if row in self._known_rows]
-        from_pixels = [row for row in rows if row not in self._known_rows]
+    def _run(self, indices: list[int]) -> None:
+        """Compute outputs, from the cut where the features there are known, else from pixels."""
+        from_cut = [index for index in indices if index in self._known]
+        from_pixels = [index for index in indices if index not in self._known]
         if from_cut:
             assert self._front is not None and self._tail is not None
             known = self._front.known
-            self._add(
-                from_cut,
-                self._tail,
-                lambda some: ({}, {"stored": known(np.array(some))}),
-            )
+            self._add(from_cut, self._tail, lambda some: ({}, {"stored": known(np.array(some))}))
         if from_pixels:
             self._add(from_pixels, self._network, self._decoded)
 
-    def _decoded(self, rows: list[int]) -> Given:
-        batch = load_batch(self.catalog.read, rows, size_px=self._size_px)
+    def _decoded(self, indices: list[int]) -> Inputs:
+        batch = load_batch(self.catalog.read, indices, size_px=self._size_px)
         return dict(batch.problems), {"image": batch.pictures}
 
     def _add(
-        self, rows: list[int], graph: onnx.ModelProto, given: Callable[[list[int]], Given]
+        self, indices: list[int], graph: onnx.ModelProto, inputs_of: Callable[[list[int]], Inputs]
     ) -> None:
-        """Run a graph, a batch a core, and keep what it puts out."""
+        """Run a graph, a batch a core, and keep its outputs."""
         session = one_thread_session(graph.SerializeToString())
 
         def run(some: list[int]) -> tuple[dict[int, str], list[np.ndarray]]:
-            problems, inputs = given(some)
+            problems, inputs = inputs_of(some)
             return problems, [] if problems else session.run(list(BETWEEN), inputs)
 
-        batches = [rows[at : at + BATCH_SIZE] for at in range(0, len(rows), BATCH_SIZE)]
+        batches = [indices[at : at + BATCH_SIZE] for at in range(0, len(indices), BATCH_SIZE)]
         workers = available_cores() + 1  # see `pawsure.model.predictor`
         problems: dict[int, str] = {}
-        found = []
-        self._progress.start("Running the trained network", len(rows))
+        outputs = []
+        self._progress.start("Running the trained network", len(indices))
         try:
             done = in_order(run, batches, workers=workers, ahead=2 * workers)
             for some, (failed, values) in zip(batches, done, strict=True):
                 problems |= failed
-                found.append(values)
+                outputs.append(values)
                 self._progress.advance(len(some))
         finally:
             self._progress.finish()
         refuse_losses(self.catalog, problems)
         first = len(self._place)
-        self._place |= {row: first + number for number, row in enumerate(rows)}
-        logit, embedding = map(np.concatenate, zip(*found, strict=True))
+        self._place |= {index: first + number for number, index in enumerate(indices)}
+        logit, embedding = map(np.concatenate, zip(*outputs, strict=True))
         self._parts.append((logit, embedding))
 
-    def of_file(self, path: Path) -> tuple[ResumedFile, ParityReport]:
-        """A written model file of this network with trust, that need not see pictures again.
+    def of_file(self, path: Path) -> tuple[CachedPredictor, ParityReport]:
+        """A written model file of this network with trust, answering from the known outputs.
 
         Returns:
-            The file, and how far its two halves are from the whole of it.
+            The file, and how far its two halves are from the whole.
 
         Raises:
             ParityError: it is of another network, or its halves are not the whole.
@@ -176,16 +171,16 @@ class Seen:
                 "The model file has another network than the one that trust was fitted on. "
                 "Nothing was written; this is a bug in pawsure, please report it with the recipe."
             )
-        file = ResumedFile(Predictor(path), written, self)
+        file = CachedPredictor(Predictor(path), written, self)
         every = self.catalog.where("validation")
         some = every[:: max(1, len(every) // WHOLE_CHECKS)][:WHOLE_CHECKS]
         return file, file.check(self.catalog.read, some)
 
 
 def _behind(network: onnx.ModelProto, front: Front) -> onnx.ModelProto | None:
-    """The part of a network that comes after a frozen one: float32 `front.output` to `BETWEEN`.
+    """The part of a network behind its frozen layers: float32 `front.output` to `BETWEEN`.
 
-    None where the network has not that part unchanged, or uses more of it than its output.
+    None if the network has other layers there, or reads more of them than their output.
     """
     cut = front.output
     if not any(cut in node.output for node in network.graph.node):
@@ -220,7 +215,7 @@ def _up_to(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
 
 
 def _constants_up_to(model: onnx.ModelProto, name: str) -> Counter[bytes]:
-    """What tells two frozen parts apart that were written by the same code: their constants."""
+    """The constants of frozen layers, which tell them apart if the same code wrote them."""
     graph = copy_of(model).graph
     drop_unneeded(graph, {name})
     return Counter(item.SerializeToString(deterministic=True) for item in graph.initializer)

@@ -1,6 +1,6 @@
-"""What a stage learns from, epoch by epoch: pictures, stored views, or changes made live.
+"""The inputs of a stage by epoch: stored features, stored views, or pictures augmented live.
 
-The same gives the targets of a stage that has a teacher: its answers to the same views.
+Also the targets of a stage with a teacher: its answers to the same views.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pawsure.progress import NO_PROGRESS, Progress
 from pawsure.training.recipe import Stage
 
 
-class TrainingRows:
-    """The training rows of a stage as a function of the epoch.
+class TrainingInputs:
+    """The training inputs of a stage as a function of the epoch.
 
     Args:
-        catalog: its training pictures are taken, in its order.
-        prefix: what is run on them.
-        output: of the prefix, that the stage is fed with.
+        catalog: its training pictures are used, in its order.
+        prefix: is run on them.
+        output: of the prefix, the input of the stage.
         stage: its augment, views and refresh decide.
         seed: of the run.
         progress: told when views are computed.
@@ -49,7 +49,7 @@ class TrainingRows:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="augment")
 
     def __call__(self, epoch: int) -> Rows:
-        """The rows of one epoch, computed first where they are not stored yet."""
+        """The inputs of one epoch; those that are not stored yet are computed."""
         if not self._stage.is_augmented:
             return self._stored(self._prefix, [ORIGINAL])[0]
         if self._stage.views:
@@ -57,7 +57,7 @@ class TrainingRows:
         return self._live(epoch)
 
     def _stored_views(self, epoch: int) -> Rows:
-        """The picture and the views whose turn it is; `refresh` epochs later others take it."""
+        """The picture and its current views; `refresh` epochs later there are new ones."""
         num_views, refresh = self._stage.views, self._stage.refresh
         first = epoch // refresh * num_views if refresh else 0
         views = [ORIGINAL] + [
@@ -67,7 +67,7 @@ class TrainingRows:
         return ViewedRows(self._stored(self._prefix, views), turn=epoch)
 
     def _live(self, epoch: int) -> Rows:
-        """Pixels with room to crop, changed anew in this epoch."""
+        """Pixels with room to crop, changed in another way each epoch."""
         size_px = self._prefix.size_px
         roomy = _roomy_pixels(size_px)
         pixels = self._stored(roomy, [ORIGINAL], PIXELS)[0]
@@ -75,7 +75,7 @@ class TrainingRows:
         return LiveRows(pixels, self._contents, view, size_px, self._pool.map)
 
     def _stored(self, prefix: Prefix, views: list[View], output: str | None = None) -> list[Rows]:
-        """Rows of each view, filled in where they are missing."""
+        """The stored outputs for each view; missing ones are computed."""
         output = output or self._output
         done = extract(
             self._catalog.read,
@@ -91,26 +91,26 @@ class TrainingRows:
 
 
 def refuse_losses(catalog: Catalog, problems: dict[int, str]) -> None:
-    """Stop when pictures that a stage learns from can't be read any more.
+    """Stop if pictures of the run can't be read any more.
 
     Args:
         catalog: of the run.
-        problems: reason by row.
+        problems: reason by index.
 
     Raises:
         DataError: there is one.
     """
     if not problems:
         return
-    row, reason = next(iter(problems.items()))
+    index, reason = next(iter(problems.items()))
     raise DataError(
-        f"{len(problems):,} pictures can't be read any more, though they could when the run "
-        f"began. The first is {catalog.path[row]}: {reason}. Put them back and resume the run, or "
-        "start a new one."
+        f"{len(problems):,} pictures can't be read any more, though they could when the run began. "
+        f"The first is {catalog.path[index]}: {reason}. Put them back and resume the run, or start "
+        "a new one."
     )
 
 
 def _roomy_pixels(size_px: int) -> Prefix:
-    """No network at all: pictures as they are read, larger than the network takes."""
+    """Pictures without a network, larger than the network takes."""
     side_px = math.ceil(size_px * ROOM)
     return Prefix(key="", size_px=side_px, shapes={PIXELS: (side_px, side_px, 3)}, path=None)

@@ -1,4 +1,4 @@
-"""Pictures that are none of the labels, as the user shows them with `--neither`."""
+"""Out-of-distribution (OOD) pictures: the user's examples of "neither" (`--neither`)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pawsure.errors import DataError, PictureError
 from pawsure.model.predictor import Predictor
 
 LEAST = 8
-"""Fewer show no direction in which strangers differ."""
+"""Fewer do not show in which direction such pictures differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strangers:
-    """Examples of what is to be called "neither".
+class OodPictures:
+    """Examples of "neither".
 
     Attributes:
-        path: object (N,), of each picture, one a content.
+        path: object (N,), one for each content.
         content: object (N,), SHA-256 of its bytes.
-        kind: object (N,), the folder it lies in.
+        kind: object (N,), its folder.
         split: object (N,), "train" or "test".
-        problems: reason by path of those that are left out.
+        problems: reason by path of those left out.
     """
 
     path: np.ndarray
@@ -42,29 +42,29 @@ class Strangers:
         """How many."""
         return len(self.path)
 
-    def read(self, row: int) -> bytes:
+    def read(self, index: int) -> bytes:
         """The bytes of one picture."""
-        return images.read_file(str(self.path[row]))
+        return images.read_file(str(self.path[index]))
 
     def where(self, split: str) -> np.ndarray:
-        """int64, rows of a split."""
+        """int64, indices of a split."""
         return np.flatnonzero(self.split == split)
 
 
-def find_strangers(
+def find_ood(
     folder: str | Path, catalog: Catalog, *, seed: int, test: float, name: str = "--neither"
-) -> Strangers:
-    """Read a folder of strangers and split it as everything else is split.
+) -> OodPictures:
+    """Read a folder of OOD pictures and split it.
 
-    Which part a picture falls into depends on the seed and its content alone. Copies count
-    once, and pictures that are in the catalog too, with a label, are left out.
+    The split of a picture depends on the seed and its content alone. Copies count once, and
+    pictures that are in the catalog too, with a label, are left out.
 
     Args:
-        folder: searched for pictures; folders in it are taken for kinds of strangers.
+        folder: searched for pictures; folders in it are kinds of OOD pictures.
         catalog: of the labelled pictures.
         seed: of the run.
-        test: share that is only measured on, in (0, 1).
-        name: what the folder was given by, for errors.
+        test: held-out share, in (0, 1).
+        name: the option that gave the folder, for errors.
 
     Raises:
         DataError: there are fewer than `LEAST` different pictures.
@@ -85,27 +85,23 @@ def find_strangers(
             content.setdefault(digest, path)
     if len(content) < LEAST:
         raise DataError(
-            f"{name} {folder} has {len(content)} different pictures that can be used; at least "
-            f"{LEAST} are needed to learn what is neither. Add some, or leave it out."
+            f"{name} {folder} has {len(content)} different usable pictures; at least {LEAST} "
+            "are needed to learn what is neither. Add some, or leave it out."
         )
-    found = [str(path) for path in content.values()]
+    usable = [str(path) for path in content.values()]
     draws = np.array([_draw(seed, digest) for digest in content])
-    return Strangers(
-        path=np.array(found, dtype=object),
+    return OodPictures(
+        path=np.array(usable, dtype=object),
         content=np.array(list(content), dtype=object),
-        kind=np.array([Path(path).parent.as_posix() for path in found], dtype=object),
+        kind=np.array([Path(path).parent.as_posix() for path in usable], dtype=object),
         split=np.where(draws < test, "test", "train").astype(object),
         problems=problems,
     )
 
 
-def run_strangers(
-    predictor: Predictor, strangers: Strangers
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Probability and familiarity of the strangers that nothing was learned from, by a file."""
-    batches = [
-        batch.outputs for batch in predictor.predict_series(strangers.read, strangers.where("test"))
-    ]
+def predict_ood(predictor: Predictor, ood: OodPictures) -> tuple[np.ndarray, np.ndarray] | None:
+    """Probability and familiarity of the held-out OOD pictures; None if there are none."""
+    batches = [batch.outputs for batch in predictor.predict_series(ood.read, ood.where("test"))]
     if not sum(map(len, batches)):
         return None
     familiarity = [batch.familiarity for batch in batches if batch.familiarity is not None]

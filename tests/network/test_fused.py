@@ -1,4 +1,4 @@
-"""That the lean network is the same network."""
+"""That the network with fused layers is the same network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pawsure.network.trainable import freeze_batch_norm, set_trainable_from
 
 keras = pytest.importorskip("keras")
 
-from pawsure.network.lean import lean  # noqa: E402  (Keras first)
+from pawsure.network.fused import fused  # noqa: E402  (Keras first)
 
 
 def made_up_statistics(model, seed=0):
@@ -62,7 +62,7 @@ def test_it_says_the_same(name, batch_norm, start):
     model = end_of(name, batch_norm=batch_norm, start=start)
     rows = np.random.default_rng(0).normal(size=(4, *model.input_shape[1:])).astype(np.float32)
     np.testing.assert_allclose(
-        lean(model).predict_on_batch(rows), model.predict_on_batch(rows), rtol=1e-4, atol=1e-5
+        fused(model).predict_on_batch(rows), model.predict_on_batch(rows), rtol=1e-4, atol=1e-5
     )
 
 
@@ -72,7 +72,7 @@ def test_it_learns_the_same_statistics_included(name, batch_norm, start):
     other = end_of(name, batch_norm=batch_norm, start=start)
     before = {variable.path: variable.numpy() for variable in plain.variables}
     wanted = steps(plain, through=plain)
-    found = steps(other, through=lean(other))
+    found = steps(other, through=fused(other))
     assert any(not np.allclose(before[path], wanted[path], atol=1e-4) for path in wanted)
     for path in wanted:
         np.testing.assert_allclose(found[path], wanted[path], rtol=2e-3, atol=2e-4, err_msg=path)
@@ -82,13 +82,13 @@ def test_a_frozen_normalisation_stays_as_it_is_to_the_bit():
     model = end_of("mobilenet_v2", batch_norm="frozen", start="block_15_expand")
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [value.tobytes() for layer in norms for value in layer.get_weights()]
-    steps(model, through=lean(model))
+    steps(model, through=fused(model))
     assert [value.tobytes() for layer in norms for value in layer.get_weights()] == before
 
 
 def test_it_has_the_same_variables_and_the_same_of_them_learn():
     model = end_of("mobilenet_v2", batch_norm="frozen", start="block_15_depthwise")
-    made = lean(model)
+    made = fused(model)
     assert {v.path for v in made.variables} == {v.path for v in model.variables}
     learning = {v.path for v in made.trainable_variables}
     assert learning == {v.path for v in model.trainable_variables}
@@ -105,5 +105,5 @@ def test_what_else_is_read_is_not_folded():
     norm.set_weights([np.full(3, 2.0), np.ones(3), np.ones(3), np.full(3, 3.0)])
     rows = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
     np.testing.assert_allclose(
-        lean(model).predict_on_batch(rows), model.predict_on_batch(rows), atol=1e-5
+        fused(model).predict_on_batch(rows), model.predict_on_batch(rows), atol=1e-5
     )

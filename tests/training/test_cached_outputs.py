@@ -21,7 +21,7 @@ from pawsure.graph.prune import drop_unneeded
 from pawsure.model.metadata import ModelMetadata
 from pawsure.model.predictor import Predictor
 from pawsure.onnx_runtime import one_thread_session
-from pawsure.training.seen import Front, Seen
+from pawsure.training.cached_outputs import CachedOutputs, Front
 
 
 class Counting:
@@ -57,7 +57,7 @@ def written(graph, catalog, path):
 
 def test_the_halves_of_a_file_say_what_the_whole_says(catalog, with_trust, tmp_path):
     path = written(with_trust, catalog, tmp_path / "model.onnx")
-    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen = CachedOutputs(red_or_blue(), catalog, size_px=SIZE_PX)
     seen(catalog.where("train"))
     seen(catalog.where("validation"))
     file, report = seen.of_file(path)
@@ -75,7 +75,7 @@ def test_the_halves_of_a_file_say_what_the_whole_says(catalog, with_trust, tmp_p
 def test_a_picture_is_read_once_however_often_it_is_asked_for(catalog, tmp_path, monkeypatch):
     counting = Counting(catalog.source)
     monkeypatch.setattr(type(catalog), "read", lambda self, row: counting.read(self.path[row]))
-    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen = CachedOutputs(red_or_blue(), catalog, size_px=SIZE_PX)
     rows = catalog.where("train")
     first = seen(rows[:5])
     every = seen(rows)
@@ -87,7 +87,7 @@ def test_a_picture_is_read_once_however_often_it_is_asked_for(catalog, tmp_path,
 
 def test_pictures_that_were_not_seen_are_run_through_the_file(catalog, with_trust, tmp_path):
     path = written(with_trust, catalog, tmp_path / "model.onnx")
-    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen = CachedOutputs(red_or_blue(), catalog, size_px=SIZE_PX)
     seen(catalog.where("validation"))
     file, _ = seen.of_file(path)
     here, there = (predict(each, catalog, split="test") for each in (file, Predictor(path)))
@@ -100,7 +100,7 @@ def test_a_file_of_another_network_is_refused(catalog, with_trust, tmp_path):
     kernel = next(item for item in changed.graph.initializer if item.name == "second/kernel")
     kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel) * 1.001, kernel.name))
     path = written(changed, catalog, tmp_path / "model.onnx")
-    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen = CachedOutputs(red_or_blue(), catalog, size_px=SIZE_PX)
     seen(catalog.where("validation"))
     with pytest.raises(ParityError, match="another network"):
         seen.of_file(path)
@@ -108,7 +108,7 @@ def test_a_file_of_another_network_is_refused(catalog, with_trust, tmp_path):
 
 def test_outputs_that_are_not_of_the_file_are_refused(catalog, with_trust, tmp_path):
     path = written(with_trust, catalog, tmp_path / "model.onnx")
-    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen = CachedOutputs(red_or_blue(), catalog, size_px=SIZE_PX)
     seen(catalog.where("validation"))
     seen._parts = [(logit[::-1].copy(), features) for logit, features in seen._parts]
     with pytest.raises(ParityError, match="disagrees"):
@@ -120,7 +120,7 @@ def test_a_picture_that_is_gone_ends_the_run_by_its_name(tmp_path):
     catalog = assign_splits(build_catalog(folder), seed=0, validation=0.3, test=0.2)
     rows = catalog.where("validation")
     (folder / catalog.path[rows[3]]).unlink()
-    seen = Seen(red_or_blue(), catalog, size_px=SIZE_PX)
+    seen = CachedOutputs(red_or_blue(), catalog, size_px=SIZE_PX)
     with pytest.raises(DataError, match=str(catalog.path[rows[3]])):
         seen(rows)
 
@@ -140,14 +140,14 @@ def front_of(graph, catalog, cut):
         pictures = np.stack([read(catalog.read(row), size_px=SIZE_PX) for row in rows])
         return session.run(["out"], {"image": pictures})[0].astype(np.float16).astype(np.float32)
 
-    return Front(graph=model, output=cut, rows=catalog.where("train"), known=stored)
+    return Front(graph=model, output=cut, indices=catalog.where("train"), known=stored)
 
 
 @pytest.mark.parametrize("cut", ["first/relu", "second"])
 def test_stored_features_of_a_cut_stand_for_training_pictures(catalog, cut, monkeypatch):
     graph, rows = red_or_blue(), catalog.where("train")
-    plain = Seen(graph, catalog, size_px=SIZE_PX)(rows)
-    seen = Seen(graph, catalog, size_px=SIZE_PX, front=front_of(graph, catalog, cut))
+    plain = CachedOutputs(graph, catalog, size_px=SIZE_PX)(rows)
+    seen = CachedOutputs(graph, catalog, size_px=SIZE_PX, front=front_of(graph, catalog, cut))
     monkeypatch.setattr(seen, "_decoded", None)  # no picture is read
     for found, expected in zip(seen(rows), plain, strict=True):
         np.testing.assert_allclose(found, expected, atol=5e-3)
@@ -156,8 +156,10 @@ def test_stored_features_of_a_cut_stand_for_training_pictures(catalog, cut, monk
 def test_both_kinds_of_pictures_can_be_asked_for_at_once(catalog):
     graph = red_or_blue()
     rows = np.concatenate([catalog.where("validation"), catalog.where("train")])[::-1]
-    plain = Seen(graph, catalog, size_px=SIZE_PX)(rows)
-    both = Seen(graph, catalog, size_px=SIZE_PX, front=front_of(graph, catalog, "second"))(rows)
+    plain = CachedOutputs(graph, catalog, size_px=SIZE_PX)(rows)
+    both = CachedOutputs(graph, catalog, size_px=SIZE_PX, front=front_of(graph, catalog, "second"))(
+        rows
+    )
     np.testing.assert_allclose(both[0], plain[0], atol=5e-3)
 
 
@@ -166,8 +168,8 @@ def test_stored_features_are_left_alone_where_something_before_them_has_changed(
     front = front_of(graph, catalog, "second")
     kernel = next(item for item in graph.graph.initializer if item.name == "first/kernel")
     kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel) * 1.1, kernel.name))
-    plain = Seen(graph, catalog, size_px=SIZE_PX)(rows)
-    found = Seen(graph, catalog, size_px=SIZE_PX, front=front)(rows)
+    plain = CachedOutputs(graph, catalog, size_px=SIZE_PX)(rows)
+    found = CachedOutputs(graph, catalog, size_px=SIZE_PX, front=front)(rows)
     np.testing.assert_array_equal(found[0], plain[0])
 
 
@@ -180,6 +182,6 @@ def test_stored_features_are_left_alone_where_the_network_also_takes_what_is_bef
     sum_of = onnx.helper.make_node("Add", ["first/relu", "first"], ["sum"])
     place = [node.output[0] for node in graph.graph.node].index("first/relu") + 1
     graph.graph.node.insert(place, sum_of)
-    plain = Seen(graph, catalog, size_px=SIZE_PX)(rows)
-    found = Seen(graph, catalog, size_px=SIZE_PX, front=front)(rows)
+    plain = CachedOutputs(graph, catalog, size_px=SIZE_PX)(rows)
+    found = CachedOutputs(graph, catalog, size_px=SIZE_PX, front=front)(rows)
     np.testing.assert_array_equal(found[0], plain[0])
