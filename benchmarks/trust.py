@@ -73,7 +73,7 @@ def measure(run: Path, data: str, folder: Path) -> dict[str, Any]:
         },
         "calibration": {key: metrics["trust"]["calibration"][key] for key in ("method", "trials")},
         "unsure": metrics["trust"]["unsure"],
-        "strangers": {
+        "ood": {
             "n": len(paths),
             **strangers_accepted(
                 predict(predictor, catalog.read, catalog.where("test")),

@@ -30,7 +30,7 @@ TRUST: dict[str, Any] = {
     "neither": {
         "threshold": 0.05,
         "test": [2] * 20,
-        "strangers": {
+        "ood": {
             "n": 40,
             "accepted": {"value": 0.1, "low": 0.04, "high": 0.23},
             "familiarity": [36, 2, 1, 1] + [0] * 16,

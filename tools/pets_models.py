@@ -38,8 +38,8 @@ from pawsure.evaluation.evaluate import predict  # noqa: E402
 from pawsure.evaluation.measure import measure  # noqa: E402
 from pawsure.export.model_file import write_model_file  # noqa: E402
 from pawsure.export.quantise import NUM_PICTURES, drawn_rows, quantise_graph  # noqa: E402
+from pawsure.model.builtin import builtin_folder, find_model  # noqa: E402
 from pawsure.model.metadata import read_metadata  # noqa: E402
-from pawsure.model.onboard import find_model, onboard_folder  # noqa: E402
 from pawsure.model.predictor import Predictor  # noqa: E402
 from pawsure.network.pretrained import pretrained_classifier  # noqa: E402
 from pawsure.training.figures import IN_THE_FILE  # noqa: E402
@@ -106,7 +106,7 @@ def main() -> None:
         parts=Parts(known=known),
     )
     print(*trust.sentences(), sep="\n")
-    path = onboard_folder() / f"{SMALL if given.run == SMALL else 'pets'}.onnx"
+    path = builtin_folder() / f"{SMALL if given.run == SMALL else 'pets'}.onnx"
     recipe = replace(recipe, name=path.stem)
     metadata = replace(
         metadata,

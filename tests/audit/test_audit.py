@@ -25,7 +25,7 @@ from pawsure.audit.table import findings_table, write_manifest, write_table
 from pawsure.data.catalog import build_catalog
 from pawsure.errors import ModelFileError, UsageError
 from pawsure.installation import install_command
-from pawsure.model import onboard
+from pawsure.model import builtin
 from pawsure.progress_bars import Lines
 
 NOBODY = NoEncoder("Nothing is at hand; give --model FILE.")
@@ -280,13 +280,13 @@ class TestNetworks:
     def test_without_keras_the_model_on_board_looks(self, monkeypatch, capsys):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
         found = find_network(progress=Lines(sys.stderr))
-        assert found.prefix.path == onboard.onboard_model()
+        assert found.prefix.path == builtin.builtin_model()
         assert found.name.startswith("the built-in model pets (trained on cats and dogs), ")
         assert "needs 'onnx', which is not installed" in capsys.readouterr().err
 
     def test_without_onnx_and_model_it_is_said_what_to_do(self, monkeypatch, tmp_path):
         monkeypatch.setattr(embeddings.importlib.util, "find_spec", lambda name: None)
-        monkeypatch.setattr(onboard, "onboard_folder", lambda: tmp_path)
+        monkeypatch.setattr(builtin, "builtin_folder", lambda: tmp_path)
         assert install_command("lite") in find_network().reason
         with pytest.raises(UsageError, match="Give --model FILE"):
             find_network(weights="imagenet")

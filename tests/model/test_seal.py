@@ -14,8 +14,8 @@ import pytest
 from tiny_models import tiny_model_file
 
 from pawsure.errors import ModelFileError
+from pawsure.model.builtin import BUILTIN, builtin_model
 from pawsure.model.metadata import read_metadata
-from pawsure.model.onboard import ON_BOARD, onboard_model
 from pawsure.model.onnx_file import CHECKSUM_KEY, MODEL_FIELDS, walk
 from pawsure.model.predictor import Predictor
 from pawsure.model.seal import seal_file
@@ -62,16 +62,16 @@ def test_every_flipped_bit_of_a_model_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ON_BOARD)
+@pytest.mark.parametrize("name", BUILTIN)
 def test_200_flipped_bits_of_a_model_that_comes_with_pawsure_are_refused(tmp_path, name):
-    content = onboard_model(name).read_bytes()
+    content = builtin_model(name).read_bytes()
     bits = np.random.default_rng(1).choice(len(content) * 8, 200, replace=False)
     assert_flips_are_refused(content, tmp_path / "flipped.onnx", bits.tolist())
 
 
-@pytest.mark.parametrize("name", ON_BOARD)
+@pytest.mark.parametrize("name", BUILTIN)
 def test_the_models_that_come_with_pawsure_have_a_checksum(name):
-    assert CHECKSUM_KEY in entries(onboard_model(name))
+    assert CHECKSUM_KEY in entries(builtin_model(name))
 
 
 def test_swapped_labels_are_not_believed(tmp_path):

@@ -225,7 +225,7 @@ def test_familiarity_and_calibration_where_the_run_has_them(copy):
 
 
 def test_a_run_without_strangers_says_how_to_measure_them(copy):
-    trust = TRUST | {"neither": TRUST["neither"] | {"strangers": None}}
+    trust = TRUST | {"neither": TRUST["neither"] | {"ood": None}}
     change_metrics(copy, trust=trust)
     page = report(copy)
     assert "Not measured:" in page.text and "--neither OTHER_PICTURES" in page.text

@@ -73,7 +73,7 @@ def test_a_run_tells_what_it_fitted(plain):
     }
     assert loss["before"] < loss["after"] < 0.1
     assert trust["unsure"]["max_error"] == 0.01 and trust["unsure"]["pictures_needed"] == 230
-    assert trust["neither"]["strangers"] is None
+    assert trust["neither"]["ood"] is None
     assert sum(trust["neither"]["test"]) == plain.metrics["test"]["n"]
 
 
@@ -96,9 +96,9 @@ def test_the_same_seed_gives_the_same_bytes_and_strangers_are_measured_apart(
     )
     assert first.model_file.read_bytes() == second.model_file.read_bytes()
     neither = first.metrics["trust"]["neither"]
-    assert neither["num_strangers"] + neither["strangers"]["n"] == 60
-    assert neither["strangers"]["n"] > 0
-    assert neither["strangers"]["accepted"]["value"] < 0.3
+    assert neither["num_ood"] + neither["ood"]["n"] == 60
+    assert neither["ood"]["n"] > 0
+    assert neither["ood"]["accepted"]["value"] < 0.3
 
 
 def test_nothing_is_refused_where_nothing_is_asked_for(striped, small, tmp_path, discs):
@@ -140,4 +140,4 @@ def test_the_drawn_sample_has_its_strangers_too(tmp_path):
     assert accepted < 0.5
     changes["trust.neither"] = str(tmp_path / "strange")
     shown = train(tmp_path / "data", recipe="fast", overrides=changes, out=tmp_path / "shown")
-    assert shown.metrics["trust"]["neither"]["strangers"]["accepted"]["value"] <= accepted
+    assert shown.metrics["trust"]["neither"]["ood"]["accepted"]["value"] <= accepted

@@ -23,7 +23,7 @@ from pawsure.features.prefix import POOLED, Prefix, graph_key
 from pawsure.features.store import StoredRows
 from pawsure.features.views import ORIGINAL
 from pawsure.installation import install_command
-from pawsure.model.onboard import ON_BOARD, onboard_model
+from pawsure.model.builtin import BUILTIN, builtin_model
 from pawsure.model.predictor import Predictor
 from pawsure.progress import NO_PROGRESS, Progress
 
@@ -102,11 +102,11 @@ def find_network(
     if weights is not None:
         raise UsageError(failure)
     try:
-        built_in = _of_model_file(onboard_model())
+        built_in = _of_model_file(builtin_model())
     except UsageError:
         return NoEncoder(failure)
     progress.say(failure)
-    name = f"the built-in model {ON_BOARD[0]} (trained on cats and dogs)"
+    name = f"the built-in model {BUILTIN[0]} (trained on cats and dogs)"
     return replace(built_in, name=f"{name}, {built_in.prefix.size_px} pixels")
 
 

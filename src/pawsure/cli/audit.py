@@ -91,7 +91,7 @@ def audit(
     from pawsure.data.cache import check_cache, tell_notes
     from pawsure.data.files import atomic_folder
     from pawsure.data.sources import open_source
-    from pawsure.model.onboard import check_model
+    from pawsure.model.builtin import check_model
     from pawsure.training.run_folder import RunFolder
 
     chosen = [name.strip() for name in (leave_out or "").split(",") if name.strip()]

@@ -72,7 +72,7 @@ def predict(
 
     from pawsure.data.listing import count_pictures, iter_pictures
     from pawsure.data.skipped import Skipped
-    from pawsure.model.onboard import ON_BOARD, check_model
+    from pawsure.model.builtin import BUILTIN, check_model
     from pawsure.model.predictor import load
 
     check_model(model)
@@ -124,7 +124,7 @@ def predict(
     for sentence in skipped.sentences():
         screen.note(sentence)
     if not as_json:
-        _close(tally, model or Path(ON_BOARD[0]), file, paths)
+        _close(tally, model or Path(BUILTIN[0]), file, paths)
     if tally[""]:
         raise typer.Exit(ExitCode.SOME_PICTURES)
 

@@ -76,7 +76,7 @@ def serve(
 
     Only this machine can connect, unless --host is set.
     """
-    from pawsure.model.onboard import check_model
+    from pawsure.model.builtin import check_model
 
     check_model(model)
     for module in _NEEDED:

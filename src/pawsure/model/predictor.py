@@ -16,10 +16,10 @@ from pawsure.data import images
 from pawsure.data.parallel import available_cores, in_order
 from pawsure.errors import ModelFileError, PictureError, ShapeError, UsageError
 from pawsure.model.answer import Answer, Failure
+from pawsure.model.builtin import BUILTIN, find_model
 from pawsure.model.evidence import relative_evidence
 from pawsure.model.given import as_picture, is_many, path_of
 from pawsure.model.metadata import ModelMetadata, read_checked
-from pawsure.model.onboard import ON_BOARD, find_model
 from pawsure.model.sessions import open_session
 from pawsure.onnx_runtime import onnxruntime
 from pawsure.trust.rule import LABEL, outcomes
@@ -382,7 +382,7 @@ def load(path: str | Path | Run | None = None, *, threads: int | None = None) ->
         if not hasattr(path, "model_file"):
             raise UsageError(
                 "A model is a file, a run folder or a built-in name "
-                f"({', '.join(ON_BOARD)}); got {type(path).__name__}."
+                f"({', '.join(BUILTIN)}); got {type(path).__name__}."
             )
         path = path.model_file
     return Predictor(find_model(path), threads=threads)

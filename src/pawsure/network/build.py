@@ -28,7 +28,7 @@ def build_backbone(
     Args:
         name: one of `BACKBONES`.
         size_px: side of the square pictures it will see, in pixels.
-        weights: `"imagenet"`, `"pets"` (on board), `"none"` (drawn from `seed`), or a file.
+        weights: `"imagenet"`, `"pets"` (built-in), `"none"` (drawn from `seed`), or a file.
         seed: decides the drawn weights and which paths stochastic depth drops.
 
     Returns:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 AT_HAND = "at-hand"
-"""ImageNet weights if they need no download, else those on board."""
+"""ImageNet weights if they need no download, else the built-in ones."""
 
 BACKBONES = ("efficientnet_lite0", PETS_BACKBONE)
 """Whose ImageNet weights are taken: of the first that needs no download, else of the last."""

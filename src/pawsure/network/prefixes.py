@@ -1,6 +1,6 @@
-"""The frozen part of a recipe's network as an ONNX file, kept for later runs.
+"""The frozen layers of a recipe's network as an ONNX file, kept for later runs.
 
-Where only a head learns, the frozen part is all of the backbone: one graph, which for some
+Where only a head learns, the frozen layers are all of the backbone: one graph, which for some
 backbones needs no Keras (see `pawsure.network.frozen`). Which tensor another stage is cut at can
 only be told from the Keras network, so what was found is written beside the exported file; a
 later run with the same backbone, weights and size needs neither Keras nor another export.

@@ -1,4 +1,4 @@
-"""What `--weights` means: ImageNet's, those on board, a file of one's own, or none.
+"""What `--weights` means: ImageNet's, the built-in ones, a file, or none.
 
 Finding the file needs no Keras, which only the functions that load import.
 
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     import keras
 
 PETS_BACKBONE = "mobilenet_v2"
+"""The backbone that there are built-in weights for."""
 PETS_SIZE_PX = 128
-"""The backbone that there are weights on board for."""
+"""The image size that these were trained at."""
 
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 
@@ -84,7 +85,7 @@ def weights_identity(
         for ImageNet weights that are yet to be fetched.
 
     Raises:
-        WeightsError: a file that is not there, or weights on board of another backbone.
+        WeightsError: a file that is not there, or built-in weights of another backbone.
     """
     if str(weights) == "none":
         return f"drawn from seed {seed}"
@@ -179,7 +180,7 @@ def follow_text_link(path: Path) -> Path:
 
 
 def pets_file() -> Path:
-    """Where the weights on board lie (MobileNetV2, trained on cats and dogs)."""
+    """Where the built-in weights are (MobileNetV2, trained on cats and dogs)."""
     return Path(str(importlib.resources.files("pawsure.network"))) / f"pets_{PETS_BACKBONE}.npz"
 
 
@@ -217,11 +218,11 @@ def _own_file(path: Path) -> Path:
     return follow_text_link(path)
 
 
-# On board
+# Built-in
 
 
 def _checked_pets_file(backbone: Backbone) -> Path:
-    """The weights on board, if they are there, whole, and for this backbone."""
+    """The built-in weights, if they are there, whole, and for this backbone."""
     if backbone.name != PETS_BACKBONE:
         raise WeightsError(
             f"The built-in weights are for {PETS_BACKBONE}, not for {backbone.name}. "

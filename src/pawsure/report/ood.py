@@ -15,7 +15,7 @@ def ood_section(run: RunData) -> Markup:
     """Familiarity of test pictures and of OOD pictures."""
     neither = run.trust.get("neither") or {}
     test = neither.get("test")
-    ood = (neither.get("strangers") or {}).get("familiarity")
+    ood = (neither.get("ood") or {}).get("familiarity")
     if not test:
         content = missing("This model file has no familiarity score; train again to get one.")
     else:
@@ -112,7 +112,7 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def _rates(run: RunData) -> str:
-    ood = run.trust["neither"].get("strangers")
+    ood = run.trust["neither"].get("ood")
     answers = run.test.get("answers") or {}
     sentences = []
     if ood:

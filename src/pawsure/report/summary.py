@@ -123,7 +123,7 @@ def _tiles(run: RunData) -> Markup:
     else:
         right = round(test["accuracy"]["value"] * test["n"])
         tiles.append(("test pictures", f"{right} of {test['n']}", "correct"))
-    if ood := (run.trust.get("neither") or {}).get("strangers"):
+    if ood := (run.trust.get("neither") or {}).get("ood"):
         accepted = f"{ood['accepted']['value']:.1%}"
         tiles.append(("other pictures accepted", accepted, f"of {ood['n']:,}; lower is better"))
     if num_train := sum((run.counts.get("train") or {}).values()):

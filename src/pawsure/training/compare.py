@@ -1,6 +1,6 @@
 """Base models side by side on somebody's own pictures: how good, how fast, how large.
 
-One pass of the pictures through each frozen backbone, the best linear head on what it gives,
+One pass of the pictures through each frozen backbone, a linear probe on its features,
 and the clock on the very file that would be shipped.
 
 Two of them are recommended: the most accurate, and the fastest that is not significantly worse.
@@ -62,7 +62,7 @@ class Candidate:
     Attributes:
         backbone: its name in a recipe.
         title: its name for people.
-        accuracy: of the best linear head on its features, on `Comparison.split`; in [0, 1].
+        accuracy: of the linear probe on its features, on `Comparison.split`; in [0, 1].
         interval: for it (Wilson).
         behind: accuracy less that of the most accurate, 0 or below.
         p_value: of McNemar's test against the most accurate, on the same pictures.

@@ -131,14 +131,14 @@ def summary_of(folder: Path, metrics: Mapping[str, Any]) -> list[str]:
     diagnosis = metrics["diagnosis"]
     return [
         *headline_sentences(metrics),
-        *_answers(metrics["test"], metrics["trust"]["neither"]["strangers"]),
+        *_answers(metrics["test"], metrics["trust"]["neither"]["ood"]),
         diagnosis["verdict"],
         *(f"To try: {one['command']}  ({one['why']})" for one in diagnosis["next"][:MOST_ADVICE]),
         f"Run folder: {folder} (report: {folder / REPORT}; details: {folder / LOG})",
     ]
 
 
-def _answers(test: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> list[str]:
+def _answers(test: Mapping[str, Any], ood: Mapping[str, Any] | None) -> list[str]:
     """What the model does with pictures that it had better not answer."""
     answers, lines = test["answers"], []
     error = answers["error"]
@@ -149,9 +149,9 @@ def _answers(test: Mapping[str, Any], strangers: Mapping[str, Any] | None) -> li
             + f"; {answers['unsure']['value']:.1%} unsure, "
             f'{answers["neither"]["value"]:.1%} "neither".'
         )
-    if strangers is not None:
+    if ood is not None:
         lines.append(
-            f"{round(strangers['accepted']['value'] * strangers['n']):,} of {strangers['n']:,} "
+            f"{round(ood['accepted']['value'] * ood['n']):,} of {ood['n']:,} "
             'out-of-distribution pictures were accepted as known (not "neither").'
         )
     return lines

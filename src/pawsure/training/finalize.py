@@ -156,7 +156,7 @@ class _Draft:
             size_px=recipe.model.image_size,
             seed=recipe.seed,
             parts=Parts(known=known),
-            strangers=ood,
+            ood=ood,
             stored=learned.stored if is_stored else network.outputs,
             progress=progress,
         )

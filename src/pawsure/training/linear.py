@@ -1,4 +1,4 @@
-"""The best linear head on stored embeddings: logistic regression, in seconds, without Keras.
+"""A linear probe on stored embeddings: logistic regression, in seconds, without Keras.
 
 A head that is trained by gradient steps ends somewhere near the optimum of a convex problem;
 this goes there at once, with the strength of its penalty chosen on validation.

@@ -25,7 +25,7 @@ from pawsure.network.recipe import AUTO, HEAD, OWN, WHOLE, ModelRecipe, Standard
 from pawsure.network.weights import PETS_BACKBONE, PETS_SIZE_PX
 
 LOGISTIC = "logistic"
-"""`optimizer` of a stage that fits the best linear head at once."""
+"""`optimizer` of a stage that fits a linear probe at once."""
 
 
 _FROZEN = "{} stays frozen, so only a head can learn (optimizer = 'logistic'). Take --recipe fast."
@@ -192,10 +192,10 @@ class Recipe:
 
 
 def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Read a recipe on board or a TOML file, and change some of its keys.
+    """Read a built-in recipe or a TOML file, and change some of its keys.
 
     Args:
-        name: of a recipe on board, a path to a TOML file, or a recipe.
+        name: of a built-in recipe, a path to a TOML file, or a recipe.
         overrides: value by key: `seed`, `model.dropout`, or `stages.fine-tune.epochs` with the
             stage's name or number; a name may go without `stages.`, and a key that stands in
             one table only without that.
@@ -325,7 +325,7 @@ def recipe_from_text(text: str, name: str) -> Recipe:
 
 
 def recipe_names() -> list[str]:
-    """The recipes on board."""
+    """The built-in recipes."""
     files = resources.files("pawsure.training.recipes").iterdir()
     return sorted(Path(file.name).stem for file in files if file.name.endswith(".toml"))
 

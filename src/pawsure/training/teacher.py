@@ -22,7 +22,7 @@ def teacher_prefix(path: str, labels: Sequence[str]) -> Prefix:
 
     Args:
         path: the file, or the run folder that holds it.
-        labels: what the pupil tells apart; the teacher must know the same, in this order.
+        labels: what the student tells apart; the teacher must know the same, in this order.
 
     Raises:
         ModelFileError: it is no model file.

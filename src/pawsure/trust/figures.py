@@ -30,8 +30,8 @@ def trust_figures(
         trust: what was fitted.
         validation: by the file that is written.
         test: the same.
-        others: probability (S, K) and familiarity (S,) of pictures outside the labels that
-            nothing was learned from; None: there are none.
+        others: probability (S, K) and familiarity (S,) of held-out pictures outside
+            the labels; None: there are none.
     """
     assert trust.calibration is not None and trust.unsure is not None
     assert trust.familiarity is not None
@@ -51,14 +51,14 @@ def trust_figures(
         "neither": {
             "threshold": trust.neither_below,
             "num_pictures": trust.num_pictures,
-            "num_strangers": trust.num_strangers,
+            "num_ood": trust.num_ood,
             "num_bytes": trust.familiarity.num_bytes,
             "num_held_out": trust.num_held_out,
             "num_backgrounds": len(trust.familiarity.backgrounds),
             "classes": trust.familiarity.classes_by,
             "validation": histogram(validation.familiarity),
             "test": histogram(test.familiarity),
-            "strangers": None if others is None else _of_others(trust, *others, test.familiarity),
+            "ood": None if others is None else _of_others(trust, *others, test.familiarity),
         },
     }
 

@@ -75,7 +75,7 @@ class Trust:
         neither_below: the familiarity below which an answer is "neither"; None: never.
         num_pictures: training pictures that familiarity was learned from.
         num_held_out: pictures whose changes its shares are of.
-        num_strangers: examples of "neither" that it was given.
+        num_ood: examples of "neither" that it was given.
         answers: "clean" and "changed": what the validation pictures get, as they are and changed
             at random; see `measure_answers`. Empty: there is no calibration.
     """
@@ -87,7 +87,7 @@ class Trust:
     neither_below: float | None
     num_pictures: int
     num_held_out: int
-    num_strangers: int
+    num_ood: int
     answers: dict[str, Any]
 
     @property
@@ -178,7 +178,7 @@ def fit_trust(
     seed: int,
     column: np.ndarray | None = None,
     parts: Parts | None = None,
-    strangers: Examples | None = None,
+    ood: Examples | None = None,
     stored: Stored | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Trust:
@@ -197,7 +197,7 @@ def fit_trust(
         column: int (K,), the place of each of the pictures' labels in the graph's output;
             None: they are the same.
         parts: what to fit, and what familiarity may build on; None: all, on nothing.
-        strangers: examples of "neither"; those for training are learned from.
+        ood: examples of "neither"; those for training are learned from.
         stored: gives what the graph puts out for some pictures as they are, where that is known
             already; None: the graph is run on them.
         progress: told of every picture.
@@ -240,23 +240,23 @@ def fit_trust(
     if parts.calibration:
         calibration, trials = fit_calibration(both.logit, label, picture=both.rows, seed=seed)
     familiarity = None
-    num_pictures = num_held_out = num_strangers = 0
+    num_pictures = num_held_out = num_ood = 0
     if parts.familiarity:
         train = run(
             _some(pictures.where("train"), MOST_PICTURES, seed), "Learning what is familiar"
         )
         held_out = _held_out(clean, changed, train)
         shown = None
-        if strangers is not None:
-            shown = outputs(strangers.read, strangers.where("train"), "Learning other pictures")
-            num_strangers = len(shown)
+        if ood is not None:
+            shown = outputs(ood.read, ood.where("train"), "Learning other pictures")
+            num_ood = len(shown)
         familiarity = fit_familiarity(
             train.embedding,
             held_out,
             parts.known,
             label=pictures.label[train.rows],
             others=None if shown is None else shown.embedding,
-            kinds=None if shown is None or strangers is None else strangers.kind[shown.rows],
+            kinds=None if shown is None or ood is None else ood.kind[shown.rows],
         )
         num_pictures = len(train)
         num_held_out = len(first) + (0 if held_out.of is None else len(held_out.of))
@@ -287,7 +287,7 @@ def fit_trust(
         neither_below=neither_below,
         num_pictures=num_pictures,
         num_held_out=num_held_out,
-        num_strangers=num_strangers,
+        num_ood=num_ood,
         answers=answers,
     )
 

@@ -1,1 +1,1 @@
-"""The recipes on board, one TOML file each."""
+"""The built-in recipes, one TOML file each."""

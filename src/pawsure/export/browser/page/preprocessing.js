@@ -1,4 +1,4 @@
-// The way in, the same as pawsure's in Python (pawsure.data.images): any picture the browser can
+// Preprocessing, the same as pawsure's in Python (pawsure.data.images): any picture the browser can
 // decode becomes RGB bytes of the size the network takes. Turned upright, laid on white where it
 // is see-through, colour profiles left aside, squashed to a square.
 

@@ -11,8 +11,8 @@ from tiny_models import tiny_model_file
 
 import pawsure
 from pawsure.errors import UsageError
-from pawsure.model import onboard
-from pawsure.model.onboard import ON_BOARD, find_model, onboard_model
+from pawsure.model import builtin
+from pawsure.model.builtin import BUILTIN, builtin_model, find_model
 from pawsure.model.predictor import load
 
 
@@ -22,21 +22,21 @@ def test_a_named_model_is_loaded(tmp_path):
 
 def test_a_file_goes_before_a_name_on_board(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert find_model("pets-small").parent == onboard.onboard_folder()
+    assert find_model("pets-small").parent == builtin.builtin_folder()
     (tmp_path / "pets-small").mkdir()
-    assert find_model("pets-small").parent != onboard.onboard_folder()
+    assert find_model("pets-small").parent != builtin.builtin_folder()
 
 
 def test_where_none_is_on_board_the_way_out_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(onboard, "onboard_folder", lambda: tmp_path)
-    for name in (None, *ON_BOARD):
+    monkeypatch.setattr(builtin, "builtin_folder", lambda: tmp_path)
+    for name in (None, *BUILTIN):
         with pytest.raises(UsageError, match=r"is missing.*--model.*'pawsure train'"):
             load(name)
 
 
 def test_the_first_answers_where_none_is_named():
     model = pawsure.load()
-    assert model.path == onboard_model(ON_BOARD[0])
+    assert model.path == builtin_model(BUILTIN[0])
     answer = model(np.full((300, 400, 3), 128, np.uint8))
     assert answer.answer == "neither"  # a grey wall
 
@@ -45,7 +45,7 @@ def test_the_first_answers_where_none_is_named():
     ("name", "size_px", "most_bytes"), [("pets", 260, 7_000_000), ("pets-small", 128, 3_500_000)]
 )
 def test_each_is_small_complete_and_quantised(name, size_px, most_bytes):
-    path = onboard_model(name)
+    path = builtin_model(name)
     assert path.stat().st_size <= most_bytes
     model = load(name)
     assert model.labels == ("cat", "dog")
@@ -55,9 +55,9 @@ def test_each_is_small_complete_and_quantised(name, size_px, most_bytes):
     assert "/" not in model.metadata.recipe.split("description")[0]
 
 
-@pytest.mark.parametrize("name", ON_BOARD)
+@pytest.mark.parametrize("name", BUILTIN)
 def test_cards_say_what_the_metadata_say(name):
-    card = onboard_model(name).with_suffix(".md").read_text(encoding="utf-8")
+    card = builtin_model(name).with_suffix(".md").read_text(encoding="utf-8")
     test = load(name).metadata.figures["test"]
     accuracy, answers = test["accuracy"], test["answers"]
     for told in (
@@ -72,7 +72,7 @@ def test_cards_say_what_the_metadata_say(name):
 
 @pytest.mark.real
 @pytest.mark.skipif("PAWSURE_DATA" not in os.environ, reason="needs PAWSURE_DATA")
-@pytest.mark.parametrize("name", ON_BOARD)
+@pytest.mark.parametrize("name", BUILTIN)
 def test_photographs_at_their_full_size_and_strangers_are_told(name):
     data, model = Path(os.environ["PAWSURE_DATA"]), load(name)
     for label in model.labels:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pawsure.errors import ModelFileError, UsageError
 
-ON_BOARD = ("pets", "pets-small")
+BUILTIN = ("pets", "pets-small")
 """The built-in models, of cats and dogs. The first is the default; the other is smaller, faster
 and less accurate."""
 
@@ -15,16 +15,16 @@ def find_model(path: str | Path | None = None) -> Path:
     """The model file of a path or name.
 
     Args:
-        path: the file, the run folder with a model.onnx, or a name of `ON_BOARD` (if no file has
+        path: the file, the run folder with a model.onnx, or a name of `BUILTIN` (if no file has
             that name); None: the first of those.
 
     Raises:
         UsageError: this installation lacks the built-in models.
     """
     if path is None:
-        return onboard_model()
-    if str(path) in ON_BOARD and not Path(path).exists():
-        return onboard_model(str(path))
+        return builtin_model()
+    if str(path) in BUILTIN and not Path(path).exists():
+        return builtin_model(str(path))
     path = Path(path).expanduser()
     inside = path / "model.onnx"
     return inside if inside.is_file() else path
@@ -39,9 +39,9 @@ def check_model(path: str | Path | None) -> None:
         )
 
 
-def onboard_model(name: str = ON_BOARD[0]) -> Path:
+def builtin_model(name: str = BUILTIN[0]) -> Path:
     """The file of a built-in model; UsageError if it is missing."""
-    path = onboard_folder() / f"{name}.onnx"
+    path = builtin_folder() / f"{name}.onnx"
     if not path.is_file():
         raise UsageError(
             f"The built-in model {name} is missing from this installation: there is no {path}. "
@@ -51,6 +51,6 @@ def onboard_model(name: str = ON_BOARD[0]) -> Path:
     return path
 
 
-def onboard_folder() -> Path:
+def builtin_folder() -> Path:
     """The folder of the built-in models and their cards."""
     return Path(__file__).parent / "pets"
