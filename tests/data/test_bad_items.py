@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -64,15 +65,13 @@ def special(tmp_path) -> Iterator[Path]:
     (tmp_path / "cat/gone.jpg").symlink_to("nowhere.jpg")
     (tmp_path / "cat/again").symlink_to(tmp_path)
     (tmp_path / "linked_pipe.jpg").symlink_to("cat/pipe.jpg")
-    with socket.socket(socket.AF_UNIX) as bound:
-        os.chdir(tmp_path)  # a socket's path may have 100 letters
-        bound.bind("dog/socket.jpg")
+    with socket.socket(socket.AF_UNIX) as bound, contextlib.chdir(tmp_path):
+        bound.bind("dog/socket.jpg")  # a socket's path may have 100 letters
         yield tmp_path
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
-def test_pipes_and_links_that_lead_nowhere_neither_hang_nor_end_it(special, monkeypatch):
-    monkeypatch.chdir(special)
+def test_pipes_and_links_that_lead_nowhere_neither_hang_nor_end_it(special):
     skipped = Skipped()
     found = list_pictures([special], skipped)
     assert {path.name for path in found} == {"1.jpg", "2.jpg", "circle.jpg", "gone.jpg"}
