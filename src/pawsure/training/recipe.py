@@ -72,7 +72,7 @@ class TrustRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stretch of training.
+    """One part of training.
 
     Attributes:
         name: how it is called on screen and in the history.
@@ -80,9 +80,9 @@ class Stage:
             number as Keras counts `model.layers`; or about which share of the layers stays
             frozen, in (0, 1), which fits any backbone.
         epochs: passes over the training pictures.
-        optimizer: as in `keras.optimizers`; or "logistic", which goes straight to the best
-            linear head (train_from = "head" only; what is said of steps does not apply).
-        learning_rate: at its highest.
+        optimizer: as in `keras.optimizers`; or "logistic": a linear probe (train_from = "head"
+            only; the settings of gradient steps do not apply).
+        learning_rate: the highest.
         schedule: "constant", or "cosine" down to zero after a warm-up.
         warmup: share of the steps in which the rate climbs from zero, in [0, 1).
         weight_decay: decoupled (Loshchilov & Hutter 2019, arXiv:1711.05101); AdamW only.
@@ -102,12 +102,12 @@ class Stage:
             train_from = "all" can do.
         refresh: epochs after which the stored views are replaced by new ones; 0: never.
         teacher: a model file of the same labels, or its run folder: what it says of each view
-            takes the place of the picture's label (distillation: Hinton et al. 2015,
+            replaces the picture's label (distillation: Hinton et al. 2015,
             arXiv:1503.02531; of the very same view, over many epochs: Beyer et al. 2022,
             arXiv:2106.05237). "": the labels.
         keep: weights after the "best" epoch by validation loss, or after the "last".
-        interpolate: go back towards the weights that the stage started from, as far as the
-            validation loss falls (Wortsman et al. 2022, arXiv:2109.01903).
+        interpolate: weight interpolation between the initial and the trained weights, as far
+            as it lowers the validation loss (Wortsman et al. 2022, arXiv:2109.01903).
         keep_frozen: keep a frozen copy of the layers that learn, with the linear probe on it,
             beside them, and answer with the mean of both: a fine-tuned network knows its labels
             better, a frozen one other sources. The frozen features also judge familiarity.
