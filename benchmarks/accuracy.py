@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from agreement import require_same  # noqa: E402
 
-from pawsure.data.catalog import saved_fingerprint  # noqa: E402
+from pawsure.data.saved_catalog import saved_fingerprint  # noqa: E402
 from pawsure.evaluation.intervals import wilson  # noqa: E402
 
 

@@ -30,7 +30,7 @@ import subprocess, sys, urllib.request
 command = [sys.executable, "-m", "pawsure", "serve", "--port", "0", "--model", sys.argv[1]]
 server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 try:
-    port = server.stderr.readline().split(",")[0].rpartition(":")[2]
+    port = server.stderr.readline().split()[1].rpartition(":")[2]
     body = open(sys.argv[2], "rb").read()
     address = f"http://127.0.0.1:{port}/v1/predict"
     request = urllib.request.Request(address, body, {"Content-Type": "image/png"})

@@ -389,7 +389,7 @@ def test_weights_on_board_are_checked_and_loaded(monkeypatch, tmp_path):
     loaded = build_backbone("mobilenet_v2", size_px=32, weights="pets")
     assert_same(loaded, source, rtol=2**-11, atol=2**-24)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(WeightsError, match="damaged.*Install pawsure again"):
+    with pytest.raises(WeightsError, match="damaged.*Reinstall pawsure"):
         build_backbone("mobilenet_v2", size_px=32, weights="pets")
 
 

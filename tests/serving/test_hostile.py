@@ -40,7 +40,7 @@ def address(tmp_path_factory) -> Iterator[str]:
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert started.stderr is not None
     line = started.stderr.readline()
-    yield line.split("page is at ")[1].split(",")[0]
+    yield line.split("Page: ")[1].split()[0]
     started.terminate()
     assert started.wait(30) in (0, -signal.SIGTERM)
     started.stderr.close()
@@ -204,7 +204,7 @@ def test_the_server_leaves_no_process_behind(tmp_path: Path):
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
-        address = server.stderr.readline().split("page is at ")[1].split(",")[0]
+        address = server.stderr.readline().split("Page: ")[1].split()[0]
         if not Path(f"/proc/{server.pid}/task/{server.pid}/children").exists():
             pytest.skip("the system does not tell of children")
         large = picture("red", "PNG", size=(3000, 2000))

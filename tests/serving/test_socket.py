@@ -326,7 +326,7 @@ def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, str]]:
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert started.stderr is not None
     line = started.stderr.readline()
-    yield started, line.split("page is at ")[1].split(",")[0]
+    yield started, line.split("Page: ")[1].split()[0]
     started.kill()
     started.wait()
     started.stderr.close()

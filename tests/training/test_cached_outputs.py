@@ -68,8 +68,9 @@ def test_the_halves_of_a_file_say_what_the_whole_says(catalog, with_trust, tmp_p
             predict(file, catalog, split=split),
         )
         assert whole.indices.tolist() == halves.indices.tolist()
-        for name in ("probability", "logit", "familiarity"):
-            np.testing.assert_allclose(getattr(halves, name), getattr(whole, name), atol=1e-5)
+        # Familiarity is steep where pictures lie close together.
+        for name, atol in (("probability", 1e-5), ("logit", 1e-5), ("familiarity", 1e-3)):
+            np.testing.assert_allclose(getattr(halves, name), getattr(whole, name), atol=atol)
 
 
 def test_a_picture_is_read_once_however_often_it_is_asked_for(catalog, tmp_path, monkeypatch):

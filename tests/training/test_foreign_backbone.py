@@ -97,7 +97,7 @@ def test_the_evidence_adds_up_to_the_logits_and_is_shown_only_where_it_is_of_pla
         assert shown.exit_code == 2
         assert "has no heat maps" in " ".join(shown.output.split())
         assert not (tmp_path / "maps").exists()
-        with pytest.raises(UsageError, match="no places"):
+        with pytest.raises(UsageError, match="pools the whole picture"):
             model(picture).overlay()
         assert "<img" in model(picture)._repr_html_()
     else:

@@ -11,7 +11,7 @@ from pawsure.data.catalog import build_catalog
 from pawsure.data.images import read
 from pawsure.data.split import assign_splits
 from pawsure.errors import ModelFileError, RecipeError
-from pawsure.features.views import View
+from pawsure.features.views import ORIGINAL, View
 from pawsure.model.predictor import Predictor
 from pawsure.training.inputs import TrainingInputs
 from pawsure.training.recipe import Recipe, Stage, recipe_from_text
@@ -32,14 +32,15 @@ def test_a_teacher_is_asked_about_the_very_views_that_are_learned_from(catalog, 
     targets = TrainingInputs(catalog, teacher_prefix(str(path), LABELS), PROBABILITY, stage, 3)
     teacher, rows = Predictor(path), catalog.where("train")
     for epoch in (0, 1):
-        views = [View(augmentation=augment, number=number, seed=3) for number in (0, 1)]
+        augmented = [View(augmentation=augment, number=number, seed=3) for number in (0, 1)]
+        views = [(ORIGINAL, *augmented)[(place + epoch) % 3] for place in range(len(rows))]
         seen = [
-            views[(place + epoch) % 2].apply(
-                read(catalog.read(row), size_px=views[0].read_size_px(SIZE_PX)),
+            view.apply(
+                read(catalog.read(row), size_px=view.read_size_px(SIZE_PX)),
                 catalog.content[row],
                 SIZE_PX,
             )
-            for place, row in enumerate(rows)
+            for view, row in zip(views, rows, strict=True)
         ]
         wanted = teacher.predict_batch(np.stack(seen)).probability
         found = targets(epoch)[np.arange(len(rows))]

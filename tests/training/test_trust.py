@@ -116,7 +116,7 @@ def test_too_few_strangers_are_refused_before_anything_is_learned(striped, small
     few.mkdir()
     for number in range(3):
         disc(np.random.default_rng(number)).save(few / f"{number}.png")
-    with pytest.raises(DataError, match="has 3 different pictures.*at least 8"):
+    with pytest.raises(DataError, match="has 3 different usable pictures.*at least 8"):
         train(
             striped,
             recipe="fast",

@@ -94,6 +94,8 @@ def extract(
         exact: is given what is computed of its output for the first view.
         progress: told of every picture.
     """
+    if len({view.read_size_px(prefix.size_px) for view in views}) > 1:
+        raise ValueError("Views that read pictures at different sizes take a pass each.")
     stores = {view: {name: prefix.store(name, view.name) for name in outputs} for view in views}
     indices = np.asarray(indices, dtype=np.int64)
     wanted = [contents[index] for index in indices]

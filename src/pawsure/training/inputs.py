@@ -60,11 +60,16 @@ class TrainingInputs:
         """The picture and its current views; `refresh` epochs later there are new ones."""
         num_views, refresh = self._stage.views, self._stage.refresh
         first = epoch // refresh * num_views if refresh else 0
-        views = [ORIGINAL] + [
+        augmented = [
             View(augmentation=self._stage.augment, number=first + number, seed=self._seed)
             for number in range(num_views)
         ]
-        return ViewedRows(self._stored(self._prefix, views), turn=epoch)
+        # Two passes: augmented views are read larger, with room to crop.
+        stored = [
+            *self._stored(self._prefix, [ORIGINAL]),
+            *self._stored(self._prefix, augmented),
+        ]
+        return ViewedRows(stored, turn=epoch)
 
     def _live(self, epoch: int) -> Rows:
         """Pixels with room to crop, changed in another way each epoch."""

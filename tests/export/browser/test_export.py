@@ -132,4 +132,4 @@ def test_only_the_browser_takes_a_runtime(run, tmp_path):
     words = ["export", str(run), "--to", "int8", "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, [*words, "--runtime", str(tmp_path)])
     assert result.exit_code == 2
-    assert "Only browser takes a --runtime" in result.stderr
+    assert "--runtime is for --to browser; got --to int8" in result.stderr
