@@ -102,7 +102,7 @@ test = 0.2
 [[stages]]
 name = "learn"
 train_from = "conv_pw_11"
-epochs = 15
+epochs = 30
 learning_rate = 3e-3
 batch_size = 16
 views = 2
