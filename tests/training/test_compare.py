@@ -277,6 +277,7 @@ def test_the_most_accurate_and_the_fastest_that_is_not_significantly_worse_are_r
     [
         ([("best", 0.99, 100, 1.0), ("worse", 0.9, 900, 0.001)], 1000, "all others are signif"),
         ([("best", 0.99, 100, 1.0), ("slow", 0.98, 50, 0.3)], 1000, "about as accurate is faster"),
+        ([("best", 0.99, 100, 1.0), ("no gain", 0.98, 110, 0.3)], 1000, "as accurate is faster"),
         ([("best", 0.99, 100, 1.0)], 1000, "Only best was tried: accuracy 99.0%"),
         ([("best", 0.99, 100, 1.0), ("other", 0.9, 900, 1.0)], 19, "No recommendation: 19 pict"),
     ],

@@ -47,6 +47,9 @@ from pawsure.wording import count
 SIGNIFICANT = 0.05
 """A p-value below it: one base model is worse than another beyond chance."""
 
+FASTER = 1.2
+"""Times the speed of the most accurate from which on another backbone is recommended for speed."""
+
 _SAMPLED_PICTURES = 96
 """Run where features are stored already, so that `seconds` are what they take from nothing."""
 
@@ -149,9 +152,14 @@ class Comparison:
 
     @property
     def fastest(self) -> Candidate:
-        """The fastest of those that are not significantly worse than the most accurate."""
+        """The fastest of those that are not significantly worse than the most accurate.
+
+        One that is hardly faster than the most accurate is not worth its lower accuracy.
+        """
+        best = self.most_accurate
         able = [one for one in self.candidates if self.p_value(one) >= SIGNIFICANT]
-        return max(able, key=lambda one: one.pictures_per_s)
+        fast = max(able, key=lambda one: one.pictures_per_s)
+        return fast if fast.pictures_per_s >= FASTER * best.pictures_per_s else best
 
     def p_value(self, one: Candidate) -> float:
         """How likely a gap to the most accurate as large as this one is by chance.
