@@ -218,14 +218,15 @@ def recorded(run, data):
 def test_a_stage_never_leaves_the_network_worse_than_it_found_it(finished, striped):
     run, _ = finished
     head, tuned = run.metrics["stages"]
-    best = [min(row["validation_loss"] for row in stage["history"]) for stage in (head, tuned)]
     assert head["is_kept"]
     found = predict(Predictor(run.model_file), recorded(run, striped), split="validation")
     probability = at_best_temperature(softmax(found.logit), found.label)
     calibrated = log_loss(probability, found.label)
-    assert calibrated <= best[0] + 2e-3
-    # The second stage softens its targets, and so is judged at its best temperature.
-    assert tuned["is_kept"] == (calibrated == pytest.approx(best[1], abs=2e-3))
+    assert calibrated <= head["validation_loss"] + 2e-3
+    # The second stage softens its targets, and so is judged at its best temperature, and its
+    # weights are interpolated, so that they may be better than after any epoch.
+    assert tuned["validation_loss"] <= min(row["validation_loss"] for row in tuned["history"])
+    assert tuned["is_kept"] == (calibrated == pytest.approx(tuned["validation_loss"], abs=2e-3))
 
 
 SPOILED = ("learning_rate = 1e-3", "learning_rate = 10.0")
