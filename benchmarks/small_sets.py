@@ -261,9 +261,10 @@ def print_row(name: str, found: dict[str, Any]) -> None:
     """Of the table in docs/trust.md."""
     accepted = ", ".join(f"{run['accepted'][0] / run['accepted'][1]:.1%}" for run in found["runs"])
     refused, all_accepted = found["refused"], found["accepted"]
+    classes = " or ".join(sorted({str(run["classes"]) for run in found["runs"]}))
     print(
         f"| {name} | {refused['value']:.1%} of {refused['n']} | {all_accepted['value']:.1%} "
-        f"| {accepted} ({found['runs'][0]['classes']}) |",
+        f"| {accepted} ({classes}) |",
         flush=True,
     )
 

@@ -35,6 +35,7 @@ def benchmark_module(monkeypatch: pytest.MonkeyPatch):
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(f"benchmark_{name}", HERE / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # its dataclasses look themselves up
         spec.loader.exec_module(module)
         return module
 
@@ -249,3 +250,41 @@ def test_two_graphs_with_other_logits_are_not_timed(benchmark_module):
     logits = np.random.default_rng(0).normal(size=(4, 2))
     trust.require_same_logits(logits, logits + 1e-6)
     assert "largest logit difference" in refusal(trust.require_same_logits, logits, logits + 0.1)
+
+
+def test_small_sets_measure_on_kinds_that_the_background_was_not_made_of(
+    benchmark_module, tmp_path, monkeypatch
+):
+    small_sets = benchmark_module("small_sets")
+    monkeypatch.setattr(small_sets, "draw_sample", lambda folder, count: None)
+    roots = {name: tmp_path / name for name in ("things", "oxford", "defects", "others")}
+    kinds = [f"kind{number:02}" for number in range(20)]
+    for name, folders in (("things", kinds), ("others", [*kinds, "near_wolf", "umbrella"])):
+        for kind in folders:
+            (roots[name] / kind).mkdir(parents=True)
+            for number in range(6):
+                Image.new("RGB", (4, 4)).save(roots[name] / kind / f"{number}.jpg")
+    for name in ("oxford", "defects"):
+        (roots[name] / "cat").mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(roots[name] / "cat" / "persian_1.jpg")
+    (tmp_path / "drawn" / "sample").mkdir(parents=True)
+    monkeypatch.setattr(small_sets, "list_pictures", listed_if_any(small_sets.list_pictures))
+    cases = small_sets.sets(*roots.values(), tmp_path / "drawn")
+    used = {name: set(small_sets.background_kinds(roots[name])) for name in ("things", "others")}
+    for seed in range(3):
+        found = cases["3 classes of 30"](seed)
+        mine = {Path(path).parent for path in [*found.label, *found.held_out]}
+        theirs = {Path(path).parent for path in found.others}
+        assert len(mine) == 3 and not mine & theirs
+        assert not (mine | theirs) & (used["things"] | used["others"])
+        assert not {"near_wolf", "umbrella"} & {kind.name for kind in theirs}
+
+
+def listed_if_any(list_pictures: Any) -> Any:
+    """No pictures in place of an error, for folders that this test leaves empty."""
+
+    def listed(roots: list[Path]) -> list[Path]:
+        roots = [root for root in roots if any(Path(root).rglob("*.jpg"))]
+        return [Path(path) for path in list_pictures(roots)] if roots else []
+
+    return listed

@@ -17,9 +17,9 @@ from pawsure.trust.log_odds import CompactClassifier, LogOdds
 
 NARROW = 0.65
 """Mean affinity of pictures to the profile of the others of their label from which on labels are
-narrow, by classifiers that are equally certain (`CERTAINTY`). EfficientNet-Lite0 and Lite2: classes
-of Caltech-101, breeds, defects and drawn shapes 0.71 to 0.85; cats and dogs, photographs of several
-sources and drawn ones, 0.44 to 0.58."""
+narrow, by classifiers that are equally certain (`CERTAINTY`). Of 332 draws of 3 to 24 classes of
+Caltech-101, 90% lie above it with EfficientNet-Lite0 and 95% with Lite2 (the lowest 0.54 and 0.56);
+560 draws of cats and dogs, photographs of four sources, lie at 0.39 to 0.62, all below it."""
 
 CERTAINTY = 0.5
 """Mean of the largest probability. How certain a classifier is depends on how it was trained: the
